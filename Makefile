@@ -1,0 +1,40 @@
+# The contributor's interface. Every target sets up what it needs in .venv.
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check format docs bench clean
+
+demo: $(READY)  ## answer a prompt with the real model
+	$(BIN)/erllama run demo "Why do llamas hum?" --max-tokens 120
+	$(BIN)/erllama cache stats
+	$(BIN)/erllama daemon stop
+
+test: $(READY)  ## every test, the real model's included
+	$(BIN)/pytest -n 2
+
+check: $(READY)  ## format, lint, types, import rules, drift of man pages and completions
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/generate_docs.py --check
+
+format: $(READY)  ## put the code in order
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(READY)  ## write the man pages and completions anew
+	$(BIN)/python scripts/generate_docs.py
+
+bench: $(READY)  ## cold and warm, side by side in one run
+	$(BIN)/python bench/reuse.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+
+$(READY): pyproject.toml
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[demo,dev]'
+	touch $@

@@ -1,0 +1,97 @@
+"""Finding chains: which stored blocks hold the beginning of some tokens.
+
+Every block found is proved: its key is computed again from the tokens asked for, and SHA-256 leaves no room for
+other tokens. What is stored is only ever asked "do you hold this key?" and "how long are the children?".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from erllama_cache.keys import TOKEN_BYTES, BlockKind, block_key, pack_tokens
+from erllama_cache.ref import BlockRef, Shape
+
+
+class Shelf(Protocol):
+    """Whatever holds blocks."""
+
+    def find(self, key: bytes) -> BlockRef | None:
+        """A reference to the block of this key, or None."""
+
+    def shapes(self, parent: bytes) -> set[Shape]:
+        """Kind and length of each block that extends `parent`."""
+
+
+def strict_chain(shelf: Shelf, root: bytes, tokens: Sequence[int], ends: Sequence[int]) -> tuple[BlockRef, ...]:
+    """The longest chain of prefill blocks that end exactly at `ends`, from the first one on."""
+    packed = pack_tokens(tokens)
+    chain: list[BlockRef] = []
+    parent, start = root, 0
+    for end in ends:
+        if not start < end <= len(tokens):
+            break
+        parent = block_key(parent, BlockKind.PREFILL, _span(packed, start, end))
+        found = shelf.find(parent)
+        if found is None:
+            break
+        chain.append(found)
+        start = end
+    return tuple(chain)
+
+
+def longest_chain(shelf: Shelf, root: bytes, tokens: Sequence[int]) -> tuple[BlockRef, ...]:
+    """The chain of blocks of either kind that covers most of `tokens`; of equal ones, one that has logits."""
+    packed = pack_tokens(tokens)
+    reached: dict[bytes, BlockRef] = {}
+    unexplored: list[tuple[bytes, int]] = [(root, 0)]
+    while unexplored:
+        parent, start = unexplored.pop()
+        for shape in shelf.shapes(parent):
+            end = start + shape.n_tokens
+            if end > len(tokens):
+                continue
+            found = shelf.find(block_key(parent, shape.kind, _span(packed, start, end)))
+            if found is not None:
+                reached[found.key] = found
+                unexplored.append((found.key, end))
+    if not reached:
+        return ()
+    last = max(reached.values(), key=lambda ref: (ref.end, ref.has_logits, ref.tier == "ram", ref.key))
+    chain = [last]
+    while chain[-1].parent != root:
+        chain.append(reached[chain[-1].parent])
+    return tuple(reversed(chain))
+
+
+def resumed_chain(shelf: Shelf, root: bytes, last: bytes, tokens: Sequence[int]) -> tuple[BlockRef, ...] | None:
+    """The chain that ends in the block `last`; None if a block of it is missing, it belongs to another root,
+    or it holds anything but the beginning of `tokens`. The chain that ends in the root itself is empty.
+    """
+    chain: list[BlockRef] = []
+    key = last
+    while key != root:
+        found = shelf.find(key)
+        if found is None or found.end > len(tokens):
+            return None
+        # Positions must shrink towards the root, whatever a damaged index claims, or the walk might never end.
+        if found.start >= found.end or (chain and found.end != chain[-1].start):
+            return None
+        chain.append(found)
+        key = found.parent
+    chain.reverse()
+    return tuple(chain) if _holds(chain, root, tokens) else None
+
+
+def _holds(chain: Sequence[BlockRef], root: bytes, tokens: Sequence[int]) -> bool:
+    packed = pack_tokens(tokens)
+    parent, start = root, 0
+    for ref in chain:
+        if ref.start != start or ref.key != block_key(parent, ref.kind, _span(packed, start, ref.end)):
+            return False
+        parent, start = ref.key, ref.end
+    return True
+
+
+def _span(packed: bytes, start: int, end: int) -> bytes:
+    return packed[start * TOKEN_BYTES : end * TOKEN_BYTES]

@@ -1,0 +1,55 @@
+"""Errors that know their own message, hint and exit code."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ErllamaError(Exception):
+    """Something went wrong."""
+
+    # The docstring of every class below this one is its message: `str.format` fills it with the keyword
+    # arguments of the constructor, and `hint` too. Line breaks become spaces.
+
+    code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+    hint: str | None = None
+    registry: ClassVar[dict[str, type[ErllamaError]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        ErllamaError.registry[cls.code] = cls
+
+    def __init__(self, **details: object) -> None:
+        template = " ".join((type(self).__doc__ or self.code).split())
+        super().__init__(template.format(**details))
+        self.details = details
+        if self.hint is not None:
+            self.hint = self.hint.format(**details)
+
+
+class CacheUnwritable(ErllamaError):
+    """The cache directory {path} cannot be written: {reason}."""
+
+    code = "cache_unwritable"
+    hint = "Give yourself write permission on {path}, or set XDG_CACHE_HOME to a directory you can write."
+
+
+class CacheFull(ErllamaError):
+    """A block of {needed} bytes does not fit into the disk cache of {quota} bytes."""
+
+    code = "cache_full"
+    hint = "Raise the disk quota: what is left in the cache is in use, or holds up other blocks."
+
+
+class BlockCorrupt(ErllamaError):
+    """The block file {path} is damaged: {reason}."""
+
+    code = "block_corrupt"
+    hint = "Nothing to do: the file is set aside and its tokens are read again."
+
+
+class IndexUnusable(ErllamaError):
+    """The cache index {path} cannot be used: {reason}."""
+
+    code = "index_unusable"
+    hint = "Delete {path}; the next start rebuilds it from the block files."

@@ -1,0 +1,175 @@
+"""The store: both tiers and the writer behind one door."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from erllama_cache.block import Block
+from erllama_cache.chains import longest_chain, resumed_chain, strict_chain
+from erllama_cache.counters import Tally
+from erllama_cache.disk import DiskTier
+from erllama_cache.ram import RamTier
+from erllama_cache.ref import BlockRef, Shape
+from erllama_cache.stats import StoreStats, Tiers, TierStats
+from erllama_cache.writer import SaveOutcome, Writer
+
+CLOSE_TIMEOUT_S = 30.0
+
+
+class Store:
+    """A two-tier cache of blocks in one directory. Any thread may call any method between open and close.
+
+    The directory may be shared with other processes; the RAM tier is this process's own. No lookup, load or
+    save raises for a full disk, a damaged file or a damaged index: the cache then merely holds less. All sizes
+    are in bytes, all times in seconds.
+    """
+
+    def __init__(self, directory: Path, *, ram_bytes: int, disk_bytes: int, queue_bytes: int = 256 << 20) -> None:
+        self.directory = directory
+        self.tally = Tally()
+        self._ram = RamTier(ram_bytes)
+        self._disk = DiskTier(directory, disk_bytes, self.tally)
+        self._writer = Writer(self._disk, self.tally, queue_bytes=queue_bytes)
+
+    @property
+    def ram_bytes(self) -> int:
+        """The RAM budget. Setting it lower lets go of blocks at once."""
+        return self._ram.quota_bytes
+
+    @ram_bytes.setter
+    def ram_bytes(self, ram_bytes: int) -> None:
+        self._ram.quota_bytes = ram_bytes
+
+    def open(self) -> None:
+        """Open the directory and start the writer. Raises CacheUnwritable or IndexUnusable."""
+        self._disk.open()
+        self._writer.start()
+
+    def close(self, timeout: float | None = CLOSE_TIMEOUT_S) -> bool:
+        """Write what is queued and close; False if `timeout` seconds were not enough and the rest was dropped."""
+        is_complete = self._writer.close(timeout)
+        self._disk.close()
+        return is_complete
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def chain(self, root: bytes, tokens: Sequence[int], ends: Sequence[int]) -> tuple[BlockRef, ...]:
+        """The longest chain of prefill blocks cut exactly at `ends`: what a cold run would have made itself."""
+        return strict_chain(self, root, tokens, ends)
+
+    def longest(self, root: bytes, tokens: Sequence[int]) -> tuple[BlockRef, ...]:
+        """The chain of blocks of either kind that covers most of `tokens`."""
+        return longest_chain(self, root, tokens)
+
+    def resume(self, root: bytes, parent_key: bytes, tokens: Sequence[int]) -> tuple[BlockRef, ...] | None:
+        """The chain that ends in `parent_key`; None unless it is whole and holds the beginning of `tokens`."""
+        return resumed_chain(self, root, parent_key, tokens)
+
+    def find(self, key: bytes) -> BlockRef | None:
+        """A reference to the block: to the copy that has logits if there is one, else to the nearest."""
+        held = self._ram.get(key, touch=False) or self._writer.pending(key)
+        nearest = BlockRef.in_memory(held) if held else None
+        if nearest is not None and nearest.has_logits:
+            return nearest
+        stored = self._disk.find(key)
+        return stored if stored is not None and (nearest is None or stored.has_logits) else nearest
+
+    def shapes(self, parent: bytes) -> set[Shape]:
+        """Kind and length of each block, in either tier or on its way to the disk, that extends `parent`."""
+        return self._ram.shapes(parent) | self._writer.shapes(parent) | self._disk.shapes(parent)
+
+    def load(self, block: BlockRef | bytes) -> Block | None:
+        """The block, from memory or else from disk and then kept in memory; None if it is gone or damaged.
+
+        A damaged file is quarantined and counted. `bytes_read` and `load_total_ns` count reads from disk. Does
+        not count as a use of the block: see `touch`.
+        """
+        ref = block if isinstance(block, BlockRef) else self.find(block)
+        if ref is None:
+            return None
+        held = self._ram.get(ref.key) or self._writer.pending(ref.key)
+        if held is not None and (held.has_logits or not ref.has_logits):
+            return held
+        started_ns = time.perf_counter_ns()
+        stored = self._disk.load(ref.key)
+        if stored is None:
+            return held
+        self.tally.add("bytes_read", stored.file_bytes)
+        self.tally.add("load_total_ns", time.perf_counter_ns() - started_ns)
+        self._ram.put(stored)
+        return stored
+
+    def save(self, block: Block, *, wait: bool = False, to_disk: bool = True) -> Future[SaveOutcome]:
+        """Hold the block in RAM at once, and queue it for the disk unless it must never be written there.
+
+        The future tells what became of it on disk, or in RAM if that is all; its callbacks run on the writer's
+        thread. `wait` waits for room in a full queue; otherwise the save is dropped and counted.
+        """
+        was_held = block.key in self._ram
+        is_held = self._ram.put(block)
+        if to_disk:
+            return self._writer.submit(block, wait=wait)
+        if is_held and not was_held:
+            self.tally.add(f"saves_{block.reason}")
+        elif not is_held:
+            self.tally.add("saves_dropped")
+        future: Future[SaveOutcome] = Future()
+        future.set_result(SaveOutcome.PRESENT if was_held else SaveOutcome.SAVED if is_held else SaveOutcome.DROPPED)
+        return future
+
+    def keep(self, key: bytes) -> Future[SaveOutcome]:
+        """See to it that a block that was reused is on disk: it may be in RAM alone, or evicted meanwhile.
+
+        The future is as `save` gives it; DROPPED if the block is nowhere any more.
+        """
+        held = self._writer.pending(key) or (None if self._disk.find(key) else self._ram.get(key, touch=False))
+        if held is not None:
+            return self._writer.submit(held)
+        future: Future[SaveOutcome] = Future()
+        future.set_result(SaveOutcome.PRESENT if self._disk.find(key) else SaveOutcome.DROPPED)
+        return future
+
+    def quarantine(self, key: bytes) -> None:
+        """Take the block out of use everywhere, because what it restored did not work. Counted once."""
+        was_in_memory = self._ram.discard(key) | self._writer.forget(key)
+        if not self._disk.quarantine(key) and was_in_memory:
+            self.tally.add("quarantined")
+
+    def touch(self, keys: Iterable[bytes]) -> None:
+        """Count a use of each block, for eviction. RAM knows at once, the disk some time soon."""
+        used = list(keys)
+        for key in used:
+            self._ram.get(key)
+        self._writer.touch(used)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Wait until everything saved and counted so far is written; False after `timeout` seconds."""
+        return self._writer.flush(timeout)
+
+    def ram_stats(self) -> TierStats:
+        """The RAM tier alone; never waits for a disk."""
+        return TierStats(rows=self._ram.rows, bytes=self._ram.used_bytes, quota_bytes=self._ram.quota_bytes)
+
+    def stats(self) -> StoreStats:
+        """Both tiers and the counters of every process that ever used this directory, this one's up to now."""
+        totals = self._disk.totals()
+        return StoreStats(
+            path=str(self.directory),
+            tiers=Tiers(
+                ram=self.ram_stats(),
+                disk=TierStats(rows=totals.rows, bytes=totals.file_bytes, quota_bytes=self._disk.quota_bytes),
+            ),
+            counters=self._writer.counters(),
+        )
