@@ -1,0 +1,179 @@
+"""What can go wrong between a command and a model. Each docstring is the message that the user reads."""
+
+from __future__ import annotations
+
+from erllama_cache.errors import ErllamaError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_MODEL = 3
+EXIT_UNREACHABLE = 4
+EXIT_CONTEXT = 5
+EXIT_INTERRUPTED = 130
+
+
+class RequestInvalid(ErllamaError):
+    """The request is not valid: {reason}."""
+
+    code = "request_invalid"
+    exit_code = EXIT_USAGE
+
+
+class PromptEmpty(ErllamaError):
+    """The prompt is empty."""
+
+    code = "prompt_empty"
+    exit_code = EXIT_USAGE
+    hint = "Give it on standard input or, to `erllama run`, as an argument."
+
+
+class ModelMissing(ErllamaError):
+    """There is no model {model}."""
+
+    code = "model_missing"
+    exit_code = EXIT_MODEL
+    hint = "Give the path of a GGUF file, or `demo`."
+
+
+class ModelUnreadable(ErllamaError):
+    """The model {path} cannot be loaded: {reason}."""
+
+    code = "model_unreadable"
+    exit_code = EXIT_MODEL
+
+
+class DemoModelMissing(ErllamaError):
+    """The demo model is not installed."""
+
+    code = "demo_model_missing"
+    exit_code = EXIT_MODEL
+    hint = "Install it with: pip install 'erllama[demo]'"
+
+
+class DaemonUnreachable(ErllamaError):
+    """The daemon cannot be reached at {socket}: {reason}."""
+
+    code = "daemon_unreachable"
+    exit_code = EXIT_UNREACHABLE
+    hint = "Look at its log: {log}"
+
+
+class DaemonLost(ErllamaError):
+    """The daemon went away in the middle of the answer."""
+
+    code = "daemon_lost"
+    exit_code = EXIT_UNREACHABLE
+    hint = "Ask again: it starts by itself. Its log: {log}"
+
+
+class DaemonIncompatible(ErllamaError):
+    """What the daemon at {socket} says makes no sense to this command."""
+
+    code = "daemon_incompatible"
+    exit_code = EXIT_UNREACHABLE
+    hint = "It may be of another version; stop it with: erllama daemon stop"
+
+
+class DaemonStillRuns(ErllamaError):
+    """The daemon (process {pid}) has not ended within {seconds:.0f} s."""
+
+    code = "daemon_still_runs"
+    exit_code = EXIT_FAILED
+    hint = "Look at its log: {log}"
+
+
+class ChatNeedsModel(ErllamaError):
+    """A new conversation needs a model."""
+
+    code = "chat_needs_model"
+    exit_code = EXIT_USAGE
+    hint = "Give one, as in: erllama chat demo. Or go on with the last one: erllama chat --continue"
+
+
+class DaemonAlreadyRuns(ErllamaError):
+    """A daemon already listens at {socket}."""
+
+    code = "daemon_already_runs"
+    exit_code = EXIT_FAILED
+
+
+class SocketPathTooLong(ErllamaError):
+    """The socket path {socket} has {length} bytes; a Unix socket allows {limit}."""
+
+    code = "socket_path_too_long"
+    exit_code = EXIT_UNREACHABLE
+    hint = "Set XDG_RUNTIME_DIR to a shorter folder."
+
+
+class ContextExceeded(ErllamaError):
+    """The prompt has {tokens} tokens; the model's context holds {limit}."""
+
+    code = "context_exceeded"
+    exit_code = EXIT_CONTEXT
+
+
+class WorkerDied(ErllamaError):
+    """The worker of {model} ended in the middle of the request ({reason})."""
+
+    code = "worker_died"
+    exit_code = EXIT_FAILED
+    hint = "Ask again: the model is loaded anew and resumes from the cache."
+
+
+class DecodeFailed(ErllamaError):
+    """The model could not compute the next tokens: {reason}."""
+
+    code = "decode_failed"
+    exit_code = EXIT_FAILED
+
+
+class AnswerCutOff(ErllamaError):
+    """The daemon was stopped before the answer was complete."""
+
+    code = "answer_cut_off"
+    exit_code = EXIT_FAILED
+
+
+class TemplateFailed(ErllamaError):
+    """The chat template of the model failed: {reason}."""
+
+    code = "template_failed"
+    exit_code = EXIT_MODEL
+
+
+class SessionUnknown(ErllamaError):
+    """There is no session {session}."""
+
+    code = "session_unknown"
+    exit_code = EXIT_FAILED
+    hint = "The conversation that was used last goes on with: erllama chat --continue"
+
+
+class NoSession(ErllamaError):
+    """There is no conversation to continue."""
+
+    code = "no_session"
+    exit_code = EXIT_FAILED
+    hint = "Start one with: erllama chat MODEL"
+
+
+class SessionsUnusable(ErllamaError):
+    """The sessions at {path} cannot be used: {reason}."""
+
+    code = "sessions_unusable"
+    exit_code = EXIT_FAILED
+
+
+class OutputFailed(ErllamaError):
+    """The answer cannot be written: {reason}."""
+
+    code = "output_failed"
+    exit_code = EXIT_FAILED
+
+
+class InternalError(ErllamaError):
+    """Something went wrong inside: {reason}."""
+
+    code = "internal"
+    exit_code = EXIT_FAILED
+    hint = "The daemon's log has the details."

@@ -1,0 +1,194 @@
+"""The worker process: owns one loaded model. Frames come in on stdin and leave on what was stdout.
+
+One thread reads frames, one runs the scheduler, one (the store's) writes the cache. When stdin ends, the daemon is
+gone: the worker saves what is live and exits, so no daemon's death leaves a process behind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+from erllama_cache.errors import ErllamaError
+from erllama_cache.fingerprint import safe_fingerprint
+from erllama_cache.quotas import default_disk_bytes
+from erllama_cache.store import Store
+from erllama_daemon.backend import Backend, ModelRejected
+from erllama_daemon.engine import Engine
+from erllama_daemon.errors import ModelUnreadable
+from erllama_daemon.frames import (
+    AskStatus,
+    Cancel,
+    Configure,
+    FromWorker,
+    Generate,
+    LoadFailed,
+    RamQuota,
+    Ready,
+    Shutdown,
+    Status,
+    encode,
+    read_body,
+    to_worker_decoder,
+)
+from erllama_daemon.messages import Failure
+from erllama_daemon.scheduler import Scheduler
+
+BLOCK_TOKENS = 256
+"""The longest block; shorter ones prefill slower, longer ones are reused less."""
+
+SAVE_TIMEOUT_S = 30.0
+"""How long a worker that ends waits for its last blocks to reach the disk (`evict_save_timeout_ms`)."""
+
+_GGUF_MAGIC = b"GGUF"
+
+
+class FrameWriter:
+    """Sends frames from any thread. A daemon that is gone is not an error here: stdin ends too."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def send(self, frame: FromWorker) -> None:
+        """Writes one frame whole."""
+        try:
+            with self._lock:
+                self._stream.write(encode(frame))
+                self._stream.flush()
+        except (BrokenPipeError, ValueError):
+            return
+
+
+class Worker:
+    """Serves one model until it is told to stop or the daemon goes away."""
+
+    def __init__(self, configuration: Configure, backend: Backend, fingerprint: bytes, frames: FrameWriter) -> None:
+        self._backend = backend
+        self._frames = frames
+        cache = Path(configuration.cache)
+        disk_bytes = configuration.disk_bytes
+        self._store = Store(
+            cache,
+            ram_bytes=configuration.ram_bytes,
+            disk_bytes=default_disk_bytes(cache) if disk_bytes is None else disk_bytes,
+        )
+        self._store.open()
+        self._fingerprint = fingerprint
+        self._engine = Engine(backend, self._store, self._fingerprint, block_tokens=BLOCK_TOKENS)
+        self._scheduler = Scheduler(self._engine, configuration.model, frames.send)
+
+    def serve(self, stdin: BinaryIO) -> None:
+        """Reads frames until the stream ends or `Shutdown` comes; returns when everything is saved."""
+        thread = threading.Thread(target=self._run_scheduler, name="scheduler")
+        thread.start()
+        facts = self._backend.facts
+        self._frames.send(
+            Ready(
+                backend=facts.name,
+                context_size=facts.context_size,
+                quant_type=facts.quant_type,
+                quant_bits=facts.quant_bits,
+                fingerprint=self._fingerprint.hex(),
+            )
+        )
+        try:
+            while (body := read_body(stdin)) is not None and self._handle(body):
+                pass
+        finally:
+            self._scheduler.stop()
+            thread.join()
+            self._store.close(SAVE_TIMEOUT_S)
+
+    def _run_scheduler(self) -> None:
+        try:
+            self._scheduler.run()
+        except BaseException:
+            # Without its engine thread a worker is useless: end it, so that the daemon loads the model anew.
+            sys.excepthook(*sys.exc_info())
+            os._exit(70)
+
+    def _handle(self, body: bytes) -> bool:
+        frame = to_worker_decoder.decode(body)
+        match frame:
+            case Generate():
+                self._scheduler.submit(frame)
+            case Cancel():
+                self._scheduler.cancel(frame.id)
+            case RamQuota():
+                self._store.ram_bytes = frame.bytes
+            case AskStatus():
+                self._frames.send(self._status(frame.id))
+            case Shutdown() | Configure():
+                return False
+        return True
+
+    def _status(self, request_id: int) -> Status:
+        ram = self._store.ram_stats()
+        return Status(
+            id=request_id,
+            status=self._scheduler.status,
+            queue_depth=self._scheduler.queue_depth,
+            live_sequences=self._engine.live_sequences,
+            ram_rows=ram.rows,
+            ram_bytes=ram.bytes,
+            ram_quota_bytes=ram.quota_bytes,
+        )
+
+
+def _load(configuration: Configure) -> tuple[Backend, bytes]:
+    """The backend of a model file, and the file's fingerprint; a file that is no GGUF never reaches native code."""
+    path = Path(configuration.path)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF_MAGIC))
+    except OSError as error:
+        raise ModelUnreadable(path=path, reason=error.strerror or error) from error
+    if magic != _GGUF_MAGIC:
+        raise ModelUnreadable(path=path, reason="it is not a GGUF file")
+    from erllama_daemon.llama import LlamaBackend
+
+    memo = Path(configuration.cache) / "fingerprints.sqlite3"
+    try:
+        fingerprint = safe_fingerprint(path, memo)
+        backend = LlamaBackend(path, context_size=configuration.context_size, batch_tokens=BLOCK_TOKENS)
+        # A file replaced in between would put one model's state under the other's name.
+        if safe_fingerprint(path, memo) != fingerprint:
+            raise ModelUnreadable(path=path, reason="it changed while it was loaded")
+    except (ModelRejected, OSError) as error:
+        raise ModelUnreadable(path=path, reason=error) from error
+    return backend, fingerprint
+
+
+def _take_stdout() -> BinaryIO:
+    """The pipe to the daemon, moved away from fd 1, which native code prints to and which becomes stderr."""
+    pipe = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return pipe
+
+
+def main() -> int:
+    """The process: the first frame says what to load."""
+    frames, stdin = FrameWriter(_take_stdout()), sys.stdin.buffer
+    # Ctrl-C in the daemon's terminal reaches the whole group; the daemon decides when a worker ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    body = read_body(stdin)
+    configuration = to_worker_decoder.decode(body) if body is not None else None
+    if not isinstance(configuration, Configure):
+        return 1
+    try:
+        backend, fingerprint = _load(configuration)
+        worker = Worker(configuration, backend, fingerprint, frames)
+    except ErllamaError as error:
+        frames.send(LoadFailed(Failure.of(error)))
+        return 1
+    worker.serve(stdin)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
