@@ -1,0 +1,1 @@
+complete --command erllama --no-files --arguments "(env _ERLLAMA_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) erllama)" --condition "env _ERLLAMA_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) erllama"

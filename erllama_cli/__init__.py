@@ -1,0 +1,1 @@
+"""The command line: one module a command. It asks the daemon and draws the answer."""

@@ -1,0 +1,5 @@
+"""`python -m erllama_cli`."""
+
+from erllama_cli.main import main
+
+main()

@@ -1,0 +1,154 @@
+"""The daemon, seen through its Unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from erllama_daemon.directories import Directories
+from erllama_daemon.errors import DaemonIncompatible, DaemonLost, DaemonUnreachable, SocketPathTooLong
+from erllama_daemon.messages import (
+    CompleteRequest,
+    DaemonStatus,
+    Done,
+    Event,
+    Failure,
+    Loading,
+    NewSession,
+    Prefilling,
+    RemoteError,
+    Session,
+    Token,
+)
+
+Progress = Loading | Prefilling | Token | Done
+Decoded = TypeVar("Decoded")
+
+_EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_FAILURE = msgspec.json.Decoder(Failure)
+_SESSION = msgspec.json.Decoder(Session)
+_STATUS = msgspec.json.Decoder(DaemonStatus)
+
+_SOCKET_PATH_LIMIT = 103 if sys.platform == "darwin" else 107
+_STATUS_TIMEOUT_S = 10.0
+
+
+class Client:
+    """Asks one daemon. Every call opens a connection of its own.
+
+    Each method raises the failure that the daemon answered (`RemoteError`), `DaemonUnreachable` when nobody
+    answers, `DaemonLost` when the answer breaks off, and `DaemonIncompatible` when it makes no sense.
+    """
+
+    def __init__(self, directories: Directories) -> None:
+        self._directories = directories
+
+    def answers(self) -> bool:
+        """Whether somebody listens at the socket."""
+        try:
+            self._connect().close()
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError as error:
+            raise self._unreachable(error) from error
+        return True
+
+    def status(self) -> DaemonStatus | None:
+        """What the daemon does, or None if there is none. Never starts one."""
+        if not self.answers():
+            return None
+        with self._ask("GET", "/v1/status", timeout_s=_STATUS_TIMEOUT_S) as response:
+            return self._decoded(response.read(), _STATUS)
+
+    def stop(self) -> None:
+        """Tell the daemon to save what it holds and end. Returns before it has."""
+        with self._ask("POST", "/v1/stop") as response:
+            response.read()
+
+    def new_session(self, model: str) -> Session:
+        """A new conversation with `model`."""
+        with self._ask("POST", "/v1/sessions", NewSession(model)) as response:
+            return self._decoded(response.read(), _SESSION)
+
+    def session(self, name: str) -> Session:
+        """The conversation `name`."""
+        with self._ask("GET", f"/v1/sessions/{quote(name, safe='')}") as response:
+            return self._decoded(response.read(), _SESSION)
+
+    def latest_session(self) -> Session:
+        """The conversation that was used last."""
+        with self._ask("GET", "/v1/sessions/latest") as response:
+            return self._decoded(response.read(), _SESSION)
+
+    def complete(self, request: CompleteRequest) -> Generator[Progress, None, None]:
+        """The events of one answer as they come; the last is `Done`.
+
+        Close the iterator to hang up, which cancels the request.
+        """
+        with self._ask("POST", "/v1/complete", request) as response:
+            while line := response.readline():
+                event = self._decoded(line, _EVENT)
+                if isinstance(event, Failure):
+                    raise RemoteError(event)
+                yield event
+                if isinstance(event, Done):
+                    return
+        raise DaemonLost(log=self._directories.daemon_log)
+
+    @contextmanager
+    def _ask(
+        self, method: str, path: str, body: msgspec.Struct | None = None, timeout_s: float | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection = http.client.HTTPConnection("localhost")
+        payload = None if body is None else msgspec.json.encode(body)
+        headers = {} if payload is None else {"Content-Type": "application/json"}
+        try:
+            connection.sock = self._connect()
+            connection.sock.settimeout(timeout_s)
+        except OSError as error:
+            raise self._unreachable(error) from error
+        try:
+            connection.request(method, path, payload, headers)
+            response = connection.getresponse()
+            if response.status >= http.client.BAD_REQUEST:
+                raise RemoteError(self._decoded(response.read(), _FAILURE))
+            yield response
+        except (ConnectionError, http.client.HTTPException) as error:
+            raise DaemonLost(log=self._directories.daemon_log) from error
+        except TimeoutError as error:
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
+
+    def _connect(self) -> socket.socket:
+        path = os.fsencode(self._directories.socket)
+        if len(path) > _SOCKET_PATH_LIMIT:
+            raise SocketPathTooLong(socket=self._directories.socket, length=len(path), limit=_SOCKET_PATH_LIMIT)
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connected.connect(path)
+        except OSError:
+            connected.close()
+            raise
+        return connected
+
+    def _decoded(self, payload: bytes, decoder: msgspec.json.Decoder[Decoded]) -> Decoded:
+        try:
+            return decoder.decode(payload)
+        except msgspec.MsgspecError as error:
+            raise DaemonIncompatible(socket=self._directories.socket) from error
+
+    def _unreachable(self, error: OSError) -> DaemonUnreachable:
+        return DaemonUnreachable(
+            socket=self._directories.socket,
+            reason=(error.strerror or str(error)).lower(),
+            log=self._directories.daemon_log,
+        )

@@ -1,0 +1,79 @@
+"""The one place that tells the user what went wrong, and with which exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import typer
+
+from erllama_cache.errors import ErllamaError
+from erllama_cli.output import print_json
+from erllama_daemon.errors import EXIT_FAILED, EXIT_INTERRUPTED
+from erllama_daemon.messages import Failure
+
+EXIT_PIPE_CLOSED = 141
+
+
+class FailureReport(msgspec.Struct, frozen=True):
+    """What `--json` prints instead of the result when a command fails."""
+
+    error: Failure
+
+
+@contextmanager
+def reported_failures(*, as_json: bool = False, debug: bool = False) -> Iterator[None]:
+    """Every error inside is told to the user and becomes the command's exit code.
+
+    A reader that left early (`erllama run … | head`) ends the command as SIGPIPE would, Ctrl-C as SIGINT would:
+    without a word.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        _silence_stdout()
+        raise typer.Exit(EXIT_PIPE_CLOSED) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        failure = failure_of(error)
+        if debug:
+            traceback.print_exc()
+        if as_json:
+            print_json(FailureReport(failure))
+        print_failure(failure)
+        raise typer.Exit(failure.exit_code) from None
+
+
+def failure_of(error: Exception) -> Failure:
+    """What to tell of `error`, also when nobody expected it."""
+    if isinstance(error, ErllamaError):
+        return Failure.of(error)
+    return Failure(
+        "unexpected",
+        f"Something unexpected went wrong: {type(error).__name__}: {error}",
+        "Run it again with --debug to see where.",
+        EXIT_FAILED,
+    )
+
+
+def print_failure(failure: Failure) -> None:
+    """The message and, on the next line, its hint: to stderr."""
+    print(f"erllama: {failure.message}", file=sys.stderr)
+    if failure.hint:
+        print(failure.hint, file=sys.stderr)
+
+
+def _silence_stdout() -> None:
+    """Let nothing, not even the interpreter's last flush, write to the closed pipe again."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,79 @@
+"""How results look: one JSON object, tables for people, plain columns for pipes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under a header. `numeric` names the columns that hold numbers."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: frozenset[str] = frozenset()
+
+
+def print_json(result: msgspec.Struct) -> None:
+    """`result` as one JSON object on a line of its own, at once."""
+    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    sys.stdout.flush()
+
+
+def print_table(table: Table) -> None:
+    """`table` drawn for a terminal, or as aligned plain text for a pipe."""
+    if sys.stdout.isatty():
+        _print_drawn(table)
+    else:
+        _print_plain(table)
+
+
+def readable_bytes(count: int) -> str:
+    """`count` bytes as people say it: 512 B, 5.9 MiB, 1.0 GiB."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def readable_seconds(seconds: float) -> str:
+    """A duration as people say it: 42 s, 5 min, 3 h 20 min, 2 d 4 h."""
+    minutes, hours = divmod(int(seconds), 60)[0], int(seconds) // 3600
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 24:
+        return f"{hours} h {minutes % 60} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _print_plain(table: Table) -> None:
+    lines = [table.header, *table.rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]
+    for line in lines:
+        cells = [
+            cell.rjust(width) if name in table.numeric else cell.ljust(width)
+            for name, cell, width in zip(table.header, line, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _print_drawn(table: Table) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in table.header:
+        drawn.add_column(name, justify="right" if name in table.numeric else "left")
+    for row in table.rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console().print(drawn)

@@ -1,0 +1,60 @@
+"""What the user sees while nothing is there to read yet: one line on stderr, gone before the answer."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from erllama_daemon.messages import Loading, Prefilling
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Waiting:
+    """Draws loading and prefilling. Draws nothing unless `shown` and stderr is a terminal."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown and sys.stderr.isatty()
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def show(self, event: Loading | Prefilling) -> None:
+        """Draw how far it has come."""
+        if not self._shown:
+            return
+        if isinstance(event, Loading):
+            self._draw(f"loading {event.model}", done=0, total=None)
+        elif event.done < event.total or self._progress is not None:
+            cached = f", {event.cached:,} from the cache" if event.cached else ""
+            self._draw(f"reading {event.total:,} tokens{cached}", done=event.done, total=event.total)
+
+    def clear(self) -> None:
+        """Leave no trace. May be called at any time, and again."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = self._task = None
+
+    def _draw(self, text: str, *, done: int, total: int | None) -> None:
+        if self._progress is None:
+            self._progress = _drawing()
+            self._progress.start()
+        if self._task is None:
+            self._task = self._progress.add_task(text, total=total)
+        self._progress.update(self._task, description=text, completed=done, total=total)
+
+
+def _drawing() -> Progress:
+    # Imported here: an answer from the cache needs no progress, and should not wait for its import.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )

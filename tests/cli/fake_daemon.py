@@ -1,0 +1,165 @@
+"""A daemon that says what a test tells it to, over a real Unix socket."""
+
+from __future__ import annotations
+
+import os
+import socketserver
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import msgspec
+
+from erllama_daemon.messages import (
+    CompleteRequest,
+    DaemonStatus,
+    Done,
+    Event,
+    Failure,
+    Message,
+    NewSession,
+    Session,
+    Stats,
+    Token,
+)
+
+
+def stats(text: str) -> Stats:
+    return Stats(
+        text=text,
+        finish_reason="stop",
+        cancelled=False,
+        stop_sequence=None,
+        cache_hit_kind="cold",
+        cached_tokens=0,
+        prompt_tokens=7,
+        completion_tokens=2,
+        load_ms=0.0,
+        queue_ms=0.0,
+        restore_ms=0.0,
+        prefill_ms=1.0,
+        ttft_ms=1.0,
+        generation_ms=1.0,
+        finish_key="f" * 64,
+        model="demo",
+        seed=1,
+        saved="published",
+    )
+
+
+def answer(*texts: str) -> list[Event]:
+    return [*(Token(text) for text in texts), Done(stats("".join(texts)))]
+
+
+def session(*messages: Message, name: str = "abcd1234", unanswered: Message | None = None) -> Session:
+    return Session(
+        id=name,
+        model="demo",
+        title="Llamas",
+        created=1.0,
+        updated=2.0,
+        messages=list(messages),
+        tokens=9,
+        finish_key=None,
+        unanswered=unanswered,
+    )
+
+
+@dataclass
+class FakeDaemon:
+    """Answers each completion with the next of `answers`; one without an end hangs until the client hangs up."""
+
+    socket: Path
+    answers: list[Sequence[Event]] = field(default_factory=list)
+    refusal: tuple[int, Failure] | None = None
+    hangs: bool = False
+    latest: Session | None = None
+    asked: list[CompleteRequest] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    hung_up: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def address_string(self) -> str:
+        return "a test"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        fake = self.server.fake
+        if self.path == "/v1/status":
+            self._send(200, DaemonStatus(running=True, socket=str(fake.socket), version="0", uptime_s=61.0))
+        elif fake.latest is not None:
+            self._send(200, fake.latest)
+        else:
+            self._send(404, Failure("no_session", "There is no conversation to continue.", None, 1))
+
+    def do_POST(self) -> None:
+        fake = self.server.fake
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path == "/v1/stop":
+            fake.socket.unlink()
+            fake.stopped.set()
+            self._send(202, None)
+        elif fake.refusal is not None:
+            self._send(*fake.refusal)
+        elif self.path == "/v1/sessions":
+            fake.models.append(msgspec.json.decode(body, type=NewSession).model)
+            self._send(200, session())
+        else:
+            fake.asked.append(msgspec.json.decode(body, type=CompleteRequest))
+            self._stream(fake.answers.pop(0))
+
+    def _send(self, status: int, body: msgspec.Struct | None) -> None:
+        payload = b"" if body is None else msgspec.json.encode(body)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def _stream(self, events: Sequence[Event]) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for event in events:
+            line = msgspec.json.encode(event) + b"\n"
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
+        if self.server.fake.hangs and not (events and isinstance(events[-1], Done)):
+            self.rfile.read(1)
+            self.server.fake.hung_up.set()
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+    def __init__(self, fake: FakeDaemon) -> None:
+        self.fake = fake
+        super().__init__(os.fspath(fake.socket), _Handler)
+
+
+class Running:
+    """A `FakeDaemon` behind its socket, until the block ends."""
+
+    def __init__(self, socket: Path) -> None:
+        socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._fake = FakeDaemon(socket)
+        self._server = _Server(self._fake)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> FakeDaemon:
+        self._thread.start()
+        return self._fake
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._fake.socket.unlink(missing_ok=True)
