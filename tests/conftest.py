@@ -1,0 +1,115 @@
+"""Every test has folders of its own, and no daemon of a test outlives it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+XDG = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
+
+
+@pytest.fixture(autouse=True)
+def user_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A user's folders in a short path (a Unix socket's name has at most 107 bytes), gone after the test."""
+    home = Path(tempfile.mkdtemp(prefix="erl-", dir="/tmp"))
+    for name in XDG:
+        folder = home / name[4:-5].lower()
+        folder.mkdir(mode=0o700)
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.setenv("COLUMNS", "100")
+    # Two workers on two cores would spin on each other's time.
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+    yield home
+    try:
+        left = end_processes(home)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    assert not left, f"still running after a daemon stop: {left}"
+
+
+def processes_of(home: Path) -> list[int]:
+    """The processes that run in these folders: a daemon and its workers carry the folder in their environment."""
+    mark, found = str(home).encode(), []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                if mark in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+            except OSError:
+                continue
+    return found
+
+
+def kill_processes(home: Path) -> None:
+    """`kill -9` of the daemon and every worker; returns when they are gone."""
+    while pids := processes_of(home):
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.01)
+
+
+def end_processes(home: Path) -> list[int]:
+    """Stops the daemon as a user would, then makes sure; gives the processes that had not ended by themselves."""
+    if not processes_of(home):
+        return []
+    subprocess.run(
+        [sys.executable, "-m", "erllama_cli", "daemon", "stop"], capture_output=True, timeout=60, check=False
+    )
+    for _ in range(100):
+        if not processes_of(home):
+            return []
+        time.sleep(0.05)
+    left = processes_of(home)
+    kill_processes(home)
+    return left
+
+
+@dataclass(frozen=True)
+class Erllama:
+    """The command line as a user runs it, in a process of its own."""
+
+    home: Path
+
+    def __call__(self, *arguments: str, stdin: str | bytes = "") -> subprocess.CompletedProcess[str]:
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(
+            [sys.executable, "-m", "erllama_cli", *arguments], input=data, capture_output=True, timeout=240, check=False
+        )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *arguments: str, stdin: IO[bytes] | int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        """Starts a command and goes on."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "erllama_cli", *arguments],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def kill_everything(self) -> None:
+        """`kill -9` of the daemon and its workers."""
+        kill_processes(self.home)
+
+    def processes(self) -> list[int]:
+        """The daemon and its workers."""
+        return processes_of(self.home)
+
+
+@pytest.fixture
+def erllama(user_home: Path) -> Erllama:
+    """The command line, with folders of its own."""
+    return Erllama(user_home)
