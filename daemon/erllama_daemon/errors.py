@@ -112,6 +112,72 @@ class ContextExceeded(ErllamaError):
     exit_code = EXIT_CONTEXT
 
 
+class NotSupported(ErllamaError):
+    """The model {model} cannot {what}."""
+
+    code = "not_supported"
+    exit_code = EXIT_FAILED
+
+
+class Busy(ErllamaError):
+    """{waiting} requests to {model} are waiting already."""
+
+    code = "busy"
+    exit_code = EXIT_FAILED
+    hint = "Ask again in a while."
+
+
+class AdapterUnreadable(ErllamaError):
+    """The adapter {path} cannot be used: {reason}."""
+
+    code = "adapter_unreadable"
+    exit_code = EXIT_MODEL
+
+
+class AdapterUnknown(ErllamaError):
+    """No adapter {adapter} is attached to {model}."""
+
+    code = "adapter_unknown"
+    exit_code = EXIT_FAILED
+    hint = "See what is with: erllama adapter ls {model}"
+
+
+class GrammarInvalid(ErllamaError):
+    """The grammar is not valid: {reason}."""
+
+    code = "grammar_invalid"
+    exit_code = EXIT_USAGE
+
+
+class JsonSchemaInvalid(ErllamaError):
+    """The JSON schema cannot be followed: {reason}."""
+
+    code = "json_schema_invalid"
+    exit_code = EXIT_USAGE
+
+
+class TokenUnknown(ErllamaError):
+    """Token {token} is not in the vocabulary, which ends at {last}."""
+
+    code = "token_unknown"
+    exit_code = EXIT_USAGE
+
+
+class EmbeddingEmpty(ErllamaError):
+    """There is nothing to embed: text {number} is empty."""
+
+    code = "embedding_empty"
+    exit_code = EXIT_USAGE
+
+
+class RequestKillsWorker(ErllamaError):
+    """The worker of {model} died {deaths} times within a minute on this very request."""
+
+    code = "request_kills_worker"
+    exit_code = EXIT_FAILED
+    hint = "It is not tried again before {seconds:.0f} s are over. The log says how the worker died: {log}"
+
+
 class WorkerDied(ErllamaError):
     """The worker of {model} ended in the middle of the request ({reason})."""
 
