@@ -5,18 +5,23 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from erllama_daemon.deadline import DeadlineExceeded, deadline
 from erllama_daemon.errors import TemplateFailed
 from erllama_daemon.messages import Message
+from erllama_daemon.template_sandbox import TemplateSandbox
 
 PLAIN_TEMPLATE = "{% for message in messages %}{{ message.content }}{% if not loop.last %}\n{% endif %}{% endfor %}"
 """For base models without a template: the text as it is."""
+
+RENDER_SECONDS = 2.0
+"""How long a template may take, for a prompt and all its message boundaries together."""
 
 _ANSWER_MARK = "\x02erllama answer\x03"
 """Stands for an answer while the text around it is rendered; control characters keep it from meeting real text."""
@@ -36,30 +41,32 @@ class Rendered:
 
 
 class ChatTemplate:
-    """Renders messages with a model's own Jinja template. Raises TemplateFailed if that does not work."""
+    """Renders messages with a model's own Jinja template, which may be broken or hostile.
+
+    `source` is the template's text. Raises TemplateFailed if it does not work, takes more than RENDER_SECONDS or breaks
+    the bounds of its sandbox. Used by one thread at a time.
+    """
 
     def __init__(self, source: str | None, *, bos_text: str, eos_text: str) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _raise_exception
-        environment.globals["strftime_now"] = _strftime_now
+        self.source = source if source is not None else PLAIN_TEMPLATE
+        self._environment = TemplateSandbox()
+        self._environment.add_filter("tojson", _to_json)
+        self._environment.globals["raise_exception"] = _raise_exception
+        self._environment.globals["strftime_now"] = _strftime_now
         self._names = {"bos_token": bos_text, "eos_token": eos_text}
-        try:
-            self._template = environment.from_string(source if source is not None else PLAIN_TEMPLATE)
-        except jinja2.TemplateError as error:
-            raise TemplateFailed(reason=str(error)) from error
+        with _guarded():
+            self._template = self._environment.from_string(self.source)
 
-    def render(self, messages: Sequence[Message]) -> Rendered:
-        """The prompt that asks for an answer to `messages`, from its very beginning."""
-        text = self._text(messages, ask=True)
-        boundaries = []
-        for count in range(1, len(messages)):
-            head = self._boundary(messages[:count])
-            if head is not None and text.startswith(head):
-                boundaries.append(len(head))
-        return Rendered(text, (*boundaries, *_part_ends(text, messages)))
+    def render(self, messages: Sequence[Message], *, tools: Sequence[dict[str, Any]] = ()) -> Rendered:
+        """The prompt that asks for an answer to `messages`, from its very beginning. The template gets the tools."""
+        with _guarded():
+            text = self._text(messages, ask=True, tools=tools)
+            boundaries = []
+            for count in range(1, len(messages)):
+                head = self._boundary(messages[:count], tools)
+                if head is not None and text.startswith(head):
+                    boundaries.append(len(head))
+            return Rendered(text, (*boundaries, *_part_ends(text, messages)))
 
     def extend(self, history: Sequence[Message], new: Sequence[Message]) -> Rendered | None:
         """The text that follows the last answer of `history` and asks for an answer to `new`.
@@ -68,24 +75,35 @@ class ChatTemplate:
         was asked for: then the old tokens are not a beginning of the new prompt.
         """
         asked, marked = history[:-1], Message("assistant", [_ANSWER_MARK])
-        text = self._text([*asked, marked, *new], ask=True)
-        before, mark, after = text.partition(_ANSWER_MARK)
-        if not mark or before != self._text(asked, ask=True):
-            return None
-        return Rendered(after, tuple(_part_ends(after, new)))
+        with _guarded():
+            text = self._text([*asked, marked, *new], ask=True)
+            before, mark, after = text.partition(_ANSWER_MARK)
+            if not mark or before != self._text(asked, ask=True):
+                return None
+            return Rendered(after, tuple(_part_ends(after, new)))
 
-    def _boundary(self, messages: Sequence[Message]) -> str | None:
+    def _boundary(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> str | None:
         try:
-            return self._text(messages, ask=False)
-        except TemplateFailed:  # some templates refuse a conversation that stops at this role
+            return self._text(messages, ask=False, tools=tools)
+        except Exception:  # some templates refuse a conversation that stops at this role
             return None
 
-    def _text(self, messages: Sequence[Message], *, ask: bool) -> str:
+    def _text(self, messages: Sequence[Message], *, ask: bool, tools: Sequence[dict[str, Any]] = ()) -> str:
         rows = [{"role": message.role, "content": message.text} for message in messages]
-        try:
-            return self._template.render(messages=rows, add_generation_prompt=ask, tools=None, **self._names)
-        except Exception as error:
-            raise TemplateFailed(reason=f"{type(error).__name__}: {error}") from error
+        self._environment.start()
+        return self._template.render(messages=rows, add_generation_prompt=ask, tools=list(tools) or None, **self._names)
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Makes every failure of a template a TemplateFailed, that of not coming to an end too."""
+    try:
+        with deadline(RENDER_SECONDS):
+            yield
+    except DeadlineExceeded:
+        raise TemplateFailed(reason=f"it takes longer than {RENDER_SECONDS:g} s") from None
+    except Exception as error:
+        raise TemplateFailed(reason=f"{type(error).__name__}: {error}"[:500]) from error
 
 
 def _part_ends(text: str, messages: Iterable[Message]) -> list[int]:
@@ -103,8 +121,15 @@ def _part_ends(text: str, messages: Iterable[Message]) -> list[int]:
     return ends
 
 
-def _to_json(value: object, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _to_json(
+    value: object,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """What templates expect of `tojson`: no escapes for HTML, and the arguments that the Transformers library has."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _raise_exception(message: str) -> NoReturn:

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import contextlib
+import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from erllama_daemon.deadline import DeadlineExceeded, deadline
 from erllama_daemon.errors import TemplateFailed
 from erllama_daemon.messages import Message
 from erllama_daemon.template import ChatTemplate
@@ -79,3 +85,110 @@ def test_a_template_that_misbehaves_is_named(source: str) -> None:
 def test_a_template_that_does_not_parse_is_named() -> None:
     with pytest.raises(TemplateFailed):
         template("{% for %}")
+
+
+def test_tools_are_the_templates_to_write() -> None:
+    writes = "{% if tools is none %}none{% else %}{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% endif %}"
+    assert template(writes).render([user("Hi")]).text == "none"
+    tools = [{"name": "weather", "unit": "<°C>"}]
+    assert template(writes).render([user("Hi")], tools=tools).text == '{"name": "weather", "unit": "<°C>"}'
+
+
+def test_what_chat_templates_do_still_works() -> None:
+    source = (
+        "{%- macro line(role, text) -%}{{ '<' ~ role ~ '>' + text | trim | replace('a', 'A') }}{%- endmacro -%}"
+        "{%- set ns = namespace(count=0, seen=[]) -%}"
+        "{%- for message in messages -%}{%- set ns.count = ns.count + 2 ** 3 % 5 -%}"
+        "{%- set ns.seen = ns.seen + [message.role] -%}{{ line(message['role'], message['content'][:5]) }}"
+        "{%- if loop.index0 == 7 -%}{%- break -%}{%- endif -%}{%- endfor -%}"
+        "{{ '%s/%d' % ('x', ns.count) }}{{ ns.seen | join(',') }}{{ '-' * 3 }}{{ '%02d' | format(7) }}"
+        "{{ {'b': [1]} | tojson(indent=2) }}{{ ' | '.join(['p', 'q']) }}{{ 'a b'.split()[-1].upper() }}"
+        "{{ messages | selectattr('role', 'equalto', 'user') | map(attribute='content') | list | length }}"
+        "{{ '{:>4}'.format(5) }}{{ strftime_now('%Y')[:2] }}{{ 'x\ny' | indent(2) }}{{ bos_token }}"
+    )
+    assert template(source).render([user(" alpaca ")]).text == (
+        '<user>AlpAx/3user---07{\n  "b": [\n    1\n  ]\n}p | qB1   520x\n  y<s>'
+    )
+
+
+HOSTILE = {
+    "loops": "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "loops in a macro that calls itself": "{% macro m(n) %}{{ m(n + 1) }}{% endmacro %}{{ m(0) }}",
+    "loops in a filter": "{{ range(99999) | map('string') | map('list') | map('first') | list | length }}"
+    "{% for i in range(99999) %}{{ range(99999) | map('string') | list | length }}{% endfor %}",
+    "multiplies a string": "{{ ('a' * 10 ** 10) | length }}",
+    "multiplies a list": "{{ ([0] * 1000000000) | length }}",
+    "multiplies from the left": "{{ (1000000000 * 'a') | length }}",
+    "a constant width": "{{ ('%1000000000d' % 1) | length }}",
+    "a width as argument": "{{ ('%*d' % (1000000000, 1)) | length }}",
+    "a width to format": "{{ ('{:>1000000000}'.format(1)) | length }}",
+    "a width to the filter": "{{ ('%1000000000d' | format(1)) | length }}",
+    "a nested width": "{{ ('{:>{}}'.format(1, 1000000000)) | length }}",
+    "justifies": "{{ 'a'.ljust(1000000000) | length }}",
+    "centres": "{{ 'a' | center(1000000000) | length }}",
+    "indents": "{{ ('\n' * 1000000) | indent(99999) | length }}",
+    "indents json": "{{ [[[1]]] | tojson(indent=99999999) | length }}",
+    "replaces": "{{ ('a' * 1000000).replace('a', 'b' * 1000000) | length }}",
+    "replaces in a filter": "{{ ('a' * 1000000) | replace('a', 'b' * 1000000) | length }}",
+    "joins": "{{ ('a' * 1000000).join(['b'] * 1000000) | length }}",
+    "joins in a filter": "{{ (['b'] * 1000000) | join('a' * 1000000) | length }}",
+    "expands tabs": "{{ ('\t' * 1000000).expandtabs(99999) | length }}",
+    "wraps": "{{ ('a' * 1000000) | wordwrap(1, True, 'b' * 1000000) | length }}",
+    "doubles": "{% set n = namespace(s='a') %}{% for i in range(40) %}{% set n.s = n.s ~ n.s %}{% endfor %}",
+    "doubles by adding": "{% set n = namespace(s='a') %}{% for i in range(40) %}{% set n.s = n.s + n.s %}{% endfor %}",
+    "keeps what it makes": "{% set n = namespace(s=[], t='a' * 4000000) %}"
+    "{% for i in range(9999) %}{% set n.s = n.s + [n.t ~ i] %}{% endfor %}",
+    "keeps slices": "{% set n = namespace(s=[], t='a' * 4000000) %}"
+    "{% for i in range(9999) %}{% set n.s = n.s + [n.t[1:]] %}{% endfor %}",
+    "writes without end": "{% set t = 'a' * 1000000 %}{% for i in range(9999) %}{{ t }}{% endfor %}",
+    "writes into a variable": "{% set s %}{% for i in range(9999) %}{{ 'a' * 1000000 }}{% endfor %}{% endset %}",
+    "an endless number": "{{ 9 ** (9 ** 9) % 7 }}",
+    "a number by squaring": "{% set n = namespace(x=9) %}{% for i in range(60) %}{% set n.x = n.x * n.x %}{% endfor %}",
+    "many words": "{{ lipsum(n=1000000) | length }}",
+    "a list of lists": "{{ ([[0] * 1000000] * 1000000) | sum(start=[]) | length }}",
+    "a large range": "{{ range(1000000000) | list | length }}",
+    "reaches for globals": "{{ cycler.__init__.__globals__ }}",
+    "reaches for classes": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+    "reaches through attr": "{{ ('' | attr('__class__')).__mro__ }}",
+    "reaches through format": "{{ '{0.__class__.__mro__}'.format('') }}{{ ''.__class__.__mro__ }}",
+    "nests deeply": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+}
+
+
+@pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_template_is_stopped_on_any_thread(source: str) -> None:
+    def render() -> None:
+        with pytest.raises(TemplateFailed):
+            template(source).render([user("Hi"), Message("assistant", ["Hello"]), user("And?")])
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.monotonic()
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(render).result()
+        assert thread.submit(template(CHATML).render, [user("Hi")]).result().text.startswith("<|im_start|>")
+    assert time.monotonic() - started < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600 * 1024, "in KiB"
+
+
+def test_a_deadline_leaves_nothing_behind() -> None:
+    for _ in range(200):
+        try:
+            with deadline(0.0005):
+                for _ in range(10_000):
+                    pass
+        except DeadlineExceeded:
+            continue
+    time.sleep(0.01)
+
+
+def test_a_deadline_is_not_an_error_of_the_body() -> None:
+    with pytest.raises(DeadlineExceeded), deadline(0.05):
+        while True:
+            with contextlib.suppress(Exception):
+                time.sleep(0.001)
+
+
+def test_two_templates_do_not_share_their_bounds() -> None:
+    long = template("{% set t = 'a' * 4000000 %}{% for i in range(30) %}{% set s = t ~ i %}{% endfor %}fine")
+    for _ in range(4):
+        assert long.render([user("Hi")]).text == "fine"
