@@ -36,7 +36,8 @@ class BackendFacts:
     """What is fixed while a model is loaded. All of `type_k` to `threads` changes the bits of the KV cache.
 
     `context_size` is the longest sequence in tokens, `embedding_limit` the longest text to embed. `has_recurrence`
-    says that a state is more than the cells of its tokens.
+    says that a state is more than the cells of its tokens, and `shares_prefixes` that the cells of a sequence's
+    beginning stay whole however far it goes on.
     """
 
     name: str
@@ -56,6 +57,7 @@ class BackendFacts:
     threads: int
     can_generate: bool = True
     has_recurrence: bool = False
+    shares_prefixes: bool = True
     pooling: str = "none"
     embedding_limit: int = 0
 
@@ -73,11 +75,30 @@ AdapterSet = tuple[tuple[int, float], ...]
 """Adapters in use together: the backend's handles and their scales, in the order of the files' SHA-256."""
 
 
+class Vocabulary(Protocol):
+    """A model's tokens. It never changes, so any thread may ask."""
+
+    def tokenize(self, text: str, *, first: bool) -> list[int]:
+        """Tokens of `text`, control tokens recognised; `first` adds what the model wants at the very beginning."""
+
+    def piece(self, token: int) -> bytes:
+        """The UTF-8 bytes of a token, possibly a part of a character; empty for control tokens."""
+
+    def control_text(self, token: int) -> str:
+        """The written form of a token, control tokens included, as a chat template writes it."""
+
+    def is_end(self, token: int) -> bool:
+        """Whether the model ends its answer with this token."""
+
+
 class Sampler(Protocol):
     """Chooses tokens for one request; owned and used by the engine's thread."""
 
     def sample(self, logits: Logits) -> int:
-        """The next token, which the sampler also remembers (repetition penalty, grammar, random state)."""
+        """The next token, which the sampler also remembers (repetition penalty, grammar, random state).
+
+        Raises GrammarInvalid and JsonSchemaInvalid if the grammar leaves no token to choose.
+        """
 
     def close(self) -> None:
         """Frees native memory. A second call does nothing."""
@@ -91,7 +112,7 @@ class Buffer(Protocol):
     """
 
     def decode(self, runs: Sequence[Run]) -> list[Logits]:
-        """Appends each run to its sequence, all in one batch, and gives the logits after the last token of each (copies).
+        """Appends each run to its sequence, all in one batch, and gives copies of the logits after each one's end.
 
         Raises ComputeFailed.
         """
@@ -125,26 +146,22 @@ class Buffer(Protocol):
 
 
 class Backend(Protocol):
-    """One loaded model. Calls belong to the engine's thread, but for `facts` and the tokenizer's, which any may make."""
+    """One loaded model. Calls belong to the engine's thread, but for `facts` and `vocabulary`."""
 
     @property
     def facts(self) -> BackendFacts:
         """What is fixed while the model is loaded."""
 
-    def tokenize(self, text: str, *, first: bool) -> list[int]:
-        """Tokens of `text`, control tokens recognised; `first` adds what the model wants at the very beginning."""
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Text to tokens and back."""
 
-    def piece(self, token: int) -> bytes:
-        """The UTF-8 bytes of a token, possibly a part of a character; empty for control tokens."""
+    def new_buffer(self, sequences: int, *, prefills: bool) -> Buffer:
+        """An empty KV buffer of `context_size` cells for that many sequences.
 
-    def control_text(self, token: int) -> str:
-        """The written form of a token, control tokens included, as a chat template writes it."""
-
-    def is_end(self, token: int) -> bool:
-        """Whether the model ends its answer with this token."""
-
-    def new_buffer(self, sequences: int) -> Buffer:
-        """An empty KV buffer for that many sequences, of `context_size` cells. Raises ComputeFailed for want of memory."""
+        One that never `prefills` decodes at most one token of each sequence at a time. Raises ComputeFailed for want
+        of memory.
+        """
 
     def sampler(self, sampling: Sampling, seed: int, recent: Sequence[int]) -> Sampler:
         """A new sampler that has seen the `recent` tokens. Raises GrammarInvalid and JsonSchemaInvalid."""

@@ -1,209 +1,236 @@
-"""The engine: takes a request through lookup, restore, prefill, decode and save, one tick at a time.
+"""The engine: takes requests through lookup, restore, prefill, decode and save, one step at a time.
 
 What makes a restored answer equal to a cold one, bit for bit, is here: prefill runs one decode per block at cuts
 that depend on the prompt alone, a block is exported at the moment its sequence ends there, the block that ends a
-prompt carries the logits of its last token, what is live lies in the buffer as if it had been restored, and a request
-has the buffer to itself. `tests/e2e/test_promises.py`
-proves it on real models.
+prompt carries the logits of its last token, what is live lies in the buffer as if it had been restored, and a prompt
+has the buffer to itself. `tests/e2e/test_promises.py` proves it on real models.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-import numpy as np
+from msgspec.structs import replace
 
-from erllama_cache.block import Block, SaveReason
-from erllama_cache.cuts import cuts
-from erllama_cache.keys import BlockKind, RootRecord, pack_tokens, root_key
-from erllama_cache.ref import BlockRef
+from erllama_cache.block import SaveReason
+from erllama_cache.keys import BlockKind, RootRecord, root_key
+from erllama_cache.policy import Policy
 from erllama_cache.store import Store
-from erllama_daemon.backend import Backend, ComputeFailed, Logits
-from erllama_daemon.errors import ContextExceeded, DecodeFailed
+from erllama_daemon.adapters import AdapterShelf
+from erllama_daemon.answer_text import AnswerText, Span, thinking_markers
+from erllama_daemon.backend import Backend, Buffer, ComputeFailed, Run
+from erllama_daemon.company import Company
+from erllama_daemon.errors import DecodeFailed, NotSupported
 from erllama_daemon.generation import Generation, GenerationState
+from erllama_daemon.lookup import Lookup
 from erllama_daemon.prompt import build_prompt
+from erllama_daemon.saving import BlockSaver
+from erllama_daemon.solo import SoloBuffer
+from erllama_daemon.speaker import Speaker
 from erllama_daemon.template import ChatTemplate
 
 CACHE_FORMAT = 1
 """Part of every root: raised when blocks written before can no longer be used."""
 
-SEQUENCE = 0
-"""The one live sequence; the scheduler admits one request at a time."""
-
 
 class Engine:
-    """One model, its cache and its live sequence; all calls from one thread.
+    """One model, its cache and its live sequences; all calls from one thread.
 
-    A finished sequence stays live, so a conversation's next turn restores nothing. The live sequence is only ever
-    reused whole: when a request does not begin with all of its chain, the buffer is cleared and filled from the cache.
+    Every prompt is read in the solo buffer, and its request goes on to generate there, until another prompt needs the
+    buffer: then it moves to the company of those that generate together. A reproducible request never moves.
     """
 
-    def __init__(self, backend: Backend, store: Store, fingerprint: bytes, *, block_tokens: int) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        store: Store,
+        shelf: AdapterShelf,
+        *,
+        model: str,
+        fingerprint: bytes,
+        block_tokens: int,
+        parallel: int = 1,
+        policy: Policy | None = None,
+    ) -> None:
         facts = backend.facts
+        policy = policy or Policy()
         self._backend = backend
         self._store = store
-        self._fingerprint = fingerprint.hex()
-        self._block_tokens = block_tokens
-        self._template = ChatTemplate(facts.chat_template, bos_text=facts.bos_text, eos_text=facts.eos_text)
-        self._live: list[bytes] = []
-        self._live_tokens = 0
-        self._root = root_key(
-            RootRecord(
-                format_version=CACHE_FORMAT,
-                fingerprint=self._fingerprint,
-                type_k=facts.type_k,
-                type_v=facts.type_v,
-                flash_attention=facts.flash_attention,
-                rope=facts.rope,
-                block_tokens=block_tokens,
-                build=facts.build,
-                backend=f"{facts.name} {facts.device}",
-                threads=facts.threads,
-            )
+        self._shelf = shelf
+        self._model = model
+        self._fingerprint = fingerprint
+        self._generated_block = min(block_tokens, policy.continued_interval)
+        self.template = ChatTemplate(facts.chat_template, bos_text=facts.bos_text, eos_text=facts.eos_text)
+        self._record = RootRecord(
+            format_version=CACHE_FORMAT,
+            fingerprint="",
+            type_k=facts.type_k,
+            type_v=facts.type_v,
+            flash_attention=facts.flash_attention,
+            rope=facts.rope,
+            block_tokens=block_tokens,
+            build=facts.build,
+            backend=f"{facts.name} {facts.device}",
+            threads=facts.threads,
         )
+        self._lookup = Lookup(store, block_tokens)
+        self._saver = BlockSaver(facts, store, policy)
+        self._company = Company(backend, parallel, self._saver.save_dropped)
+        self._speaker = Speaker(backend.vocabulary, facts.context_size)
+        self._solo = SoloBuffer(backend, store, self._saver.save_dropped) if facts.can_generate else None
 
     @property
     def live_sequences(self) -> int:
-        """How many sequences have state in the buffer."""
-        return 1 if self._live_tokens else 0
+        """How many sequences have state in a buffer."""
+        return len(self._company.generations) + (self._solo is not None and self._solo.is_live)
+
+    @property
+    def occupant(self) -> Generation | None:
+        """The request that has the solo buffer."""
+        return self._solo.owner if self._solo is not None else None
+
+    def make_way(self) -> bool:
+        """Whether the solo buffer is free for another prompt, after moving who merely generates there if need be."""
+        occupant = self.occupant
+        if occupant is None:
+            return True
+        if occupant.state is not GenerationState.GENERATING or occupant.request.reproducible:
+            return False
+        if not self._company.take(occupant):
+            return False
+        if self._solo is not None:
+            self._solo.drop(occupant)
+        return True
 
     def admit(self, generation: Generation) -> None:
-        """Builds the prompt and restores what the cache holds of it.
+        """Builds the prompt, takes the solo buffer, and restores what the cache holds.
 
-        Raises PromptEmpty, TemplateFailed and ContextExceeded before anything is touched.
+        Raises PromptEmpty, TokenUnknown, TemplateFailed, ContextExceeded, AdapterUnreadable, GrammarInvalid,
+        JsonSchemaInvalid and NotSupported before anything is touched.
         """
+        if self._solo is None:
+            raise NotSupported(model=self._model, what="generate text")
         generation.clock.admitted = time.monotonic()
-        prompt = build_prompt(generation.request, self._backend, self._template, self._fingerprint)
-        limit = self._backend.facts.context_size
-        if len(prompt.tokens) >= limit:
-            raise ContextExceeded(tokens=len(prompt.tokens), limit=limit)
-        generation.root, generation.tokens = self._root, prompt.tokens
-        generation.prompt_tokens, generation.note = len(prompt.tokens), prompt.note
-        refs = self._look_up(generation, prompt.parent_key, prompt.parent_end, prompt.breakpoints)
-        self._restore(generation, refs)
-        generation.ends = self._cuts(generation, prompt.breakpoints, generation.computed)
+        request = generation.request
+        generation.adapters = self._shelf.take(request.adapters)
+        prompt = build_prompt(request, self._backend, self.template, self._fingerprint.hex())
+        generation.sampler = self._backend.sampler(request.sampling, generation.seed, prompt.tokens)
+        markers = thinking_markers(self._backend.facts.chat_template, prompt.text)
+        generation.answer = AnswerText(request.stop, markers)
+        generation.markers = (markers.opening, markers.closing) if markers is not None else ()
+        generation.root = root_key(replace(self._record, fingerprint=generation.adapters.fingerprint.hex()))
+        generation.tokens, generation.prompt_tokens = prompt.tokens, len(prompt.tokens)
+        generation.note, generation.dropped_messages = prompt.note, prompt.dropped_messages
+        if prompt.parent_key is not None and self._solo.ends_in(prompt.parent_key, generation.tokens):
+            self._store.tally.add("hits_resume")
+            self._solo.go_on(generation)
+        else:
+            self._solo.take(generation, self._lookup.find(generation, prompt))
+        self._note_reuse(generation)
+        generation.ends = self._lookup.cuts(generation, prompt.breakpoints, generation.computed)
         generation.state = GenerationState.PREFILLING
         generation.clock.restored = time.monotonic()
 
-    def prefill(self, generation: Generation) -> bool:
-        """Reads one block of the prompt; True when the whole prompt has been read. Raises DecodeFailed."""
+    def prefill(self, generation: Generation) -> None:
+        """Reads one block of the prompt; the request generates once all of it has been read. Raises DecodeFailed."""
         if generation.ends:
             end = generation.ends.pop(0)
-            generation.logits = self._decode(generation, generation.tokens[generation.computed : end])
+            self._compute([generation], end - generation.computed)
             is_last = not generation.ends
-            self._save(generation, BlockKind.PREFILL, SaveReason.COLD, with_logits=is_last)
-        if generation.ends:
-            return False
-        generation.clock.prefilled = time.monotonic()
-        generation.state = GenerationState.GENERATING
-        generation.sampler = self._backend.sampler(generation.request.sampling, generation.seed, generation.tokens)
-        return True
+            self._cut(generation, BlockKind.PREFILL, SaveReason.COLD, with_logits=is_last)
+        if not generation.ends:
+            generation.clock.prefilled = time.monotonic()
+            generation.state = GenerationState.GENERATING
 
-    def step(self, generation: Generation) -> str:
-        """Generates one token and gives the text it completes. Sets `finish_reason` when it was the last one.
+    def decode(self, generations: Sequence[Generation]) -> None:
+        """Decodes the last token of each request, in one batch: they share a buffer and use the same adapters.
+
+        Requests whose logits are there already are passed over. Raises DecodeFailed, and then none of them can go on.
+        """
+        behind = [generation for generation in generations if generation.computed < len(generation.tokens)]
+        if behind:
+            self._compute(behind, 1)
+
+    def sample(self, generation: Generation) -> list[Span]:
+        """Generates one token and gives the text it completes; see `Speaker`.
 
         The last token is sampled but not decoded: `finish` does that, once its text is on its way.
         Raises DecodeFailed.
         """
-        if generation.computed < len(generation.tokens):
-            generation.logits = self._decode(generation, generation.tokens[-1:])
-            if generation.computed - generation.chained == self._block_tokens:
-                self._save(generation, BlockKind.GENERATED, SaveReason.CONTINUED, with_logits=False)
-        token = self._sample(generation)
-        generation.tokens.append(token)
-        if self._backend.is_end(token):
-            generation.finish_reason = "stop"
-            return generation.add_text(b"", last=True)
-        full = len(generation.tokens) >= self._backend.facts.context_size
-        if full or generation.completion_tokens >= generation.request.max_tokens:
-            generation.finish_reason = "length"
-        return generation.add_text(self._backend.piece(token), last=generation.finish_reason is not None)
+        if generation.computed - generation.chained == self._generated_block:
+            self._cut(generation, BlockKind.GENERATED, SaveReason.CONTINUED)
+        return self._speaker.speak(generation)
 
-    def finish(self, generation: Generation) -> None:
+    def finish(self, generation: Generation, reason: SaveReason = SaveReason.FINISH) -> None:
         """Decodes the last token and saves the last block, so that the finish key alone is enough to go on exactly.
 
         The answer is on the screen by then: a failure is noted, and costs only that its end is read again.
         """
-        # A chain is worth as much as its weakest block: what was reused has to be on disk as well.
-        reused = [self._store.keep(key) for key in generation.chain[: generation.reused_blocks]]
+        self._saver.keep_reused(generation)
         if generation.state is GenerationState.GENERATING:
             try:
-                self._finish_chain(generation)
+                self.decode([generation])
+                self._save_tail(generation, reason)
             except DecodeFailed as error:
                 generation.note, generation.is_chain_cut = str(error), True
         else:
             del generation.tokens[generation.computed :]
-        generation.saves = [*reused, *generation.saves]
         self.release(generation)
         generation.clock.finished = time.monotonic()
 
-    def forget_live(self) -> None:
-        """Empties the buffer: what lies in it is of no use or not to be trusted. The cache fills it again."""
-        self._backend.clear()
-        self._live, self._live_tokens = [], 0
-
     def release(self, generation: Generation) -> None:
         """Ends a request, well or not. What it computed stays live; a second call does nothing."""
+        if generation.state is GenerationState.DONE:
+            return
         generation.state = GenerationState.DONE
+        self._company.leave(generation)
+        if self._solo is not None:
+            self._solo.leave(generation)
         if generation.sampler is not None:
             generation.sampler.close()
             generation.sampler = None
+        if generation.adapters is not None:
+            self._shelf.give_back(generation.adapters)
 
-    def _finish_chain(self, generation: Generation) -> None:
-        if generation.computed < len(generation.tokens):
-            generation.logits = self._decode(generation, generation.tokens[generation.computed :])
+    def abandon(self, generation: Generation) -> None:
+        """Ends a request whose state is not to be trusted."""
+        self._forget(generation)
+        self.release(generation)
+
+    def evict(self, generations: Sequence[Generation]) -> tuple[int, int]:
+        """Saves whatever the running `generations` and the finished sequences hold, and lets the finished ones go.
+
+        Gives how many were let go, and how many blocks were saved. Raises DecodeFailed.
+        """
+        before = self._saver.saved
+        for generation in generations:
+            if generation.state is GenerationState.GENERATING:
+                self._save_tail(generation, SaveReason.EVICT)
+        finished = [generation for generation in self._company.generations if generation not in generations]
+        for generation in finished:
+            self._company.drop(generation)
+        sequences = len(finished)
+        if self._solo is not None and self._solo.finished is not None:
+            self._solo.drop_finished()
+            sequences += 1
+        return sequences, self._saver.saved - before
+
+    def close(self) -> None:
+        """Frees the buffers and the model."""
+        self._company.close()
+        if self._solo is not None:
+            self._solo.close()
+        self._backend.close()
+
+    def _save_tail(self, generation: Generation, reason: SaveReason) -> None:
         if generation.computed > generation.chained:
-            self._save(generation, BlockKind.GENERATED, SaveReason.FINISH, with_logits=True)
+            self._cut(generation, BlockKind.GENERATED, reason, with_logits=True)
 
-    def _look_up(
-        self, generation: Generation, parent_key: bytes | None, parent_end: int, breakpoints: tuple[int, ...]
-    ) -> list[BlockRef]:
-        tokens, tally = generation.tokens, self._store.tally
-        if parent_end:
-            resumed = self._store.resume(self._root, parent_key, tokens) if parent_key is not None else None
-            if resumed is not None:
-                tally.add("hits_resume")
-                return self._usable(generation, resumed)
-            generation.note = "the saved state of the conversation is gone from the cache"
-            refs = self._usable(generation, self._store.longest(self._root, tokens))
-        else:
-            # Only blocks cut where a cold run would cut: any other would change the bits of the answer.
-            refs = self._usable(
-                generation, self._store.chain(self._root, tokens, self._cuts(generation, breakpoints, 0))
-            )
-        if not refs:
-            tally.add("misses")
-        elif refs[-1].end == len(tokens):
-            tally.add("hits_exact")
-        else:
-            tally.add("hits_longest_prefix")
-        return refs
-
-    def _usable(self, generation: Generation, refs: tuple[BlockRef, ...]) -> list[BlockRef]:
-        """The chain without a last block that ends the prompt but has no logits to sample the first token from."""
-        usable = list(refs)
-        if usable and usable[-1].end == len(generation.tokens) and not usable[-1].has_logits:
-            usable.pop()
-        return usable
-
-    def _cuts(self, generation: Generation, breakpoints: tuple[int, ...], start: int) -> list[int]:
-        return cuts(len(generation.tokens), breakpoints, block_tokens=self._block_tokens, start=start)
-
-    def _restore(self, generation: Generation, refs: list[BlockRef]) -> None:
-        keys = [ref.key for ref in refs]
-        ends_prompt = bool(refs) and refs[-1].end == generation.prompt_tokens
-        if self._live and keys[: len(self._live)] == self._live and not (ends_prompt and keys == self._live):
-            generation.chain, generation.computed = list(self._live), self._live_tokens
-        else:  # also when all of the prompt is live: the logits to sample from are in its last block
-            self.forget_live()
-        for ref in refs[len(generation.chain) :]:
-            block = self._store.load(ref)
-            if block is None or not self._put_back(generation, ref, block):
-                generation.note = "a block of the cache was damaged or gone"
-                break
-        self._store.touch(generation.chain)
+    def _note_reuse(self, generation: Generation) -> None:
         generation.reused_blocks = len(generation.chain)
-        generation.chained = generation.cached = generation.computed
+        generation.cached = generation.computed
+        self._store.touch(link.key for link in generation.chain)
         if generation.computed == 0:
             generation.hit = "cold"
         elif generation.computed == generation.prompt_tokens and generation.logits is not None:
@@ -211,78 +238,42 @@ class Engine:
         else:
             generation.hit = "partial"
 
-    def _put_back(self, generation: Generation, ref: BlockRef, block: Block) -> bool:
-        if ref.end == generation.prompt_tokens and not block.logits:
-            return False  # there would be nothing to sample the first token from
+    def _compute(self, generations: Sequence[Generation], tokens: int) -> None:
+        """Decodes the next `tokens` tokens of each request. Raises DecodeFailed."""
+        runs = []
+        for generation in generations:
+            start = generation.computed
+            runs.append(Run(generation.where.sequence, generation.tokens[start : start + tokens], start))
         try:
-            self._backend.restore(SEQUENCE, block.payload, ref.start, ref.end)
-        except ComputeFailed:
-            self._store.quarantine(ref.key)
-            self._rebuild(generation)
-            return False
-        generation.chain.append(ref.key)
-        generation.computed = ref.end
-        self._live, self._live_tokens = list(generation.chain), generation.computed
-        generation.logits = np.frombuffer(block.logits, dtype="<f4") if block.logits else None
-        return True
-
-    def _rebuild(self, generation: Generation) -> None:
-        """After a refused state nothing in the buffer is trusted; the request goes on cold."""
-        self.forget_live()
-        generation.chain, generation.computed, generation.logits = [], 0, None
-
-    def _decode(self, generation: Generation, tokens: list[int]) -> Logits:
-        try:
-            logits = self._backend.decode(SEQUENCE, tokens, generation.computed)
+            rows = self._buffer_for(generations[0]).decode(runs)
         except ComputeFailed as error:
-            self.forget_live()
-            if generation.cached == generation.computed and generation.chain:
-                self._store.quarantine(generation.chain[-1])
+            for generation in generations:
+                self._distrust(generation)
             raise DecodeFailed(reason=str(error)) from error
-        generation.computed += len(tokens)
-        # Until the next block is exported, the live state is ahead of its chain and of no use to another request.
-        self._live, self._live_tokens = [], generation.computed
-        return logits
+        for generation, row in zip(generations, rows, strict=True):
+            generation.logits = row
+            generation.computed += tokens
 
-    def _sample(self, generation: Generation) -> int:
-        if generation.logits is None or generation.sampler is None:
-            raise DecodeFailed(reason="there are no logits to sample from")
-        if generation.digest is not None:
-            generation.digest.update(generation.logits.data)
-        token = generation.sampler.sample(generation.logits)
-        if generation.clock.first_token is None:
-            generation.clock.first_token = time.monotonic()
-        return token
-
-    def _save(self, generation: Generation, kind: BlockKind, reason: SaveReason, *, with_logits: bool) -> None:
-        started = time.perf_counter_ns()
-        start, end = generation.chained, generation.computed
-        payload = self._export(start, end)
-        logits = b""
-        if with_logits and generation.logits is not None:
-            logits = generation.logits.astype("<f4", copy=False).tobytes()
-        block = Block(
-            root=generation.root,
-            parent=generation.tail_key,
-            kind=kind,
-            start=start,
-            tokens=pack_tokens(generation.tokens[start:end]),
-            reason=reason,
-            logits=logits,
-            payload=payload,
-            created=time.time(),
-        )
-        self._store.tally.add("pack_total_ns", time.perf_counter_ns() - started)
-        generation.saves.append(self._store.save(block))
-        generation.chain.append(block.key)
-        generation.chained = end
-        self._live, self._live_tokens = list(generation.chain), end
-
-    def _export(self, start: int, end: int) -> memoryview:
+    def _cut(self, generation: Generation, kind: BlockKind, reason: SaveReason, *, with_logits: bool = False) -> None:
         try:
-            payload = self._backend.export(SEQUENCE, start, end)
-            self._backend.settle(SEQUENCE, payload, start, end)
+            self._saver.cut(generation, kind, reason, with_logits=with_logits)
         except ComputeFailed as error:
-            self.forget_live()
+            self._forget(generation)
             raise DecodeFailed(reason=str(error)) from error
-        return payload
+        self._company.note_block(generation)
+
+    def _buffer_for(self, generation: Generation) -> Buffer:
+        buffer = generation.where.buffer
+        buffer.use_adapters(generation.adapters.handles if generation.adapters is not None else ())
+        return buffer
+
+    def _distrust(self, generation: Generation) -> None:
+        """After a failed decode; if what failed came right after a restore, what was restored is suspect too."""
+        if generation is self.occupant and generation.chain and generation.cached == generation.computed:
+            self._store.quarantine(generation.chain[-1].key)
+        self._forget(generation)
+
+    def _forget(self, generation: Generation) -> None:
+        self._company.drop(generation)
+        if self._solo is not None:
+            self._solo.drop(generation)

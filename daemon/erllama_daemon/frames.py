@@ -7,7 +7,6 @@ from typing import IO, Any, Literal
 import msgspec
 
 from erllama_cache.policy import Policy
-
 from erllama_daemon.messages import (
     Adapter,
     AdapterChoice,

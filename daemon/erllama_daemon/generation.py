@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import codecs
 import enum
 import secrets
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import xxhash
 
+from erllama_cache.keys import BlockKind
 from erllama_cache.writer import SaveOutcome
-from erllama_daemon.backend import Logits, Sampler
+from erllama_daemon.adapters import EffectiveSet
+from erllama_daemon.answer_text import AnswerText
+from erllama_daemon.backend import Buffer, Logits, Sampler
 from erllama_daemon.frames import Generate
-from erllama_daemon.messages import FinishReason, HitKind, Stats
+from erllama_daemon.messages import FinishReason, HitKind, Stats, TokenLogprobs
 
 SEEDS = 2**32 - 1
 """Seeds are below this number, which llama.cpp takes for "draw one"."""
@@ -39,53 +42,74 @@ class Clock:
     prefilled: float | None = None
     first_token: float | None = None
     finished: float | None = None
+    stepped: float = 0.0
 
     def ms(self, start: float | None, end: float | None) -> float:
         """Milliseconds from `start` to `end`; 0 if either did not happen."""
         return 0.0 if start is None or end is None else round((end - start) * 1000, 3)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request's state lies: a sequence of a buffer."""
+
+    buffer: Buffer
+    sequence: int
+
+
+class ChainLink(NamedTuple):
+    """A block of a request's chain, and the position after its last token."""
+
+    key: bytes
+    end: int
+    kind: BlockKind
+
+
+@dataclass(slots=True, eq=False)
 class Generation:
     """The state of one request; owned by the engine's thread.
 
-    `tokens` is the prompt and then what was generated. The first `computed` of them are in the KV buffer, the
-    first `chained` are in blocks, and `chain` holds those blocks' keys, of which `reused_blocks` came from the cache.
-    `logits` belong to the last computed token. `is_chain_cut` says that the end of the answer could not be kept.
+    `tokens` is the prompt and then what was generated. The first `computed` of them are in the KV buffer at `place`,
+    the first `chained` are in blocks, and `chain` holds those blocks' keys and ends, of which `reused_blocks` came from
+    the cache. `saves` tell what became of the other ones, and of all of them once the request is finished. `logits`
+    belong to the last computed token. `is_chain_cut` says that the end of the chain could not be kept.
+    `markers` are the control texts that stand around thinking.
     """
 
     request: Generate
     clock: Clock = field(default_factory=Clock)
     state: GenerationState = GenerationState.QUEUED
+    adapters: EffectiveSet | None = None
+    place: Place | None = None
     root: bytes = b""
     tokens: list[int] = field(default_factory=list)
     prompt_tokens: int = 0
     ends: list[int] = field(default_factory=list)
-    chain: list[bytes] = field(default_factory=list)
+    chain: list[ChainLink] = field(default_factory=list)
     computed: int = 0
-    chained: int = 0
     cached: int = 0
     reused_blocks: int = 0
     is_chain_cut: bool = False
     hit: HitKind = "cold"
     note: str | None = None
+    dropped_messages: int = 0
     logits: Logits | None = None
     sampler: Sampler | None = None
     seed: int = 0
     digest: xxhash.xxh3_128 | None = None
+    logprobs: list[TokenLogprobs] | None = None
     finish_reason: FinishReason | None = None
-    text: list[str] = field(default_factory=list)
+    answer: AnswerText = field(default_factory=AnswerText)
+    markers: tuple[str, ...] = ()
     saves: list[Future[SaveOutcome]] = field(default_factory=list)
-
-    _decoder: codecs.IncrementalDecoder = field(
-        default_factory=lambda: codecs.getincrementaldecoder("utf-8")("replace")
-    )
 
     def __post_init__(self) -> None:
         seed = self.request.sampling.seed
         self.seed = secrets.randbelow(SEEDS) if seed is None else seed
         if self.request.logits_digest:
             self.digest = xxhash.xxh3_128()
+        if self.request.logprobs is not None:
+            self.logprobs = []
 
     @property
     def id(self) -> int:
@@ -100,24 +124,34 @@ class Generation:
     @property
     def tail_key(self) -> bytes:
         """The parent of the next block."""
-        return self.chain[-1] if self.chain else self.root
+        return self.chain[-1].key if self.chain else self.root
 
-    def add_text(self, piece: bytes, *, last: bool = False) -> str:
-        """The characters that `piece` completes; a character split over tokens waits for its rest."""
-        text = self._decoder.decode(piece, last)
-        if text:
-            self.text.append(text)
-        return text
+    @property
+    def where(self) -> Place:
+        """The place of an admitted request."""
+        if self.place is None:
+            raise RuntimeError(f"request {self.id} has no place in a buffer")
+        return self.place
+
+    @property
+    def chained(self) -> int:
+        """How many tokens are in blocks."""
+        return self.chain[-1].end if self.chain else 0
+
+    @property
+    def cells(self) -> int:
+        """How many tokens the chain may grow to."""
+        return self.prompt_tokens + self.request.max_tokens
 
     def stats(self, model: str, *, load_ms: float = 0.0) -> Stats:
         """What is reported of a finished request. `saved` looks at the saves that are done by now."""
         clock = self.clock
         dropped = self.is_chain_cut or any(_is_dropped(save) for save in self.saves)
         return Stats(
-            text="".join(self.text),
+            text=self.answer.text,
             finish_reason=self.finish_reason or "cancelled",
             cancelled=self.finish_reason == "cancelled",
-            stop_sequence=None,
+            stop_sequence=self.answer.stop_sequence,
             cache_hit_kind=self.hit,
             cached_tokens=self.cached,
             prompt_tokens=self.prompt_tokens,
@@ -133,6 +167,10 @@ class Generation:
             seed=self.seed,
             saved="dropped" if dropped else "published",
             cache_note=self.note,
+            thinking=self.answer.thinking,
+            logprobs=self.logprobs,
+            adapters=list(self.adapters.adapters) if self.adapters is not None else [],
+            dropped_messages=self.dropped_messages,
             logits_digest=self.digest.hexdigest() if self.digest is not None else None,
         )
 

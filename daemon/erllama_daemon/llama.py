@@ -4,142 +4,119 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import llama_cpp
-import numpy as np
 
-from erllama_daemon.backend import BackendFacts, ComputeFailed, Logits, ModelRejected
-from erllama_daemon.llama_log import NativeLog
+from erllama_daemon.backend import BackendFacts, ModelRejected, Vector
+from erllama_daemon.llama_adapters import LlamaAdapters
+from erllama_daemon.llama_buffer import BufferShape, LlamaBuffer
+from erllama_daemon.llama_embedder import LlamaEmbedder
+from erllama_daemon.llama_log import native_log
 from erllama_daemon.llama_sampler import LlamaSampler
-from erllama_daemon.messages import Sampling
+from erllama_daemon.llama_vocabulary import LlamaVocabulary
+from erllama_daemon.messages import FlashAttention, KvType, Sampling
 
-SCRATCH = 1
-"""The spare sequence through which states pass in and out."""
+_KV_BYTES: dict[KvType, float] = {
+    "f32": 4,
+    "f16": 2,
+    "bf16": 2,
+    "q8_0": 34 / 32,
+    "q5_1": 24 / 32,
+    "q5_0": 22 / 32,
+    "q4_1": 20 / 32,
+    "q4_0": 18 / 32,
+}
+"""Bytes a number of the KV buffer takes; quantized types come in groups of 32."""
 
-_MAX_SEQUENCES = 2
-_MAX_PIECE_BYTES = 512
+_KV_SHARE_OF_MEMORY = 8
+"""Unless the user says otherwise, one buffer takes at most this part of the free memory: there may be two of them."""
+
+_SMALLEST_DEFAULT_CONTEXT = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlamaOptions:
+    """How a model is loaded; see `frames.Configure`. `free_memory` in bytes bounds the default context."""
+
+    batch_tokens: int
+    context_size: int | None = None
+    kv_type: KvType = "f16"
+    flash_attention: FlashAttention = "auto"
+    gpu_layers: int = -1
+    threads: int | None = None
+    mmap: bool = True
+    free_memory: int = 1 << 34
 
 
 class LlamaBackend:
-    """One GGUF model, its context and its unified KV buffer.
+    """One GGUF model. `on_progress` hears how much of it is loaded, from 0 to 1.
 
-    `swa_full` and `kv_unified` make blocks exportable on every architecture: the copy to the scratch sequence
-    only tags cells. Raises ModelRejected if the file cannot be loaded.
+    Raises ModelRejected if the file cannot be loaded.
     """
 
-    def __init__(self, path: Path, *, context_size: int, batch_tokens: int, threads: int | None = None) -> None:
-        self._log = NativeLog()
+    def __init__(
+        self, path: Path, options: LlamaOptions, on_progress: Callable[[float], None] = lambda _progress: None
+    ) -> None:
+        self._log = native_log()
+        self._options = options
+        self._threads = options.threads or _cores()
         llama_cpp.llama_backend_init()
-        self._threads = threads or _physical_cores()
-        self._model = self._load(path)
-        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
-        trained = llama_cpp.llama_model_n_ctx_train(self._model)
-        self._context = self._new_context(min(context_size, trained or context_size), batch_tokens)
-        self._memory = llama_cpp.llama_get_memory(self._context)
-        self._batch = llama_cpp.llama_batch_init(batch_tokens, 0, 1)
-        self._vocabulary_size = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self._model = self._load(path, on_progress)
+        self._vocabulary = LlamaVocabulary(self._model)
+        self._adapters = LlamaAdapters(self._model, self._log)
+        self._embedder = LlamaEmbedder(self._model, self._threads, self._log)
         self._facts = self._collect_facts()
 
     @property
     def facts(self) -> BackendFacts:
         return self._facts
 
-    def tokenize(self, text: str, *, first: bool) -> list[int]:
-        if first:
-            tokens = self._tokenize(text, add_special=True)
-            ends = tokens and llama_cpp.llama_vocab_get_add_eos(self._vocab) and self.is_end(tokens[-1])
-            return tokens[:-1] if ends else tokens
-        if llama_cpp.llama_vocab_type(self._vocab) == llama_cpp.LLAMA_VOCAB_TYPE_SPM:
-            # SentencePiece begins every text with a space of its own; after a newline it does not.
-            lead = self._tokenize("\n", add_special=False)
-            tokens = self._tokenize("\n" + text, add_special=False)
-            if tokens[: len(lead)] == lead:
-                return tokens[len(lead) :]
-        return self._tokenize(text, add_special=False)
+    @property
+    def vocabulary(self) -> LlamaVocabulary:
+        return self._vocabulary
 
-    def _tokenize(self, text: str, *, add_special: bool) -> list[int]:
-        data = text.encode()
-        size = len(data) + 8
-        while True:
-            buffer = (llama_cpp.llama_token * size)()
-            count = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, add_special, True)
-            if count >= 0:
-                return buffer[:count]
-            size = -count
-
-    def piece(self, token: int) -> bytes:
-        return self._piece(token, special=False)
-
-    def control_text(self, token: int) -> str:
-        return self._piece(token, special=True).decode("utf-8", "replace")
-
-    def is_end(self, token: int) -> bool:
-        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
-
-    def decode(self, sequence: int, tokens: Sequence[int], start: int) -> Logits:
-        batch, count = self._batch, len(tokens)
-        batch.n_tokens = count
-        for i, token in enumerate(tokens):
-            batch.token[i] = token
-            batch.pos[i] = start + i
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = sequence
-            batch.logits[i] = 0
-        batch.logits[count - 1] = 1
-        status = llama_cpp.llama_decode(self._context, batch)
-        if status != 0:
-            raise ComputeFailed(f"llama_decode returned {status} {self._log.last_error()}".rstrip())
-        row = llama_cpp.llama_get_logits_ith(self._context, count - 1)
-        return np.ctypeslib.as_array(row, shape=(self._vocabulary_size,)).copy()
-
-    def export(self, sequence: int, start: int, end: int) -> memoryview:
-        llama_cpp.llama_memory_seq_cp(self._memory, sequence, SCRATCH, start, end)
-        try:
-            size = llama_cpp.llama_state_seq_get_size(self._context, SCRATCH)
-            state = np.empty(size, dtype=np.uint8)
-            target = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
-            if llama_cpp.llama_state_seq_get_data(self._context, target, size, SCRATCH) != size:
-                raise ComputeFailed(f"llama.cpp wrote less than {size} bytes of state")
-        finally:
-            llama_cpp.llama_memory_seq_rm(self._memory, SCRATCH, -1, -1)
-        return state.data
-
-    def settle(self, sequence: int, payload: bytes | memoryview, start: int, end: int) -> None:
-        # An exported state leaves out the cells that a sliding window has passed, so a restored sequence lies closer
-        # together than one that was computed, and attention over it adds up in another order.
-        if llama_cpp.llama_model_n_swa(self._model) == 0:
-            return
-        if not llama_cpp.llama_memory_seq_rm(self._memory, sequence, start, -1):
-            raise ComputeFailed("a sliding window over a recurrent state cannot be put back block by block")
-        self.restore(sequence, payload, start, end)
-
-    def restore(self, sequence: int, payload: bytes | memoryview, start: int, end: int) -> None:
-        data = np.frombuffer(payload, dtype=np.uint8)
-        source, size = data.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8)), len(data)
-        try:
-            if llama_cpp.llama_state_seq_set_data(self._context, source, size, SCRATCH) == 0:
-                raise ComputeFailed(f"llama.cpp refused a state of {size} bytes {self._log.last_error()}".rstrip())
-            llama_cpp.llama_memory_seq_cp(self._memory, SCRATCH, sequence, start, end)
-        finally:
-            llama_cpp.llama_memory_seq_rm(self._memory, SCRATCH, -1, -1)
-        if llama_cpp.llama_memory_seq_pos_max(self._memory, sequence) != end - 1:
-            raise ComputeFailed(f"a restored state does not end at position {end - 1}")
-
-    def clear(self) -> None:
-        llama_cpp.llama_memory_clear(self._memory, False)
+    def new_buffer(self, sequences: int, *, prefills: bool) -> LlamaBuffer:
+        shape = BufferShape(
+            cells=self._facts.context_size,
+            batch_tokens=self._options.batch_tokens if prefills else sequences,
+            sequences=sequences,
+            threads=self._threads,
+            kv_type=self._options.kv_type,
+            flash_attention=self._options.flash_attention,
+        )
+        return LlamaBuffer(self._model, shape, self._adapters, self._log)
 
     def sampler(self, sampling: Sampling, seed: int, recent: Sequence[int]) -> LlamaSampler:
-        return LlamaSampler(self._vocabulary_size, sampling, seed, recent)
+        vocabulary = self._vocabulary
+        return LlamaSampler(vocabulary.native, vocabulary.size, sampling, seed, recent, last_error=self._log.last_error)
+
+    def embed(self, tokens: Sequence[int]) -> Vector:
+        return self._embedder.embed(tokens)
+
+    def load_adapter(self, path: Path) -> int:
+        return self._adapters.load(path)
+
+    def free_adapter(self, handle: int) -> None:
+        self._adapters.free(handle)
 
     def close(self) -> None:
-        llama_cpp.llama_batch_free(self._batch)
-        llama_cpp.llama_free(self._context)
+        self._adapters.close()
+        self._embedder.close()
         llama_cpp.llama_model_free(self._model)
 
-    def _load(self, path: Path) -> llama_cpp.llama_model_p:
+    def _load(self, path: Path, on_progress: Callable[[float], None]) -> llama_cpp.llama_model_p:
+        def progressed(progress: float, _data: ctypes.c_void_p) -> bool:
+            on_progress(progress)
+            return True
+
         params = llama_cpp.llama_model_default_params()
+        callback = llama_cpp.llama_progress_callback(progressed)
+        params.progress_callback = callback
+        params.n_gpu_layers = self._options.gpu_layers
+        params.use_mmap = self._options.mmap
         # llama.cpp's AMX matrix product crashes on some processors (ggml-org/llama.cpp#20824), and its buffers can only
         # be refused together with the repacked ones.
         params.use_extra_bufts = b"AMX_INT8 = 1" not in llama_cpp.llama_print_system_info()
@@ -148,53 +125,56 @@ class LlamaBackend:
             raise ModelRejected(self._log.last_error() or "llama.cpp gave no reason")
         return model
 
-    def _new_context(self, context_size: int, batch_tokens: int) -> llama_cpp.llama_context_p:
-        params = llama_cpp.llama_context_default_params()
-        params.n_ctx = context_size
-        params.n_batch = params.n_ubatch = batch_tokens
-        params.n_seq_max = _MAX_SEQUENCES
-        params.n_threads = params.n_threads_batch = self._threads
-        params.kv_unified = True
-        params.swa_full = True
-        params.no_perf = True
-        context: llama_cpp.llama_context_p | None = llama_cpp.llama_init_from_model(self._model, params)
-        if not context:
-            raise ModelRejected(self._log.last_error() or "llama.cpp could not create a context")
-        return context
-
-    def _piece(self, token: int, *, special: bool) -> bytes:
-        buffer = ctypes.create_string_buffer(_MAX_PIECE_BYTES)
-        count = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, _MAX_PIECE_BYTES, 0, special)
-        return buffer.raw[: max(count, 0)]
-
-    def _token_text(self, token: int) -> str:
-        return self.control_text(token) if token >= 0 else ""
-
     def _collect_facts(self) -> BackendFacts:
-        template = llama_cpp.llama_model_chat_template(self._model, None)
+        model, options = self._model, self._options
+        template = llama_cpp.llama_model_chat_template(model, None)
         description = ctypes.create_string_buffer(256)
-        llama_cpp.llama_model_desc(self._model, description, len(description))
-        parameters = llama_cpp.llama_model_n_params(self._model)
-        bits = 8 * llama_cpp.llama_model_size(self._model) / parameters if parameters else 0.0
+        llama_cpp.llama_model_desc(model, description, len(description))
+        parameters = llama_cpp.llama_model_n_params(model)
+        bits = 8 * llama_cpp.llama_model_size(model) / parameters if parameters else 0.0
+        has_recurrence = llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model)
         return BackendFacts(
             name="llama.cpp",
-            context_size=llama_cpp.llama_n_ctx(self._context),
-            vocabulary_size=self._vocabulary_size,
+            context_size=self._context_size(),
+            vocabulary_size=self._vocabulary.size,
             chat_template=template.decode() if template else None,
-            bos_text=self._token_text(llama_cpp.llama_vocab_bos(self._vocab)),
-            eos_text=self._token_text(llama_cpp.llama_vocab_eos(self._vocab)),
+            bos_text=self._vocabulary.bos_text,
+            eos_text=self._vocabulary.eos_text,
             quant_type=description.value.decode("utf-8", "replace").split(" ", 2)[-1],
             quant_bits=round(bits, 2),
-            type_k="f16",
-            type_v="f16",
-            flash_attention="auto",
-            rope={"freq_scale_train": llama_cpp.llama_model_rope_freq_scale_train(self._model)},
+            type_k=options.kv_type,
+            type_v=options.kv_type,
+            flash_attention=options.flash_attention,
+            rope={"freq_scale_train": llama_cpp.llama_model_rope_freq_scale_train(model)},
             build=f"llama-cpp-python {llama_cpp.__version__}",
-            device=llama_cpp.llama_print_system_info().decode(),
+            device=self._device(),
             threads=self._threads,
+            can_generate=self._embedder.can_generate,
+            has_recurrence=has_recurrence,
+            # Cells that a sliding window has passed are given to whoever needs some.
+            shares_prefixes=not has_recurrence and llama_cpp.llama_model_n_swa(model) == 0,
+            pooling=self._embedder.pooling,
+            embedding_limit=self._embedder.limit,
         )
 
+    def _device(self) -> str:
+        info: str = llama_cpp.llama_print_system_info().decode()
+        offloads = llama_cpp.llama_supports_gpu_offload()
+        return f"{info} gpu_layers={self._options.gpu_layers}" if offloads else info
 
-def _physical_cores() -> int:
+    def _context_size(self) -> int:
+        """What was asked for; else what the model was trained for, as far as the free memory goes."""
+        trained: int = llama_cpp.llama_model_n_ctx_train(self._model)
+        if self._options.context_size is not None:
+            return min(self._options.context_size, trained or self._options.context_size)
+        heads = llama_cpp.llama_model_n_head(self._model)
+        width = llama_cpp.llama_model_n_embd(self._model) / max(1, heads) * llama_cpp.llama_model_n_head_kv(self._model)
+        token_bytes = 2 * width * llama_cpp.llama_model_n_layer(self._model) * _KV_BYTES[self._options.kv_type]
+        fitting = int(self._options.free_memory / _KV_SHARE_OF_MEMORY / max(1.0, token_bytes))
+        fitting -= fitting % self._options.batch_tokens
+        return min(trained or _SMALLEST_DEFAULT_CONTEXT, max(fitting, _SMALLEST_DEFAULT_CONTEXT))
+
+
+def _cores() -> int:
     """The cores this process may use; hyper-threads do not speed up matrix products but are hard to tell apart."""
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

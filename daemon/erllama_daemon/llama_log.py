@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 from collections import deque
 
@@ -34,3 +35,9 @@ class NativeLog:
         if level == _ERROR_LEVEL:
             self._errors.append(line)
         print(f"llama.cpp: {line}", file=sys.stderr, flush=True)
+
+
+@functools.cache
+def native_log() -> NativeLog:
+    """The one log of this process: llama.cpp has no other."""
+    return NativeLog()

@@ -145,7 +145,10 @@ class Detokenized(msgspec.Struct, frozen=True):
 
 
 class RenderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/render`: what the model would be asked, without asking it. `tools` are passed to the template."""
+    """Body of `POST /v1/render`: what the model would be asked, without asking it.
+
+    `tools` are passed to the template.
+    """
 
     model: str
     messages: list[Message]
@@ -376,6 +379,21 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     adapters: list[Adapter] = []
     idle_s: float = 0.0
     expires_s: float | None = None
+
+
+class Loaded(msgspec.Struct, frozen=True, tag="loaded", tag_field="event"):
+    """The last event of `POST /v1/models/load`."""
+
+    status: ModelStatus
+
+
+LoadEvent = Loading | Loaded | Failure
+
+
+class Unloaded(msgspec.Struct, frozen=True):
+    """Answer of `POST /v1/models/unload`: whether the model was loaded before."""
+
+    unloaded: bool
 
 
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,70 +6,96 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+from erllama_cache.block import SaveReason
 from erllama_cache.errors import ErllamaError
-from erllama_cache.keys import pack_tokens
-from erllama_cache.writer import SaveOutcome
 from erllama_daemon.engine import Engine
-from erllama_daemon.errors import InternalError
-from erllama_daemon.frames import Failed, Finished, FromWorker, Generate, Prefilled, Text
+from erllama_daemon.errors import Busy, InternalError
+from erllama_daemon.frames import Failed, FromWorker, Generate, Prefilled, Waiting
 from erllama_daemon.generation import Generation, GenerationState
 from erllama_daemon.messages import Failure
+from erllama_daemon.reply import Reply, finished_frame, send_when_saved
 
 log = logging.getLogger(__name__)
 
-TEXT_INTERVAL_S = 0.015
-"""Text that becomes ready within this time travels together: each wake-up elsewhere stalls llama.cpp's threads."""
-
 
 class Scheduler:
-    """Requests wait in a FIFO queue; the one in front is active, and a tick is one block of prefill or one token.
+    """Up to `parallel` requests are served together; the others wait in a FIFO queue of at most `queue_limit`.
 
-    `submit`, `cancel`, `stop` and the properties may be called from any thread; `run` owns the engine. Frames leave
-    through `send`, which must be safe to call from the cache's writer thread too.
+    A tick is one block of one prompt, or one decode step: of the request that is alone in the solo buffer, or of all in
+    company that use the same adapters. The two kinds alternate, so that a long prompt never stalls the others.
+
+    `submit`, `cancel`, `call`, `stop` and the properties may be called from any thread; `run` owns the engine. Frames
+    leave through `send`, which must be safe to call from the cache's writer thread too.
     """
 
-    def __init__(self, engine: Engine, model: str, send: Callable[[FromWorker], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        model: str,
+        send: Callable[[FromWorker], None],
+        *,
+        parallel: int = 1,
+        queue_limit: int = 256,
+    ) -> None:
         self._engine = engine
         self._model = model
         self._send = send
+        self._parallel = parallel
+        self._queue_limit = queue_limit
         self._wake = threading.Condition()
         self._waiting: deque[Generation] = deque()
-        self._active: Generation | None = None
+        self._running: list[Generation] = []
+        self._replies: dict[Generation, Reply] = {}
         self._cancelled: set[int] = set()
+        self._calls: deque[Callable[[], None]] = deque()
         self._stopping = False
-        self._unsent: list[str] = []
-        self._sent_at = 0.0
+        self._solo_turn = True
 
     @property
     def queue_depth(self) -> int:
-        """How many requests wait behind the active one."""
+        """How many requests wait to be admitted."""
         return len(self._waiting)
 
     @property
+    def running(self) -> int:
+        """How many requests have been admitted and are not finished."""
+        return len(self._running)
+
+    @property
     def status(self) -> Literal["idle", "prefilling", "generating"]:
-        """What the active request is doing."""
-        active = self._active
-        if active is None:
+        """What the worker does: it is prefilling as long as any prompt is being read."""
+        states = {generation.state for generation in tuple(self._running)}
+        if not states:
             return "idle"
-        return "generating" if active.state is GenerationState.GENERATING else "prefilling"
+        return "generating" if states <= {GenerationState.GENERATING, GenerationState.DONE} else "prefilling"
 
     def submit(self, request: Generate) -> None:
-        """Queues a request; its arrival time is now."""
+        """Queues a request; its arrival time is now. Answers `Busy` if the queue is full."""
         generation = Generation(request)
         with self._wake:
+            ahead = len(self._waiting)
+            if ahead >= self._queue_limit:
+                self._send(Failed(request.id, Failure.of(Busy(model=self._model, waiting=ahead))))
+                return
+            if ahead or len(self._running) >= self._parallel:
+                self._send(Waiting(request.id, ahead))
             self._waiting.append(generation)
             self._wake.notify()
 
     def cancel(self, request_id: int) -> None:
         """Ends a request at the next tick, wherever it is. Idempotent; an unknown id does nothing."""
         with self._wake:
-            known = [self._active, *self._waiting]
-            if any(generation is not None and generation.id == request_id for generation in known):
+            if any(generation.id == request_id for generation in (*self._running, *self._waiting)):
                 self._cancelled.add(request_id)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Runs a function on the engine's thread, between two ticks. It must not raise."""
+        with self._wake:
+            self._calls.append(function)
+            self._wake.notify()
 
     def stop(self) -> None:
         """Cancels every request; `run` returns when the last one is finished and handed to the writer."""
@@ -77,103 +103,128 @@ class Scheduler:
             self._stopping = True
             self._wake.notify()
 
+    def running_generations(self) -> list[Generation]:
+        """The admitted requests; engine's thread only."""
+        return list(self._running)
+
     def run(self) -> None:
         """Serves until `stop`."""
-        while (generation := self._next()) is not None:
-            try:
-                self._serve(generation)
-            except ErllamaError as error:
-                self._engine.release(generation)
-                self._flush(generation)
-                self._send(Failed(generation.id, Failure.of(error)))
-            except Exception as error:
-                # A defect ends this request, not the ones that wait.
-                log.exception("request %d failed", generation.id)
-                self._engine.release(generation)
-                self._engine.forget_live()
-                self._flush(generation)
-                self._send(Failed(generation.id, Failure.of(InternalError(reason=repr(error)))))
-            finally:
-                with self._wake:
-                    self._active = None
-                    self._cancelled.discard(generation.id)
+        while self._wait():
+            while self._calls:
+                self._calls.popleft()()
+            self._end_cancelled()
+            self._admit()
+            self._tick()
 
-    def _next(self) -> Generation | None:
+    def _wait(self) -> bool:
+        """Waits for something to do; False when all is done and it is time to stop."""
         with self._wake:
-            self._wake.wait_for(lambda: self._waiting or self._stopping)
-            if not self._waiting:
-                return None
-            self._active = self._waiting.popleft()
-            return self._active
+            self._wake.wait_for(lambda: self._running or self._waiting or self._calls or self._stopping)
+            return bool(self._running or self._waiting or self._calls)
 
-    def _serve(self, generation: Generation) -> None:
-        self._unsent.clear()
-        if not self._is_cancelled(generation):
-            self._engine.admit(generation)
-        while generation.finish_reason is None:
-            if self._is_cancelled(generation):
-                generation.finish_reason = "cancelled"
+    def _end_cancelled(self) -> None:
+        with self._wake:
+            ended = [waiting for waiting in self._waiting if self._is_cancelled(waiting)]
+            for generation in ended:
+                self._waiting.remove(generation)
+        ended += [generation for generation in self._running if self._is_cancelled(generation)]
+        for generation in ended:
+            self._guard([generation], lambda generation=generation: self._cancel(generation))  # type: ignore[misc]
+
+    def _cancel(self, generation: Generation) -> None:
+        generation.finish_reason = "cancelled"
+        self._reply(generation).add(generation.answer.add(b"", last=True))
+        self._finish(generation)
+
+    def _admit(self) -> None:
+        """Lets the next request in if there is room; one at a time, for it needs the solo buffer."""
+        if not self._waiting or len(self._running) >= self._parallel or not self._engine.make_way():
+            return
+        with self._wake:
+            generation = self._waiting.popleft()
+            self._running.append(generation)
+        self._guard([generation], lambda: self._engine.admit(generation))
+
+    def _tick(self) -> None:
+        """One step in the solo buffer or in company, whichever has not had the last one."""
+        occupant = self._engine.occupant
+        company = [generation for generation in self._running if generation is not occupant]
+        if company and occupant is not None and self._engine.make_way():  # one batch costs less than two
+            company, occupant = [*company, occupant], None
+        if occupant is not None and (self._solo_turn or not company):
+            self._solo_turn = False
+            if occupant.state is GenerationState.PREFILLING:
+                self._guard([occupant], lambda: self._prefill(occupant))
             else:
-                self._tick(generation)
+                self._step([occupant])
+        elif company:
+            self._solo_turn = True
+            longest_waiting = min(company, key=lambda generation: generation.clock.stepped)
+            self._step([each for each in company if _same_adapters(each, longest_waiting)])
+
+    def _prefill(self, generation: Generation) -> None:
+        self._send(
+            Prefilled(
+                id=generation.id,
+                done=generation.computed,
+                total=generation.prompt_tokens,
+                cached=generation.cached,
+            )
+        )
+        self._engine.prefill(generation)
+
+    def _step(self, group: Sequence[Generation]) -> None:
+        if not self._guard(group, lambda: self._engine.decode(group)):
+            return
+        for generation in group:
+            generation.clock.stepped = time.monotonic()
+            self._guard([generation], lambda generation=generation: self._speak(generation))  # type: ignore[misc]
+
+    def _speak(self, generation: Generation) -> None:
+        self._reply(generation).add(self._engine.sample(generation))
+        if generation.finish_reason is not None:
+            self._finish(generation)
+
+    def _finish(self, generation: Generation) -> None:
         self._flush(generation)
         answered = generation.state is GenerationState.GENERATING
-        self._engine.finish(generation)
-        self._send_when_saved(generation, answered=answered)
+        self._engine.finish(generation, SaveReason.SHUTDOWN if self._stopping else SaveReason.FINISH)
+        self._remove(generation)
+        send_when_saved(generation, lambda: self._send(finished_frame(generation, self._model, answered=answered)))
 
-    def _tick(self, generation: Generation) -> None:
-        if generation.state is GenerationState.PREFILLING:
-            self._send(self._progress(generation))
-            self._engine.prefill(generation)
-            return
-        is_first = generation.clock.first_token is None
-        text = self._engine.step(generation)
-        if text:
-            self._unsent.append(text)
-        if is_first or time.monotonic() - self._sent_at >= TEXT_INTERVAL_S:
-            self._flush(generation)
+    def _guard(self, generations: Sequence[Generation], step: Callable[[], None]) -> bool:
+        """Runs a step; what it raises ends the requests it was for, by name, and no other. False if it raised."""
+        try:
+            step()
+        except Exception as error:
+            if not isinstance(error, ErllamaError):
+                log.exception("requests %s failed", [generation.id for generation in generations])
+            failure = Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
+            for generation in generations:
+                self._flush(generation)
+                self._engine.abandon(generation)
+                self._remove(generation)
+                self._send(Failed(generation.id, failure))
+            return False
+        return True
+
+    def _reply(self, generation: Generation) -> Reply:
+        return self._replies.setdefault(generation, Reply(generation.id, self._send))
 
     def _flush(self, generation: Generation) -> None:
-        if self._unsent:
-            self._send(Text(generation.id, "".join(self._unsent)))
-            self._unsent.clear()
-        self._sent_at = time.monotonic()
+        reply = self._replies.pop(generation, None)
+        if reply is not None:
+            reply.flush()
 
-    def _progress(self, generation: Generation) -> Prefilled:
-        return Prefilled(
-            id=generation.id,
-            done=generation.computed,
-            total=generation.prompt_tokens,
-            cached=generation.cached,
-        )
+    def _remove(self, generation: Generation) -> None:
+        with self._wake:
+            if generation in self._running:
+                self._running.remove(generation)
+            self._cancelled.discard(generation.id)
 
     def _is_cancelled(self, generation: Generation) -> bool:
         return self._stopping or generation.id in self._cancelled
 
-    def _send_when_saved(self, generation: Generation, *, answered: bool) -> None:
-        def send() -> None:
-            self._send(
-                Finished(
-                    id=generation.id,
-                    stats=generation.stats(self._model),
-                    tokens=pack_tokens(generation.tokens),
-                    finish_key=generation.tail_key,
-                    answered=answered,
-                )
-            )
 
-        # Saves end in any order: one that is dropped is done at once.
-        left = len(generation.saves)
-        counting = threading.Lock()
-
-        def count_down(_save: Future[SaveOutcome]) -> None:
-            nonlocal left
-            with counting:
-                left -= 1
-                is_last = left == 0
-            if is_last:
-                send()
-
-        for save in list(generation.saves):
-            save.add_done_callback(count_down)
-        if not generation.saves:
-            send()
+def _same_adapters(one: Generation, other: Generation) -> bool:
+    return (one.adapters and one.adapters.handles) == (other.adapters and other.adapters.handles)

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,20 +18,21 @@ from erllama_cache.errors import ErllamaError
 from erllama_cache.fingerprint import safe_fingerprint
 from erllama_cache.quotas import default_disk_bytes
 from erllama_cache.store import Store
-from erllama_daemon.backend import Backend, ModelRejected
+from erllama_daemon.adapters import AdapterShelf
+from erllama_daemon.backend import Backend, ComputeFailed, ModelRejected
+from erllama_daemon.calls import Calls
 from erllama_daemon.engine import Engine
 from erllama_daemon.errors import ModelUnreadable
 from erllama_daemon.frames import (
-    AskStatus,
     Cancel,
     Configure,
     FromWorker,
     Generate,
     LoadFailed,
+    LoadProgress,
     RamQuota,
     Ready,
     Shutdown,
-    Status,
     encode,
     read_body,
     to_worker_decoder,
@@ -40,9 +42,6 @@ from erllama_daemon.scheduler import Scheduler
 
 BLOCK_TOKENS = 256
 """The longest block; shorter ones prefill slower, longer ones are reused less."""
-
-SAVE_TIMEOUT_S = 30.0
-"""How long a worker that ends waits for its last blocks to reach the disk (`evict_save_timeout_ms`)."""
 
 _GGUF_MAGIC = b"GGUF"
 
@@ -68,9 +67,11 @@ class Worker:
     """Serves one model until it is told to stop or the daemon goes away."""
 
     def __init__(self, configuration: Configure, backend: Backend, fingerprint: bytes, frames: FrameWriter) -> None:
+        model, cache = configuration.model, Path(configuration.cache)
+        self._configuration = configuration
         self._backend = backend
+        self._fingerprint = fingerprint
         self._frames = frames
-        cache = Path(configuration.cache)
         disk_bytes = configuration.disk_bytes
         self._store = Store(
             cache,
@@ -78,9 +79,25 @@ class Worker:
             disk_bytes=default_disk_bytes(cache) if disk_bytes is None else disk_bytes,
         )
         self._store.open()
-        self._fingerprint = fingerprint
-        self._engine = Engine(backend, self._store, self._fingerprint, block_tokens=BLOCK_TOKENS)
-        self._scheduler = Scheduler(self._engine, configuration.model, frames.send)
+        shelf = AdapterShelf(backend, model, fingerprint, _fingerprint_memo(configuration))
+        for adapter in configuration.adapters:
+            shelf.attach(adapter.path, adapter.scale)
+        engine = Engine(
+            backend,
+            self._store,
+            shelf,
+            model=model,
+            fingerprint=fingerprint,
+            block_tokens=BLOCK_TOKENS,
+            parallel=configuration.parallel,
+            policy=configuration.policy,
+        )
+        self._scheduler = Scheduler(
+            engine, model, frames.send, parallel=configuration.parallel, queue_limit=configuration.queue_limit
+        )
+        self._calls = Calls(
+            model, engine, self._scheduler, shelf, backend, self._store, frames.send, block_tokens=BLOCK_TOKENS
+        )
 
     def serve(self, stdin: BinaryIO) -> None:
         """Reads frames until the stream ends or `Shutdown` comes; returns when everything is saved."""
@@ -94,6 +111,7 @@ class Worker:
                 quant_type=facts.quant_type,
                 quant_bits=facts.quant_bits,
                 fingerprint=self._fingerprint.hex(),
+                parallel=self._configuration.parallel,
             )
         )
         try:
@@ -102,7 +120,8 @@ class Worker:
         finally:
             self._scheduler.stop()
             thread.join()
-            self._store.close(SAVE_TIMEOUT_S)
+            self._calls.close()
+            self._store.close(self._configuration.policy.evict_save_timeout_ms / 1000)
 
     def _run_scheduler(self) -> None:
         try:
@@ -121,26 +140,29 @@ class Worker:
                 self._scheduler.cancel(frame.id)
             case RamQuota():
                 self._store.ram_bytes = frame.bytes
-            case AskStatus():
-                self._frames.send(self._status(frame.id))
             case Shutdown() | Configure():
                 return False
+            case _:
+                self._calls.handle(frame)
         return True
 
-    def _status(self, request_id: int) -> Status:
-        ram = self._store.ram_stats()
-        return Status(
-            id=request_id,
-            status=self._scheduler.status,
-            queue_depth=self._scheduler.queue_depth,
-            live_sequences=self._engine.live_sequences,
-            ram_rows=ram.rows,
-            ram_bytes=ram.bytes,
-            ram_quota_bytes=ram.quota_bytes,
-        )
+
+def _fingerprint_memo(configuration: Configure) -> Path:
+    return Path(configuration.cache) / "fingerprints.sqlite3"
 
 
-def _load(configuration: Configure) -> tuple[Backend, bytes]:
+def _free_memory() -> int:
+    """Bytes that can be had without swapping."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _load(configuration: Configure, frames: FrameWriter) -> tuple[Backend, bytes]:
     """The backend of a model file, and the file's fingerprint; a file that is no GGUF never reaches native code."""
     path = Path(configuration.path)
     try:
@@ -150,18 +172,41 @@ def _load(configuration: Configure) -> tuple[Backend, bytes]:
         raise ModelUnreadable(path=path, reason=error.strerror or error) from error
     if magic != _GGUF_MAGIC:
         raise ModelUnreadable(path=path, reason="it is not a GGUF file")
-    from erllama_daemon.llama import LlamaBackend
+    from erllama_daemon.llama import LlamaBackend, LlamaOptions
 
-    memo = Path(configuration.cache) / "fingerprints.sqlite3"
+    options = LlamaOptions(
+        batch_tokens=BLOCK_TOKENS,
+        context_size=configuration.context_size,
+        kv_type=configuration.kv_type,
+        flash_attention=configuration.flash_attention,
+        gpu_layers=configuration.gpu_layers,
+        threads=configuration.threads,
+        mmap=configuration.mmap,
+        free_memory=_free_memory(),
+    )
+    memo = _fingerprint_memo(configuration)
     try:
         fingerprint = safe_fingerprint(path, memo)
-        backend = LlamaBackend(path, context_size=configuration.context_size, batch_tokens=BLOCK_TOKENS)
+        backend = LlamaBackend(path, options, _progress_sender(frames))
         # A file replaced in between would put one model's state under the other's name.
         if safe_fingerprint(path, memo) != fingerprint:
             raise ModelUnreadable(path=path, reason="it changed while it was loaded")
     except (ModelRejected, OSError) as error:
         raise ModelUnreadable(path=path, reason=error) from error
     return backend, fingerprint
+
+
+def _progress_sender(frames: FrameWriter) -> Callable[[float], None]:
+    """Passes progress on, a percent at a time."""
+    last = -1
+
+    def send(progress: float) -> None:
+        nonlocal last
+        if (percent := int(100 * progress)) > last:
+            last = percent
+            frames.send(LoadProgress(progress))
+
+    return send
 
 
 def _take_stdout() -> BinaryIO:
@@ -181,8 +226,11 @@ def main() -> int:
     if not isinstance(configuration, Configure):
         return 1
     try:
-        backend, fingerprint = _load(configuration)
+        backend, fingerprint = _load(configuration, frames)
         worker = Worker(configuration, backend, fingerprint, frames)
+    except ComputeFailed as error:  # its KV buffer
+        frames.send(LoadFailed(Failure.of(ModelUnreadable(path=configuration.path, reason=error))))
+        return 1
     except ErllamaError as error:
         frames.send(LoadFailed(Failure.of(error)))
         return 1

@@ -6,18 +6,16 @@ from pathlib import Path
 
 import pytest
 from fake_backend import END, FakeBackend
+from fake_engine import FINGERPRINT, new_engine
 
 from erllama_cache.disk import DiskTier
 from erllama_cache.keys import pack_tokens
 from erllama_cache.store import Store
-from erllama_daemon.engine import Engine
 from erllama_daemon.errors import ContextExceeded, DecodeFailed, PromptEmpty
 from erllama_daemon.frames import Generate, History
-from erllama_daemon.generation import Generation
+from erllama_daemon.generation import Generation, GenerationState
 from erllama_daemon.messages import Message, Sampling
 
-BLOCK_TOKENS = 32
-FINGERPRINT = b"f" * 32
 LONG_TEXT = "All happy families are alike; every unhappy family is unhappy in its own way. " * 2
 
 
@@ -33,7 +31,7 @@ class Machine:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.backend = FakeBackend()
-        self.engine = Engine(self.backend, store, FINGERPRINT, block_tokens=BLOCK_TOKENS)
+        self.engine = new_engine(self.backend, store)
 
     def run(
         self, text: str | list[str], *, history: History | None = None, max_tokens: int = 40, answer: str | None = None
@@ -53,10 +51,11 @@ class Machine:
             )
         )
         self.engine.admit(generation)
-        while not self.engine.prefill(generation):
-            pass
+        while generation.state is not GenerationState.GENERATING:
+            self.engine.prefill(generation)
         while generation.finish_reason is None:
-            self.engine.step(generation)
+            self.engine.decode([generation])
+            self.engine.sample(generation)
         self.engine.finish(generation)
         for save in generation.saves:
             save.result(timeout=10)
@@ -77,7 +76,7 @@ def history_of(generation: Generation, said: list[Message]) -> History:
     return History(
         messages=said,
         tokens=pack_tokens(generation.tokens),
-        finish_key=generation.chain[-1],
+        finish_key=generation.tail_key,
         fingerprint=FINGERPRINT.hex(),
     )
 
@@ -159,7 +158,7 @@ def test_a_chat_whose_state_is_gone_is_read_again_and_says_so(machine: Machine, 
 
 def test_an_answer_longer_than_a_block_is_saved_once_in_blocks(machine: Machine) -> None:
     generation = machine.run("Tell me.", max_tokens=100)
-    sizes = [machine.store.load(key) for key in generation.chain]
+    sizes = [machine.store.load(link.key) for link in generation.chain]
     assert sum(block.n_tokens for block in sizes if block) == len(generation.tokens)
     counters = machine.store.stats().counters
     assert counters.saves_continued == 3
@@ -170,11 +169,8 @@ def test_a_prompt_that_ends_where_a_longer_one_was_cut_reads_only_its_last_block
     machine.run(["x" * (64 - len("[user]")), "tail " * 10])
     machine.backend.decodes.clear()
     short = Machine(machine.store)
-    short.engine = Engine(
-        FakeBackend(chat_template="{% for message in messages %}[user]{{ message.content }}{% endfor %}"),
-        machine.store,
-        FINGERPRINT,
-        block_tokens=BLOCK_TOKENS,
+    short.engine = new_engine(
+        FakeBackend(chat_template="{% for message in messages %}[user]{{ message.content }}{% endfor %}"), machine.store
     )
     generation = short.run("x" * (64 - len("[user]")), max_tokens=1)
     assert (generation.hit, generation.cached) == ("partial", 32)
@@ -219,7 +215,7 @@ def test_generation_ends_when_the_context_is_full(machine: Machine) -> None:
 
 
 def test_characters_split_over_tokens_arrive_whole(machine: Machine) -> None:
-    assert "".join(machine.run("Tell me.", answer="Früh 🦙 hum").text) == "Früh 🦙 hum"
+    assert machine.run("Tell me.", answer="Früh 🦙 hum").answer.text == "Früh 🦙 hum"
 
 
 def test_a_block_that_was_dropped_is_saved_when_it_is_reused(
@@ -244,7 +240,7 @@ def test_a_block_that_was_dropped_is_saved_when_it_is_reused(
 def test_a_chat_goes_on_with_another_model_from_its_text(machine: Machine) -> None:
     first = machine.run("Tell me.", answer="Once upon a time.")
     said = [Message("user", ["Tell me."]), Message("assistant", ["Once upon a time."])]
-    history = History(messages=said, tokens=pack_tokens([255, 254]), finish_key=first.chain[-1], fingerprint="other")
+    history = History(messages=said, tokens=pack_tokens([255, 254]), finish_key=first.tail_key, fingerprint="other")
     second = machine.run("And then?", history=history)
     assert second.note == "the model is another one than before"
     assert bytes(second.tokens[: second.prompt_tokens]).startswith(b"[user]Tell me.\n[assistant]Once upon a time.\n")
@@ -254,7 +250,7 @@ def test_an_answer_whose_last_token_cannot_be_kept_is_still_an_answer(machine: M
     machine.backend.answer_with("Hm.")
     machine.backend.fail_decode_of = END
     first = machine.run("Tell me.")
-    assert "".join(first.text) == "Hm."
+    assert first.answer.text == "Hm."
     assert first.stats("fake").saved == "dropped"
     said = [Message("user", ["Tell me."]), Message("assistant", ["Hm."])]
     second = machine.run("And then?", history=history_of(first, said))

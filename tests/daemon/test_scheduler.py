@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 from fake_backend import FakeBackend
+from fake_engine import new_engine
 
 from erllama_cache.store import Store
-from erllama_daemon.engine import Engine
-from erllama_daemon.frames import Failed, Finished, FromWorker, Generate, Prefilled, Text
+from erllama_daemon.frames import Failed, Finished, FromWorker, Generate, Prefilled, Text, Waiting
 from erllama_daemon.messages import Message, Sampling
 from erllama_daemon.scheduler import Scheduler
 
@@ -18,13 +20,14 @@ from erllama_daemon.scheduler import Scheduler
 class Desk:
     """A scheduler on a thread of its own, and the frames it sends."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, parallel: int = 1) -> None:
         self.frames: queue.Queue[FromWorker] = queue.Queue()
+        self._last_frames: dict[int, Finished | Failed] = {}
         self.backend = FakeBackend()
         self.held = threading.Event()
         self.held.set()
-        engine = Engine(self.backend, store, b"f" * 32, block_tokens=32)
-        self.scheduler = Scheduler(engine, "fake", self._send)
+        self.engine = new_engine(self.backend, store, parallel=parallel)
+        self.scheduler = Scheduler(self.engine, "fake", self._send, parallel=parallel, queue_limit=8)
         self._thread = threading.Thread(target=self.scheduler.run)
         self._thread.start()
 
@@ -32,21 +35,37 @@ class Desk:
         self.frames.put(frame)
         self.held.wait(10)
 
-    def ask(self, number: int, text: str, max_tokens: int = 20) -> None:
+    def ask(self, number: int, text: str, max_tokens: int = 20, *, reproducible: bool = False) -> None:
         self.scheduler.submit(
             Generate(
                 id=number,
                 messages=[Message("user", [text])],
                 max_tokens=max_tokens,
                 sampling=Sampling(temperature=0.0),
+                reproducible=reproducible,
+                logits_digest=True,
             )
         )
 
+    def hold_at(self, decodes: int) -> None:
+        """The engine stops at that many decodes until `go_on`, so that what is asked meanwhile meets."""
+        self.backend.pause_after_decodes = decodes
+
+    def go_on(self) -> None:
+        self.backend.pause_after_decodes = None
+        self.backend.resumed.set()
+
+    def all_finished(self, numbers: Iterable[int]) -> dict[int, Finished]:
+        """The last frames of several requests, in whatever order they come."""
+        return {number: self.finished(number) for number in numbers}
+
     def last_frame(self, number: int) -> Finished | Failed:
-        while True:
-            frame = self.frames.get(timeout=10)
-            if isinstance(frame, Finished | Failed) and frame.id == number:
-                return frame
+        """The last frame of a request; those of others are kept for when they are asked for."""
+        while number not in self._last_frames:
+            frame = self.frames.get(timeout=20)
+            if isinstance(frame, Finished | Failed):
+                self._last_frames[frame.id] = frame
+        return self._last_frames.pop(number)
 
     def finished(self, number: int) -> Finished:
         frame = self.last_frame(number)
@@ -62,11 +81,23 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with Store(tmp_path / "cache", ram_bytes=1 << 20, disk_bytes=1 << 24) as store:
-        opened = Desk(store)
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "cache", ram_bytes=1 << 20, disk_bytes=1 << 24) as opened:
         yield opened
-        opened.stop()
+
+
+@pytest.fixture
+def desk(store: Store) -> Iterator[Desk]:
+    opened = Desk(store)
+    yield opened
+    opened.stop()
+
+
+@pytest.fixture
+def crowd(store: Store) -> Iterator[Desk]:
+    opened = Desk(store, parallel=4)
+    yield opened
+    opened.stop()
 
 
 def test_requests_are_answered_in_the_order_they_came(desk: Desk) -> None:
@@ -150,3 +181,194 @@ def test_stopping_cancels_and_saves_what_runs(desk: Desk) -> None:
     desk.scheduler.stop()
     desk.backend.resumed.set()
     assert desk.finished(1).stats.cancelled
+
+
+def test_requests_that_meet_generate_in_one_batch(crowd: Desk) -> None:
+    crowd.hold_at(1)
+    for number in range(1, 5):
+        crowd.ask(number, f"question {number}", max_tokens=60)
+    crowd.go_on()
+    finished = crowd.all_finished(range(1, 5))
+    assert max(crowd.backend.batches) == 4
+    assert {frame.stats.completion_tokens for frame in finished.values()} == {60}
+
+
+def test_no_answer_is_mixed_with_another(crowd: Desk) -> None:
+    texts = {number: f"The answer to {number} is {number * number}, of course." for number in range(1, 7)}
+    for text in texts.values():
+        crowd.backend.answer_with(text)
+    crowd.hold_at(1)
+    for number in texts:
+        crowd.ask(number, f"question {number}", max_tokens=80)
+    crowd.go_on()
+    finished = crowd.all_finished(texts)
+    assert {number: frame.stats.text for number, frame in finished.items()} == texts
+
+
+def test_a_request_beyond_the_parallel_ones_waits_and_is_told_how_many_are_ahead(crowd: Desk) -> None:
+    crowd.hold_at(1)
+    for number in range(1, 7):
+        crowd.ask(number, f"question {number}")
+    while crowd.scheduler.running == 0:
+        crowd.frames.get(timeout=10)
+    waiting = [frame for frame in list(crowd.frames.queue) if isinstance(frame, Waiting)]
+    crowd.go_on()
+    finished = crowd.all_finished(range(1, 7))
+    assert [frame.ahead for frame in waiting] == sorted(frame.ahead for frame in waiting)
+    assert finished[6].stats.queue_ms >= finished[1].stats.queue_ms
+
+
+def test_a_full_queue_answers_busy(crowd: Desk) -> None:
+    crowd.hold_at(1)
+    for number in range(1, 12):
+        crowd.ask(number, f"question {number}")
+    failed = crowd.last_frame(11)
+    assert isinstance(failed, Failed)
+    assert failed.failure.code == "busy"
+    crowd.go_on()
+    crowd.all_finished(range(1, 9))
+
+
+def test_a_running_answer_waits_for_one_block_of_a_long_prompt_at_most(crowd: Desk) -> None:
+    crowd.hold_at(4)
+    crowd.ask(1, "first", max_tokens=200)
+    crowd.ask(2, "a long prompt " * 20, max_tokens=5)
+    crowd.go_on()
+    crowd.all_finished([1, 2])
+    blocks = [position for position, (start, end) in enumerate(crowd.backend.decodes) if end - start > 1]
+    long = blocks[1:]  # the first one is the first request's
+    assert len(long) >= 9
+    assert all(later - earlier == 2 for earlier, later in itertools.pairwise(long)), "a block, a step, a block"
+
+
+def test_a_reproducible_answer_does_not_depend_on_its_company(tmp_path: Path) -> None:
+    def digests(folder: str, *, together: bool) -> dict[int, str | None]:
+        with Store(tmp_path / folder, ram_bytes=1 << 20, disk_bytes=1 << 24) as cache:
+            desk = Desk(cache, parallel=4)
+            try:
+                found = {}
+                if together:
+                    desk.hold_at(1)
+                    desk.ask(99, "somebody else", max_tokens=300)
+                for number in range(1, 5):
+                    desk.ask(number, f"question {number} " * number * 9, reproducible=True)
+                    if not together:
+                        found[number] = desk.finished(number).stats.logits_digest
+                desk.go_on()
+                if together:
+                    done = desk.all_finished(range(1, 5))
+                    found = {number: frame.stats.logits_digest for number, frame in done.items()}
+                return found
+            finally:
+                desk.stop()
+
+    assert digests("alone", together=False) == digests("together", together=True)
+
+
+def test_who_merely_follows_others_has_the_bits_of_a_cold_run(crowd: Desk, tmp_path: Path) -> None:
+    for number in range(1, 4):
+        crowd.ask(number, f"question {number}")
+    crowd.all_finished(range(1, 4))
+    crowd.ask(4, "and then?")
+    later = crowd.finished(4)
+    with Store(tmp_path / "cold", ram_bytes=1 << 20, disk_bytes=1 << 24) as empty:
+        alone = Desk(empty)
+        alone.ask(4, "and then?")
+        cold = alone.finished(4)
+        alone.stop()
+    assert later.stats.logits_digest == cold.stats.logits_digest
+
+
+def test_a_prompt_that_was_read_in_company_is_cached_with_the_bits_of_a_cold_run(crowd: Desk, tmp_path: Path) -> None:
+    crowd.hold_at(3)
+    crowd.ask(1, "first", max_tokens=100)
+    crowd.ask(2, "a long prompt " * 9)
+    crowd.go_on()
+    crowd.all_finished([1, 2])
+    crowd.ask(3, "a long prompt " * 9)
+    warm = crowd.finished(3)
+    assert warm.stats.cache_hit_kind == "exact"
+    with Store(tmp_path / "cold", ram_bytes=1 << 20, disk_bytes=1 << 24) as empty:
+        alone = Desk(empty)
+        alone.ask(3, "a long prompt " * 9)
+        cold = alone.finished(3)
+        alone.stop()
+    assert warm.stats.logits_digest == cold.stats.logits_digest
+
+
+def test_requests_with_the_same_beginning_share_its_cells(crowd: Desk) -> None:
+    crowd.hold_at(1)
+    for number in range(1, 5):
+        crowd.ask(number, "the same long beginning of every prompt " * 3 + str(number), max_tokens=60)
+    crowd.go_on()
+    crowd.all_finished(range(1, 5))
+    assert crowd.backend.shared
+    assert min(crowd.backend.shared) >= 64
+
+
+def test_requests_that_do_not_fit_together_wait_for_cells(crowd: Desk) -> None:
+    crowd.hold_at(1)
+    for number in range(1, 5):
+        crowd.ask(number, f"{number} " * 60, max_tokens=300)
+    crowd.go_on()
+    finished = crowd.all_finished(range(1, 5))
+    assert {frame.stats.completion_tokens for frame in finished.values()} == {300}
+
+
+def test_one_that_is_cancelled_leaves_the_others_alone(crowd: Desk) -> None:
+    crowd.hold_at(30)
+    for number in range(1, 4):
+        crowd.ask(number, f"question {number}", max_tokens=50)
+    crowd.frames.get(timeout=10)
+    crowd.scheduler.cancel(2)
+    crowd.go_on()
+    finished = crowd.all_finished(range(1, 4))
+    assert finished[2].stats.cancelled
+    assert {finished[1].stats.finish_reason, finished[3].stats.finish_reason} == {"length"}
+
+
+def test_a_step_that_fails_in_company_is_named_to_all_of_it_and_to_nobody_else(crowd: Desk) -> None:
+    crowd.hold_at(1)
+    crowd.backend.fail_next_shared_batch = True
+    for number in range(1, 5):
+        crowd.ask(number, f"question {number}", max_tokens=50)
+    crowd.go_on()
+    ends = {number: crowd.last_frame(number) for number in range(1, 5)}
+    failed = {number for number, frame in ends.items() if isinstance(frame, Failed)}
+    assert {1, 2} <= failed, "they meet first"
+    assert 4 not in failed
+    crowd.ask(5, "and later")
+    assert crowd.finished(5).stats.finish_reason == "length"
+
+
+def test_cancels_at_random_moments_leave_nothing_behind(crowd: Desk) -> None:
+    random = Random(3)
+    for number in range(1, 101):
+        while crowd.scheduler.queue_depth >= 7:
+            crowd.frames.get(timeout=10)
+        crowd.ask(number, "x" * random.randrange(1, 200), max_tokens=random.randrange(1, 120))
+        if random.random() < 0.7:
+            crowd.scheduler.cancel(random.randrange(max(1, number - 6), number + 1))
+    while crowd.scheduler.running or crowd.scheduler.queue_depth:
+        crowd.frames.get(timeout=10)
+    done = threading.Event()
+
+    def evict() -> None:
+        crowd.engine.evict([])
+        done.set()
+
+    crowd.scheduler.call(evict)
+    assert done.wait(10)
+    assert crowd.engine.live_sequences == 0
+    assert all(buffer.used_cells == 0 for buffer in crowd.backend.buffers)
+
+
+def test_a_call_is_served_between_two_steps(crowd: Desk) -> None:
+    crowd.hold_at(5)
+    crowd.ask(1, "one", max_tokens=400)
+    served = threading.Event()
+    crowd.scheduler.call(served.set)
+    crowd.go_on()
+    assert served.wait(10)
+    crowd.scheduler.cancel(1)
+    assert crowd.finished(1)
