@@ -12,9 +12,12 @@ from pathlib import Path
 import msgspec
 
 from erllama_cache.errors import ErllamaError
+from erllama_cache.keys import pack_tokens
 from erllama_daemon import frames
 from erllama_daemon.errors import InternalError
+from erllama_daemon.keeper import Lease
 from erllama_daemon.messages import (
+    Accepted,
     CompleteRequest,
     Done,
     Event,
@@ -22,10 +25,14 @@ from erllama_daemon.messages import (
     Loading,
     Message,
     Prefilling,
+    Queued,
+    Stats,
+    Thinking,
     Token,
 )
 from erllama_daemon.sessions import Sessions, Turn
-from erllama_daemon.supervisor import Supervisor, WorkerProcess
+from erllama_daemon.supervisor import Supervisor
+from erllama_daemon.worker_process import WorkerProcess
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +48,23 @@ class Question:
 
 
 class Answer:
-    """Runs in a task of its own: a client that hangs up cancels the request, but the turn is still saved."""
+    """Runs in a task of its own: a client that hangs up cancels the request, but the turn is still saved.
+
+    `id` is the number of the request, here and in the worker.
+    """
 
     def __init__(self, question: Question, supervisor: Supervisor, sessions: Sessions, turn_lock: asyncio.Lock) -> None:
+        self.id = supervisor.next_id()
         self._question = question
         self._supervisor = supervisor
         self._sessions = sessions
         self._turn_lock = turn_lock
-        self._request_id = supervisor.next_id()
+        self._arriving: asyncio.Task[Lease] | None = None
         self._worker: WorkerProcess | None = None
-        self._hung_up = False
+        self._is_cancelled = False
         self._messages = question.request.messages
         self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._events.put_nowait(Accepted(self.id))
 
     async def run(self) -> None:
         """Gets the answer and keeps it. The last event is a `Done` or a `Failure`, whatever happens."""
@@ -66,71 +78,115 @@ class Answer:
             self._events.put_nowait(Failure.of(InternalError(reason=repr(error))))
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """What the client sees, to the last event. Closing it early hangs up."""
-        try:
-            while True:
-                event = await self._events.get()
-                yield event
-                if isinstance(event, Done | Failure):
-                    return
-        finally:
-            self._hang_up()
+        """What the client sees, to the last event. A client that hangs up must `cancel`."""
+        while True:
+            event = await self._events.get()
+            yield event
+            if isinstance(event, Done | Failure):
+                return
 
-    def _hang_up(self) -> None:
-        self._hung_up = True
+    def cancel(self) -> None:
+        """Ends the answer at the next tick, or at once if its model is not there yet. Idempotent."""
+        self._is_cancelled = True
         if self._worker is not None:
-            self._worker.send(frames.Cancel(self._request_id))
+            self._worker.send(frames.Cancel(self.id))
+        elif self._arriving is not None:
+            self._arriving.cancel()
 
     async def _run(self) -> None:
-        question, request = self._question, self._question.request
-        history = None
-        if question.session is not None:
-            history = await asyncio.to_thread(self._sessions.history, question.session)
-            if history is None:
-                self._messages = await self._with_lost_system_prompt(question.session)
-            await asyncio.to_thread(self._sessions.ask, question.session, self._messages)
+        history = await self._ask_session()
+        request = self._generate(history)
         asked = time.monotonic()
-        if not self._supervisor.is_ready(question.path):
-            self._events.put_nowait(Loading(question.model))
-        self._worker = worker = await self._supervisor.worker(question.model, question.path)
+        lease = await self._lease(request)
         load_ms = round((time.monotonic() - asked) * 1000, 3)
-        if self._hung_up:
+        if lease is None:
+            self._events.put_nowait(Done(self._never_started(load_ms)))
             return
-        answers = worker.ask(
-            frames.Generate(
-                id=self._request_id,
-                messages=self._messages,
-                history=history,
-                max_tokens=request.max_tokens,
-                sampling=request.sampling,
-                logits_digest=request.logits_digest,
+        self._worker = worker = lease.worker
+        answers = worker.ask(request)
+        try:
+            await self._forward(answers, load_ms)
+        finally:
+            self._worker = None
+            worker.forget(self.id)
+            lease.release()
+
+    async def _ask_session(self) -> frames.History | None:
+        """Keeps the question of a turn before it is asked; gives what it extends."""
+        session = self._question.session
+        if session is None:
+            return None
+        history = await asyncio.to_thread(self._sessions.history, session)
+        if history is None:
+            self._messages = await self._with_lost_system_prompt(session)
+        await asyncio.to_thread(self._sessions.ask, session, self._messages)
+        return history
+
+    def _generate(self, history: frames.History | None) -> frames.Generate:
+        request = self._question.request
+        return frames.Generate(
+            id=self.id,
+            messages=self._messages,
+            history=history,
+            tokens=None if request.tokens is None else pack_tokens(request.tokens),
+            parent_key=None if request.parent_key is None else bytes.fromhex(request.parent_key),
+            max_tokens=request.max_tokens,
+            sampling=request.sampling,
+            stop=request.stop,
+            logprobs=request.logprobs,
+            adapters=request.adapters,
+            reproducible=request.reproducible,
+            overflow=request.overflow,
+            logits_digest=request.logits_digest,
+        )
+
+    async def _lease(self, request: frames.Generate) -> Lease | None:
+        """The model's worker, loaded; None if the answer was cancelled meanwhile."""
+        question = self._question
+        if self._is_cancelled:
+            return None
+
+        def on_loading(progress: float) -> None:
+            self._events.put_nowait(Loading(question.model, progress))
+
+        self._arriving = asyncio.create_task(
+            self._supervisor.acquire(
+                question.model, question.path, options=question.request.options, request=request, on_loading=on_loading
             )
         )
         try:
-            await self._forward(worker, answers, load_ms)
-        finally:
-            worker.forget(self._request_id)
+            lease = await self._arriving
+        except asyncio.CancelledError:
+            if not self._is_cancelled:
+                raise
+            return None
+        if self._is_cancelled:
+            lease.release()
+            return None
+        return lease
 
-    async def _forward(self, worker: WorkerProcess, answers: asyncio.Queue[frames.FromWorker], load_ms: float) -> None:
+    async def _forward(self, answers: asyncio.Queue[frames.FromWorker], load_ms: float) -> None:
         while True:
             frame = await answers.get()
             match frame:
+                case frames.Waiting():
+                    self._events.put_nowait(Queued(frame.ahead))
                 case frames.Prefilled():
                     self._events.put_nowait(Prefilling(frame.done, frame.total, frame.cached))
                 case frames.Text():
-                    self._events.put_nowait(Token(frame.text))
+                    self._events.put_nowait(Thinking(frame.text) if frame.thinking else Token(frame.text))
                 case frames.Failed():
                     self._events.put_nowait(frame.failure)
                     return
                 case frames.Finished():
-                    await self._keep(worker, frame)
+                    await self._keep(frame)
                     stats = msgspec.structs.replace(frame.stats, load_ms=load_ms, session=self._question.session)
                     self._events.put_nowait(Done(stats))
                     return
 
-    async def _keep(self, worker: WorkerProcess, finished: frames.Finished) -> None:
-        session = self._question.session
-        if session is None or not finished.answered:
+    async def _keep(self, finished: frames.Finished) -> None:
+        session, worker = self._question.session, self._worker
+        if session is None or worker is None or not finished.answered:
             return
         said = [*self._messages, Message("assistant", [finished.stats.text])]
         turn = Turn(said, finished.tokens, finished.finish_key, worker.ready.result().fingerprint)
@@ -142,3 +198,27 @@ class Answer:
         given = self._question.request.messages
         has_system = any(message.role == "system" for message in given)
         return [*([] if has_system else (message for message in lost if message.role == "system")), *given]
+
+    def _never_started(self, load_ms: float) -> Stats:
+        """The stats of an answer that was cancelled before a worker heard of it."""
+        return Stats(
+            text="",
+            finish_reason="cancelled",
+            cancelled=True,
+            stop_sequence=None,
+            cache_hit_kind="cold",
+            cached_tokens=0,
+            prompt_tokens=0,
+            completion_tokens=0,
+            load_ms=load_ms,
+            queue_ms=0.0,
+            restore_ms=0.0,
+            prefill_ms=0.0,
+            ttft_ms=0.0,
+            generation_ms=0.0,
+            finish_key="",
+            model=self._question.model,
+            seed=self._question.request.sampling.seed or 0,
+            saved="published",
+            session=self._question.session,
+        )

@@ -19,11 +19,13 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from erllama_cache.errors import ErllamaError
+from erllama_daemon.answers import Answers
 from erllama_daemon.app import App, create_app
 from erllama_daemon.directories import Directories, create_private, user_directories
 from erllama_daemon.errors import DaemonAlreadyRuns, DaemonUnreachable, SocketPathTooLong
 from erllama_daemon.sessions import Sessions
-from erllama_daemon.supervisor import STOP_TIMEOUT_S, Supervisor
+from erllama_daemon.supervisor import Supervisor
+from erllama_daemon.worker_process import STOP_TIMEOUT_S
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +51,15 @@ class OwnerOnlyProtocol(H11Protocol):
 class Server(uvicorn.Server):
     """Ends like a daemon should: a signal first cancels what is running, so that it is saved and answered."""
 
-    supervisor: Supervisor
+    answers: Answers
 
     def stop(self) -> None:
         """Cancels every request and ends the server soon."""
-        self.supervisor.cancel_all()
+        self.answers.cancel_all()
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        asyncio.get_event_loop().call_soon_threadsafe(self.supervisor.cancel_all)
+        asyncio.get_event_loop().call_soon_threadsafe(self.answers.cancel_all)
         super().handle_exit(sig, frame)
 
 
@@ -105,7 +107,7 @@ def acquire_lock(directories: Directories) -> FileLock:
 async def serve(directories: Directories) -> None:
     """Serves until it is told to stop by a signal or a request."""
     sessions = Sessions(directories.sessions)
-    supervisor = Supervisor(directories.cache)
+    supervisor = Supervisor(directories.cache, log=directories.daemon_log)
     listener = bind(directories)
 
     @contextlib.asynccontextmanager
@@ -113,8 +115,8 @@ async def serve(directories: Directories) -> None:
         log.info("daemon started: pid=%d socket=%s", os.getpid(), directories.socket)
         yield
         # After a signal nothing behind `server.serve` runs, so everything is put away here.
-        supervisor.cancel_all()
-        await app.finish_answers()
+        app.answers.cancel_all()
+        await app.answers.finish()
         await supervisor.stop()
         sessions.close()
         directories.socket.unlink(missing_ok=True)
@@ -132,7 +134,7 @@ async def serve(directories: Directories) -> None:
         timeout_graceful_shutdown=GRACE_S,
     )
     server = Server(config)
-    server.supervisor = supervisor
+    server.answers = app.answers
     await server.serve(sockets=[listener])
 
 

@@ -1,206 +1,210 @@
-"""The supervisor: starts a worker process for each model, passes frames, and notices a worker's death."""
+"""The supervisor: every model of a daemon, each in a worker process of its own, and the memory they share."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
-import resource
-import signal
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
+
+import msgspec
 
 from erllama_cache.quotas import default_ram_bytes
-from erllama_daemon import frames
-from erllama_daemon.errors import WorkerDied
-from erllama_daemon.frames import FromWorker, ToWorker
-from erllama_daemon.messages import Failure, ModelStatus, RemoteError
-
-log = logging.getLogger(__name__)
+from erllama_daemon import frames, memory
+from erllama_daemon.deaths import Deaths
+from erllama_daemon.errors import AnswerCutOff
+from erllama_daemon.keeper import Keeper, Lease, Start
+from erllama_daemon.messages import Evicted, ModelOptions, ModelStatus, RemoteError
+from erllama_daemon.worker_process import OnLoading, Request, WorkerProcess
 
 STATUS_TIMEOUT_S = 2.0
-STOP_TIMEOUT_S = 40.0
-"""Longer than a worker waits for its own last saves."""
+KEEP_ALIVE_S = 30 * 60.0
+"""How long a model stays loaded after its last request, unless a request says otherwise."""
 
-
-class WorkerProcess:
-    """One running worker. All calls from the event loop.
-
-    Each request has a queue of the frames that answer it; when the worker dies, every queue gets a `Failed`.
-    """
-
-    def __init__(self, model: str, path: Path, process: Process, on_exit: Callable[[WorkerProcess], None]) -> None:
-        self.model = model
-        self.path = path
-        self.ready: asyncio.Future[frames.Ready] = asyncio.get_running_loop().create_future()
-        self._process = process
-        self._on_exit = on_exit
-        self._answers: dict[int, asyncio.Queue[FromWorker]] = {}
-        self._reader = asyncio.create_task(self._read())
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
-
-    @property
-    def requests(self) -> list[int]:
-        """The ids that have not been answered to their end."""
-        return list(self._answers)
-
-    def send(self, frame: ToWorker) -> None:
-        """Queues a frame for the worker. A worker that is gone answers through the queues, not here."""
-        if self._process.stdin is not None and not self._process.stdin.is_closing():
-            self._process.stdin.write(frames.encode(frame))
-
-    def ask(self, frame: frames.Generate | frames.AskStatus) -> asyncio.Queue[FromWorker]:
-        """Sends a request and gives the queue of its answers; `forget` it after the last one."""
-        queue: asyncio.Queue[FromWorker] = asyncio.Queue()
-        self._answers[frame.id] = queue
-        if self._reader.done():
-            queue.put_nowait(frames.Failed(frame.id, self._death()))
-        else:
-            self.send(frame)
-        return queue
-
-    def forget(self, request_id: int) -> None:
-        """Ends the interest in a request's answers."""
-        self._answers.pop(request_id, None)
-
-    async def stop(self) -> None:
-        """Asks the worker to save and exit, and waits for it; kills it if it does not."""
-        self.send(frames.Shutdown())
-        try:
-            await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
-        except TimeoutError:
-            self._process.kill()
-        await self._reader
-
-    async def _read(self) -> None:
-        stream = self._process.stdout
-        try:
-            while stream is not None:
-                prefix = await stream.readexactly(frames.LENGTH_BYTES)
-                body = await stream.readexactly(frames.body_length(prefix))
-                self._dispatch(frames.from_worker_decoder.decode(body))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        except Exception:
-            log.exception("the worker of %s speaks nonsense", self.model)
-            self._process.kill()
-        await self._process.wait()
-        log.info("worker ended: model=%s pid=%d, it %s", self.model, self.pid, self._end())
-        if not self.ready.done():
-            self.ready.set_exception(WorkerDied(model=self.model, reason=f"it {self._end()} while loading"))
-            self.ready.exception()  # nobody may be waiting any more
-        for request_id, queue in self._answers.items():
-            queue.put_nowait(frames.Failed(request_id, self._death()))
-        self._on_exit(self)
-
-    def _dispatch(self, frame: FromWorker) -> None:
-        match frame:
-            case frames.Ready():
-                self.ready.set_result(frame)
-            case frames.LoadFailed():
-                self.ready.set_exception(RemoteError(frame.failure))
-                self.ready.exception()
-            case _:
-                if (queue := self._answers.get(frame.id)) is not None:
-                    queue.put_nowait(frame)
-
-    def _death(self) -> Failure:
-        return Failure.of(WorkerDied(model=self.model, reason=f"it {self._end()}"))
-
-    def _end(self) -> str:
-        code = self._process.returncode
-        if code is not None and code < 0:
-            known = {number.value: number.name for number in signal.Signals}
-            return f"was killed by {known.get(-code, f'signal {-code}')}"
-        return f"exited with code {code}"
+WORKER_COMMAND = (sys.executable, "-P", "-m", "erllama_daemon.worker")
 
 
 class Supervisor:
-    """The workers of a daemon, one for each model file; all calls from the event loop."""
+    """The models of a daemon, one worker for each file; all calls from the event loop.
 
-    def __init__(self, cache: Path, *, ram_bytes: int | None = None) -> None:
+    `log` is where the workers print, `clock` gives seconds and never goes back, `available_bytes` says how much
+    memory is left, or None if that is not known.
+    """
+
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        log: Path,
+        ram_bytes: int | None = None,
+        keep_alive_s: float = KEEP_ALIVE_S,
+        command: Sequence[str] = WORKER_COMMAND,
+        clock: Callable[[], float] = time.monotonic,
+        available_bytes: Callable[[], int | None] = memory.available_bytes,
+    ) -> None:
         self._cache = cache
+        self._log = log
         self._ram_bytes = default_ram_bytes() if ram_bytes is None else ram_bytes
-        self._workers: dict[Path, WorkerProcess] = {}
+        self._keep_alive_s = keep_alive_s
+        self._command = command
+        self._clock = clock
+        self._available_bytes = available_bytes
+        self._keepers: dict[Path, Keeper] = {}
         self._starting = asyncio.Lock()
+        self._is_stopping = False
         self._ids = itertools.count(1)
 
     def next_id(self) -> int:
         """A number for a request, unique in this daemon."""
         return next(self._ids)
 
-    def is_ready(self, path: Path) -> bool:
-        """Whether a request to this model would start at once."""
-        worker = self._workers.get(path)
-        return worker is not None and worker.ready.done()
+    async def acquire(
+        self,
+        model: str,
+        path: Path,
+        *,
+        options: ModelOptions | None = None,
+        request: Request | None = None,
+        on_loading: OnLoading | None = None,
+    ) -> Lease:
+        """A model's worker, loaded and kept so until the lease is released. `on_loading` hears of a load.
 
-    async def worker(self, model: str, path: Path) -> WorkerProcess:
-        """The worker of a model, started if there is none and ready. Raises what loading the model raised."""
-        async with self._starting:
-            worker = self._workers.get(path)
-            if worker is None:
-                worker = self._workers[path] = await self._start(model, path)
-        await asyncio.shield(worker.ready)
-        return worker
+        Raises what loading the model raised, AnswerCutOff when the daemon stops, and RequestKillsWorker if `request`
+        is known for that.
+        """
+        keeper, options = self._keeper(path), options or ModelOptions()
+        if request is not None:
+            keeper.deaths.check(model, request)
+        if on_loading is not None and not keeper.is_ready(options):
+            on_loading(0.0)
+        lease = await keeper.acquire(model, options)
+        try:
+            await lease.worker.until_ready(on_loading)
+        except BaseException:
+            lease.release()
+            raise
+        return lease
 
-    def cancel_all(self) -> None:
-        """Ends every request at its next tick."""
-        for worker in self._workers.values():
-            for request_id in worker.requests:
-                worker.send(frames.Cancel(request_id))
+    async def call(self, model: str, path: Path, call: frames.Call) -> frames.FromWorker:
+        """The answer to a call; the model is loaded if it is not. Raises as `acquire` and what the worker answers."""
+        lease = await self.acquire(model, path, request=call)
+        return await _answer(lease, call)
+
+    async def evict(self, path: Path) -> Evicted:
+        """Saves whatever is live of a model and lets go of what nobody uses. Never loads the model."""
+        lease = self._keeper(path).acquire_loaded()
+        if lease is None:
+            return Evicted(0, 0)
+        answer = await _answer(lease, frames.EvictLive(self.next_id()))
+        return Evicted(answer.sequences, answer.saved) if isinstance(answer, frames.LiveEvicted) else Evicted(0, 0)
+
+    async def unload(self, path: Path) -> bool:
+        """Waits until a model is idle, has it saved and ended; whether it was loaded at all."""
+        return await self._keeper(path).unload()
+
+    def forget_adapter(self, path: Path, adapter: str) -> None:
+        """Leaves out an adapter at the model's next load."""
+        self._keeper(path).forget_adapter(adapter)
 
     async def stop(self) -> None:
-        """Stops every worker; each saves what is live first."""
-        await asyncio.gather(*(worker.stop() for worker in list(self._workers.values())))
+        """Stops every worker, for good; each saves what is live first."""
+        self._is_stopping = True
+        async with self._starting:
+            await asyncio.gather(*(worker.stop() for worker in self._workers()))
 
     async def statuses(self) -> list[ModelStatus]:
         """One row for each worker, loading ones included."""
-        return list(await asyncio.gather(*(self._status(worker) for worker in list(self._workers.values()))))
+        found = [(keeper, keeper.worker) for keeper in self._keepers.values()]
+        rows = (self._status(keeper, worker) for keeper, worker in found if worker is not None)
+        return list(await asyncio.gather(*rows))
 
-    async def _start(self, model: str, path: Path) -> WorkerProcess:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "erllama_daemon.worker", stdin=PIPE, stdout=PIPE, limit=1 << 24, cwd="/"
+    async def status(self, lease: Lease) -> ModelStatus:
+        """The row of one worker."""
+        return await self._status(self._keeper(Path(lease.worker.configuration.path)), lease.worker)
+
+    def _keeper(self, path: Path) -> Keeper:
+        """The keeper of a file, whatever links lead to it."""
+        file = path.resolve()
+        if file not in self._keepers:
+            deaths = Deaths(self._clock, self._log)
+            self._keepers[file] = Keeper(path, self._start, deaths, self._clock, self._keep_alive_s)
+        return self._keepers[file]
+
+    def _workers(self) -> list[WorkerProcess]:
+        return [keeper.worker for keeper in self._keepers.values() if keeper.worker is not None]
+
+    async def _start(self, start: Start) -> WorkerProcess:
+        async with self._starting:
+            if not self._is_stopping:
+                await self._make_room(memory.needed_bytes(Path(start.configuration.path)))
+            if self._is_stopping:
+                raise AnswerCutOff
+
+            def on_exit(worker: WorkerProcess) -> None:
+                start.on_exit(worker)
+                self._share_ram()
+
+            share = self._ram_bytes // (len(self._workers()) + 1)
+            configuration = msgspec.structs.replace(start.configuration, cache=str(self._cache), ram_bytes=share)
+            worker = await WorkerProcess.start(self._command, configuration, start.options, start.adapters, on_exit)
+            for other in self._workers():
+                other.send(frames.RamQuota(share))
+            return worker
+
+    async def _make_room(self, needed: int) -> None:
+        """Unloads the models that were not used for longest until there is memory, or nothing more to unload."""
+        while (free := self._free_bytes()) is not None and free < needed:
+            idle = [keeper for keeper in self._keepers.values() if keeper.can_be_unloaded]
+            if not idle:
+                return
+            await min(idle, key=lambda keeper: keeper.used).make_room()
+
+    def _free_bytes(self) -> int | None:
+        """The memory that is left once the models that are being loaded have theirs."""
+        available = self._available_bytes()
+        if available is None:
+            return None
+        loading = (worker for worker in self._workers() if not worker.ready.done())
+        promised = (
+            memory.needed_bytes(Path(worker.configuration.path)) - memory.resident_bytes(worker.pid)
+            for worker in loading
         )
-        worker = WorkerProcess(model, path, process, self._remove)
-        log.info("worker started: model=%s pid=%d", model, worker.pid)
-        share = self._ram_bytes // (len(self._workers) + 1)
-        worker.send(frames.Configure(model=model, path=str(path), cache=str(self._cache), ram_bytes=share))
-        for other in self._workers.values():
-            other.send(frames.RamQuota(share))
-        return worker
+        return available - sum(max(0, more) for more in promised)
 
-    def _remove(self, worker: WorkerProcess) -> None:
-        if self._workers.get(worker.path) is worker:
-            del self._workers[worker.path]
-        for other in self._workers.values():
-            other.send(frames.RamQuota(self._ram_bytes // len(self._workers)))
+    def _share_ram(self) -> None:
+        workers = self._workers()
+        for worker in workers:
+            worker.send(frames.RamQuota(self._ram_bytes // len(workers)))
 
-    async def _status(self, worker: WorkerProcess) -> ModelStatus:
-        ready = worker.ready.result() if worker.ready.done() and not worker.ready.exception() else None
-        status = await self._ask_status(worker) if ready is not None else None
+    async def _status(self, keeper: Keeper, worker: WorkerProcess) -> ModelStatus:
+        ready = worker.ready.result() if worker.is_ready else None
+        status = await self._ask_status(worker) if ready is not None and not worker.is_stopping else None
+        expires_s = keeper.expires_s
         return ModelStatus(
             id=worker.model,
-            path=str(worker.path),
+            path=worker.configuration.path,
             pid=worker.pid,
-            status=status.status if status else "loading",
+            status=status.status if status else _unasked_status(worker),
             backend=ready.backend if ready else "",
             context_size=ready.context_size if ready else 0,
             quant_type=ready.quant_type if ready else "",
             quant_bits=ready.quant_bits if ready else 0.0,
             tier="disk",
-            fingerprint=ready.fingerprint if ready else "",
+            fingerprint=status.fingerprint if status else ready.fingerprint if ready else "",
             queue_depth=status.queue_depth if status else 0,
             live_sequences=status.live_sequences if status else 0,
-            resident_bytes=_resident_bytes(worker.pid),
+            resident_bytes=memory.resident_bytes(worker.pid),
             ram_rows=status.ram_rows if status else 0,
             ram_bytes=status.ram_bytes if status else 0,
             ram_quota_bytes=status.ram_quota_bytes if status else 0,
+            running=status.running if status else 0,
+            parallel=ready.parallel if ready else worker.configuration.parallel,
+            adapters=status.adapters if status else worker.adapters,
+            idle_s=round(keeper.idle_s, 3),
+            expires_s=None if expires_s is None else round(expires_s, 3),
         )
 
     async def _ask_status(self, worker: WorkerProcess) -> frames.Status | None:
@@ -215,10 +219,21 @@ class Supervisor:
         return answer if isinstance(answer, frames.Status) else None
 
 
-def _resident_bytes(pid: int) -> int:
-    """The memory of a process; 0 where the system does not tell."""
+async def _answer(lease: Lease, call: frames.Call) -> frames.FromWorker:
+    """What a worker answers to a call. Ends the lease. Raises the failure that it answers instead."""
+    answers = lease.worker.ask(call)
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * resource.getpagesize()
+        answer = await answers.get()
+    finally:
+        lease.worker.forget(call.id)
+        lease.release()
+    if isinstance(answer, frames.Failed):
+        raise RemoteError(answer.failure)
+    return answer
+
+
+def _unasked_status(worker: WorkerProcess) -> Literal["loading", "idle", "prefilling"]:
+    """What a worker that has not said so is doing."""
+    if not worker.ready.done():
+        return "loading"
+    return "prefilling" if worker.running else "idle"

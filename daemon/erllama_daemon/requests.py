@@ -1,0 +1,198 @@
+"""What a request must be before anything runs: each check raises a usage error that names what is wrong."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+
+import msgspec
+
+from erllama_daemon.errors import EmbeddingEmpty, GrammarInvalid, JsonSchemaInvalid, PromptEmpty, RequestInvalid
+from erllama_daemon.messages import (
+    AdapterChoice,
+    AdapterRequest,
+    CompleteRequest,
+    EmbedRequest,
+    ModelOptions,
+    RenderRequest,
+    Sampling,
+)
+
+TOKEN_LIMIT = 1 << 32
+INT_LIMIT = 1 << 31
+STOP_STRINGS_LIMIT = 16
+STOP_CHARACTERS_LIMIT = 1_000
+LOGPROBS_LIMIT = 20
+LOGIT_BIAS_LIMIT = 1_024
+GRAMMAR_BYTES_LIMIT = 256 << 10
+JSON_SCHEMA_BYTES_LIMIT = 64 << 10
+
+_KEY = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def check_text(body: object) -> None:
+    """Raises RequestInvalid if any text in a decoded body cannot be written as UTF-8."""
+    try:
+        msgspec.json.encode(body)
+    except UnicodeError as error:
+        raise RequestInvalid(reason="a text holds half a surrogate pair, which is no character") from error
+
+
+def check_complete(request: CompleteRequest) -> None:
+    """Raises PromptEmpty, RequestInvalid, GrammarInvalid or JsonSchemaInvalid."""
+    _check_prompt(request)
+    _require({f"max_tokens must lie between 1 and {INT_LIMIT - 1}": 1 <= request.max_tokens < INT_LIMIT})
+    check_sampling(request.sampling)
+    _check_stop(request.stop)
+    _require(
+        {f"logprobs must lie between 0 and {LOGPROBS_LIMIT}": _within(request.logprobs, 0, LOGPROBS_LIMIT)},
+    )
+    for adapter in request.adapters:
+        check_adapter_choice(adapter)
+    check_options(request.options)
+
+
+def check_tokens(tokens: Sequence[int]) -> None:
+    """Raises RequestInvalid unless each token is a u32."""
+    for token in tokens:
+        if not 0 <= token < TOKEN_LIMIT:
+            raise RequestInvalid(reason=f"{token} is no token: they lie between 0 and {TOKEN_LIMIT - 1}")
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Raises RequestInvalid, GrammarInvalid or JsonSchemaInvalid. NaN lies within no limits."""
+    _require(
+        {
+            "temperature must be a number from 0 up": 0 <= sampling.temperature < math.inf,
+            "top_k must be 0 or more": 0 <= sampling.top_k < INT_LIMIT,
+            "top_p must lie between 0 and 1": 0 <= sampling.top_p <= 1,
+            "min_p must lie between 0 and 1": 0 <= sampling.min_p <= 1,
+            "repeat_penalty must be above 0": 0 < sampling.repeat_penalty < math.inf,
+            "seed must lie between 0 and 4294967294": _within(sampling.seed, 0, 2**32 - 2),
+            "grammar and json_schema exclude each other": sampling.grammar is None or sampling.json_schema is None,
+            f"logit_bias has more than {LOGIT_BIAS_LIMIT} entries": len(sampling.logit_bias) <= LOGIT_BIAS_LIMIT,
+            "logit_bias must hold finite numbers": all(map(math.isfinite, sampling.logit_bias.values())),
+        }
+    )
+    check_tokens(list(sampling.logit_bias))
+    if sampling.grammar is not None:
+        _check_grammar(sampling.grammar)
+    if sampling.json_schema is not None:
+        _check_json_schema(sampling.json_schema)
+
+
+def check_options(options: ModelOptions) -> None:
+    """Raises RequestInvalid for an option out of range."""
+    keep_alive_s = options.keep_alive_s
+    _require(
+        {
+            "context_size must lie between 1 and 16777216": _within(options.context_size, 1, 1 << 24),
+            "parallel must lie between 1 and 64": _within(options.parallel, 1, 64),
+            "threads must lie between 1 and 1024": _within(options.threads, 1, 1024),
+            "gpu_layers must be -1 or more": _within(options.gpu_layers, -1, INT_LIMIT - 1),
+            "keep_alive_s must be -1, or a number of seconds from 0 up": keep_alive_s is None
+            or keep_alive_s == -1
+            or 0 <= keep_alive_s < math.inf,
+        }
+    )
+
+
+def check_embed(request: EmbedRequest) -> None:
+    """Raises EmbeddingEmpty when there is nothing to embed."""
+    for number, text in enumerate(request.texts or [""], start=1):
+        if not text:
+            raise EmbeddingEmpty(number=number)
+
+
+def check_render(request: RenderRequest) -> None:
+    """Raises PromptEmpty without messages."""
+    if not request.messages:
+        raise PromptEmpty
+
+
+def check_adapter_load(request: AdapterRequest) -> None:
+    """Raises RequestInvalid unless it names a file and a scale."""
+    check_adapter_choice(AdapterChoice(request.adapter, request.scale))
+
+
+def check_adapter_named(request: AdapterRequest) -> None:
+    """Raises RequestInvalid unless it names an adapter and a scale."""
+    _require(
+        {
+            "it names no adapter": bool(request.adapter),
+            "an adapter's scale must be a finite number": math.isfinite(request.scale),
+        }
+    )
+
+
+def check_adapter_choice(adapter: AdapterChoice) -> None:
+    """Raises RequestInvalid unless the path is absolute and the scale finite."""
+    _require(
+        {
+            "an adapter's path must be absolute": PurePath(adapter.path).is_absolute() and "\0" not in adapter.path,
+            "an adapter's scale must be a finite number": math.isfinite(adapter.scale),
+        }
+    )
+
+
+def _check_prompt(request: CompleteRequest) -> None:
+    if request.tokens is not None:
+        _require(
+            {
+                "it has both messages and tokens": not request.messages,
+                "a session takes messages, not tokens": request.session is None,
+            }
+        )
+        check_tokens(request.tokens)
+        if not request.tokens:
+            raise PromptEmpty
+    elif not request.messages or not request.messages[-1].text.strip():
+        raise PromptEmpty
+    if request.parent_key is not None:
+        _require(
+            {
+                "parent_key goes with tokens": request.tokens is not None,
+                "parent_key must be 64 hexadecimal digits": bool(_KEY.fullmatch(request.parent_key)),
+            }
+        )
+
+
+def _check_stop(stop: Sequence[str]) -> None:
+    longest = max(map(len, stop), default=0)
+    _require(
+        {
+            "a stop string is empty": all(stop),
+            f"it has more than {STOP_STRINGS_LIMIT} stop strings": len(stop) <= STOP_STRINGS_LIMIT,
+            f"a stop string has more than {STOP_CHARACTERS_LIMIT} characters": longest <= STOP_CHARACTERS_LIMIT,
+        }
+    )
+
+
+def _check_grammar(grammar: str) -> None:
+    if len(grammar.encode()) > GRAMMAR_BYTES_LIMIT:
+        raise GrammarInvalid(reason=f"it has more than {GRAMMAR_BYTES_LIMIT} bytes")
+    if "\0" in grammar:
+        raise GrammarInvalid(reason="it holds a NUL character")
+
+
+def _check_json_schema(schema: str) -> None:
+    if len(schema.encode()) > JSON_SCHEMA_BYTES_LIMIT:
+        raise JsonSchemaInvalid(reason=f"it has more than {JSON_SCHEMA_BYTES_LIMIT} bytes")
+    try:
+        msgspec.json.decode(schema)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise JsonSchemaInvalid(reason=f"it is not JSON: {error}") from error
+
+
+def _within(value: int | None, low: int, high: int) -> bool:
+    """Whether a number lies between two others, both included. What is not given does."""
+    return value is None or low <= value <= high
+
+
+def _require(conditions: Mapping[str, bool]) -> None:
+    """Raises RequestInvalid with the first reason that does not hold."""
+    for reason, holds in conditions.items():
+        if not holds:
+            raise RequestInvalid(reason=reason)

@@ -1,0 +1,227 @@
+"""One worker process: the frames that go in and out of it, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from erllama_daemon import frames
+from erllama_daemon.errors import AnswerCutOff, WorkerDied
+from erllama_daemon.frames import FromWorker, ToWorker
+from erllama_daemon.messages import Adapter, Failure, ModelOptions, RemoteError
+
+log = logging.getLogger(__name__)
+
+STOP_TIMEOUT_S = 40.0
+"""Longer than a worker waits for its own last saves."""
+
+Request = frames.Generate | frames.Call
+OnLoading = Callable[[float], None]
+"""Called with how much of a model is loaded, from 0 to 1."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A request that has not been answered to its end."""
+
+    request: Request
+    answers: asyncio.Queue[FromWorker]
+    is_queued: bool = False
+
+
+class WorkerProcess:
+    """One running worker. All calls from the event loop.
+
+    Each request has a queue of the frames that answer it; when the worker dies, every queue gets a `Failed`.
+    `adapters` are those attached now. `leases` and `idle` belong to the keeper: who counts on this worker, and whether
+    nobody does. `options` are those it was loaded with.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        configuration: frames.Configure,
+        options: ModelOptions,
+        adapters: list[Adapter],
+        on_exit: Callable[[WorkerProcess], None],
+    ) -> None:
+        self.configuration = configuration
+        self.options = options
+        self.adapters = adapters
+        self.leases: set[Hashable] = set()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.ready: asyncio.Future[frames.Ready] = asyncio.get_running_loop().create_future()
+        self._process = process
+        self._on_exit = on_exit
+        self._open: dict[int, _Open] = {}
+        self._progress = 0.0
+        self._watchers: list[OnLoading] = []
+        self._ending: asyncio.Task[None] | None = None
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(
+        cls,
+        command: Sequence[str],
+        configuration: frames.Configure,
+        options: ModelOptions,
+        adapters: list[Adapter],
+        on_exit: Callable[[WorkerProcess], None],
+    ) -> Self:
+        """A worker that begins to load its model. `on_exit` is called once, when its process has ended."""
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=1 << 24, cwd="/")
+        worker = cls(process, configuration, options, adapters, on_exit)
+        log.info("worker started: model=%s pid=%d", worker.model, worker.pid)
+        worker.send(configuration)
+        return worker
+
+    @property
+    def model(self) -> str:
+        """What its first user called the model."""
+        return self.configuration.model
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the model has been loaded."""
+        return self.ready.done() and self.ready.exception() is None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it has been told to end."""
+        return self._ending is not None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a request may still be given to it: it is ready, or on its way to be."""
+        return not self.is_stopping and not self._reader.done() and (self.is_ready or not self.ready.done())
+
+    @property
+    def running(self) -> list[Request]:
+        """The requests that it may be working on: neither ended nor known to be in its queue."""
+        return [
+            each.request
+            for each in self._open.values()
+            if not each.is_queued and not isinstance(each.request, frames.AskStatus)
+        ]
+
+    def send(self, frame: ToWorker) -> None:
+        """Queues a frame for the worker. A worker that is gone answers through the queues, not here."""
+        if self._process.stdin is not None and not self._process.stdin.is_closing():
+            self._process.stdin.write(frames.encode(frame))
+
+    def ask(self, request: Request) -> asyncio.Queue[FromWorker]:
+        """Sends a request and gives the queue of its answers; `forget` it after the last one."""
+        answers: asyncio.Queue[FromWorker] = asyncio.Queue()
+        self._open[request.id] = _Open(request, answers)
+        if self._reader.done():
+            answers.put_nowait(frames.Failed(request.id, self._death()))
+        else:
+            self.send(request)
+        return answers
+
+    def forget(self, request_id: int) -> None:
+        """Ends the interest in a request's answers."""
+        self._open.pop(request_id, None)
+
+    async def until_ready(self, on_loading: OnLoading | None = None) -> None:
+        """Waits until the model is loaded. Raises what loading it raised."""
+        if on_loading is not None and not self.ready.done():
+            self._watchers.append(on_loading)
+            if self._progress:
+                on_loading(self._progress)
+        try:
+            await asyncio.wait((self.ready,))
+        finally:
+            if on_loading in self._watchers:
+                self._watchers.remove(on_loading)
+        self.ready.result()
+
+    def begin_stop(self) -> asyncio.Task[None]:
+        """Tells the worker to save and exit; one that is still loading has nothing to save and is killed.
+
+        Gives the task that ends with the process, always the same one.
+        """
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end_process())
+        return self._ending
+
+    async def stop(self) -> None:
+        """`begin_stop`, and waits until the process is gone; one that takes too long is killed."""
+        await asyncio.wait((self.begin_stop(),))
+
+    async def _end_process(self) -> None:
+        if self.is_ready:
+            self.send(frames.Shutdown())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        await self._reader
+
+    async def _read(self) -> None:
+        stream = self._process.stdout
+        try:
+            while stream is not None:
+                prefix = await stream.readexactly(frames.LENGTH_BYTES)
+                body = await stream.readexactly(frames.body_length(prefix))
+                self._dispatch(frames.from_worker_decoder.decode(body))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except Exception:
+            log.exception("the worker of %s speaks nonsense", self.model)
+            self._process.kill()
+        await self._process.wait()
+        log.info("worker ended: model=%s pid=%d, it %s", self.model, self.pid, self._end())
+        if not self.ready.done():
+            self._fail_loading(self._error(" while loading"))
+        self._on_exit(self)
+        for request_id, each in self._open.items():
+            each.answers.put_nowait(frames.Failed(request_id, self._death()))
+
+    def _dispatch(self, frame: FromWorker) -> None:
+        match frame:
+            case frames.Ready():
+                self.ready.set_result(frame)
+            case frames.LoadFailed():
+                self._fail_loading(RemoteError(frame.failure))
+            case frames.LoadProgress():
+                self._progress = frame.progress
+                for on_loading in list(self._watchers):
+                    on_loading(frame.progress)
+            case _:
+                if isinstance(frame, frames.Adapters):
+                    self.adapters = frame.adapters
+                if (asked := self._open.get(frame.id)) is not None:
+                    asked.is_queued = isinstance(frame, frames.Waiting)
+                    asked.answers.put_nowait(frame)
+
+    def _fail_loading(self, error: Exception) -> None:
+        self.ready.set_exception(error)
+        self.ready.exception()  # nobody may be waiting any more
+
+    def _death(self) -> Failure:
+        return Failure.of(self._error())
+
+    def _error(self, when: str = "") -> AnswerCutOff | WorkerDied:
+        """Why requests were left behind: a worker is stopped in the middle of them by the daemon's end alone."""
+        return AnswerCutOff() if self.is_stopping else WorkerDied(model=self.model, reason=f"it {self._end()}{when}")
+
+    def _end(self) -> str:
+        code = self._process.returncode
+        if code is not None and code < 0:
+            known = {number.value: number.name for number in signal.Signals}
+            return f"was killed by {known.get(-code, f'signal {-code}')}"
+        return f"exited with code {code}"

@@ -1,0 +1,205 @@
+"""A worker without a model: the model file is JSON that says how to behave, prompts say what to answer.
+
+The model file is a `Script`. Each frame that comes in is written, one JSON object a line, to the file beside it that
+ends in `.seen`. A prompt is one of `PROMPTS`; anything else is answered with itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from erllama_cache.keys import pack_tokens
+from erllama_daemon import frames
+from erllama_daemon.messages import Adapter, Failure, Stats
+
+PROMPTS = ("die", "hang", "queue", "queue then hang", "think", "busy")
+FINGERPRINT = "a" * 64
+
+
+class Script(msgspec.Struct, kw_only=True):
+    """How a worker loads and ends. A gate is a file that must appear before it goes on."""
+
+    load: Literal["ready", "fail", "die"] = "ready"
+    load_gate: str | None = None
+    stop_gate: str | None = None
+    context_size: int = 4096
+
+
+def wait_for(gate: str | None) -> None:
+    while gate is not None and not Path(gate).exists():
+        time.sleep(0.001)
+
+
+def stats(text: str, *, cancelled: bool = False, thinking: str | None = None) -> Stats:
+    return Stats(
+        text=text,
+        finish_reason="cancelled" if cancelled else "stop",
+        cancelled=cancelled,
+        stop_sequence=None,
+        cache_hit_kind="cold",
+        cached_tokens=0,
+        prompt_tokens=3,
+        completion_tokens=1,
+        load_ms=0.0,
+        queue_ms=0.0,
+        restore_ms=0.0,
+        prefill_ms=0.0,
+        ttft_ms=0.0,
+        generation_ms=0.0,
+        finish_key="f" * 64,
+        model="fake",
+        seed=1,
+        saved="published",
+        thinking=thinking,
+    )
+
+
+class FakeWorker:
+    def __init__(self) -> None:
+        self._output = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)
+        self._adapters: list[Adapter] = []
+        self._hanging: set[int] = set()
+
+    def main(self) -> None:
+        body = frames.read_body(sys.stdin.buffer)
+        assert body is not None
+        configuration = frames.to_worker_decoder.decode(body)
+        assert isinstance(configuration, frames.Configure)
+        path = Path(configuration.path)
+        self._seen = path.with_suffix(".seen")
+        self._note(configuration)
+        self._script = msgspec.json.decode(path.read_bytes(), type=Script)
+        self._adapters = [self._adapter(each.path, each.scale) for each in configuration.adapters]
+        if self._load(configuration):
+            while (body := frames.read_body(sys.stdin.buffer)) is not None:
+                self._handle(frames.to_worker_decoder.decode(body))
+
+    def _load(self, configuration: frames.Configure) -> bool:
+        self._send(frames.LoadProgress(0.5))
+        wait_for(self._script.load_gate)
+        if self._script.load == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._script.load == "fail":
+            self._send(frames.LoadFailed(Failure("model_unreadable", "It is broken.", None, 3)))
+            return False
+        ready = frames.Ready(
+            backend="fake",
+            context_size=configuration.context_size or self._script.context_size,
+            quant_type="F16",
+            quant_bits=16.0,
+            fingerprint=FINGERPRINT,
+            parallel=configuration.parallel,
+        )
+        self._send(ready)
+        return True
+
+    def _handle(self, frame: frames.ToWorker) -> None:
+        self._note(frame)
+        match frame:
+            case frames.Generate():
+                self._generate(frame)
+            case frames.Cancel() if frame.id in self._hanging:
+                self._hanging.remove(frame.id)
+                self._finish(frame.id, stats("", cancelled=True), answered=False)
+            case frames.Shutdown():
+                wait_for(self._script.stop_gate)
+                sys.exit(0)
+            case frames.Cancel() | frames.RamQuota() | frames.Configure():
+                pass
+            case _:
+                self._call(frame)
+
+    def _generate(self, frame: frames.Generate) -> None:
+        prompt = frame.messages[-1].text if frame.messages else "tokens"
+        if prompt == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if prompt == "busy":
+            self._send(frames.Failed(frame.id, Failure("busy", "Too many.", None, 1)))
+            return
+        if prompt.startswith("queue"):
+            self._send(frames.Waiting(frame.id, 2))
+        if prompt == "queue":
+            self._hanging.add(frame.id)
+            return
+        self._send(frames.Prefilled(id=frame.id, done=3, total=3, cached=0))
+        if prompt.endswith("hang"):
+            self._hanging.add(frame.id)
+            return
+        if prompt == "think":
+            self._send(frames.Text(frame.id, "hm", thinking=True))
+        self._send(frames.Text(frame.id, prompt))
+        self._finish(frame.id, stats(prompt, thinking="hm" if prompt == "think" else None), answered=True)
+
+    def _finish(self, request_id: int, stats: Stats, *, answered: bool) -> None:
+        finished = frames.Finished(
+            id=request_id, stats=stats, tokens=pack_tokens([1, 2, 3]), finish_key=b"f" * 32, answered=answered
+        )
+        self._send(finished)
+
+    def _call(self, frame: frames.Call) -> None:
+        match frame:
+            case frames.AskStatus():
+                self._send(self._status(frame.id))
+            case frames.Tokenize(text="die"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            case frames.Tokenize():
+                tokens = list(frame.text.encode())
+                self._send(frames.Tokens(frame.id, pack_tokens(tokens), [chr(token) for token in tokens]))
+            case frames.Detokenize():
+                self._send(frames.Detokenized(frame.id, frame.tokens.hex()))
+            case frames.Render():
+                text = "".join(message.text for message in frame.messages)
+                self._send(frames.Rendered(frame.id, text, pack_tokens([7]), [1]))
+            case frames.Embed():
+                self._send(frames.Embedded(frame.id, [b"\0\0\x80\x3f"] * len(frame.texts), 5, "mean"))
+            case frames.EvictLive():
+                self._send(frames.LiveEvicted(frame.id, 2, 1))
+            case _:
+                self._change_adapters(frame)
+                self._send(frames.Adapters(frame.id, self._adapters, "b" * 64))
+
+    def _change_adapters(self, frame: frames.Call) -> None:
+        match frame:
+            case frames.LoadAdapter():
+                self._adapters = [*self._adapters, self._adapter(frame.path, frame.scale)]
+            case frames.UnloadAdapter():
+                self._adapters = [each for each in self._adapters if each.path != frame.adapter]
+            case frames.ScaleAdapter():
+                self._adapters = [self._adapter(each.path, frame.scale) for each in self._adapters]
+
+    def _adapter(self, path: str, scale: float) -> Adapter:
+        return Adapter(path.strip("/").ljust(64, "0"), path, scale)
+
+    def _status(self, request_id: int) -> frames.Status:
+        return frames.Status(
+            id=request_id,
+            status="generating" if self._hanging else "idle",
+            queue_depth=0,
+            live_sequences=1,
+            ram_rows=1,
+            ram_bytes=2,
+            ram_quota_bytes=3,
+            running=len(self._hanging),
+            fingerprint="e" * 64,
+            adapters=self._adapters,
+        )
+
+    def _send(self, frame: frames.FromWorker) -> None:
+        self._output.write(frames.encode(frame))
+        self._output.flush()
+
+    def _note(self, frame: frames.ToWorker) -> None:
+        with self._seen.open("ab") as file:
+            file.write(msgspec.json.encode(frame) + b"\n")
+
+
+if __name__ == "__main__":
+    FakeWorker().main()

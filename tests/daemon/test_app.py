@@ -1,0 +1,524 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.types import Message as AsgiMessage
+
+from erllama_cache.errors import ErllamaError
+from erllama_daemon.app import App, create_app
+from erllama_daemon.directories import user_directories
+from erllama_daemon.messages import (
+    AdapterChoice,
+    AdapterRequest,
+    CompleteRequest,
+    EmbedRequest,
+    Message,
+    ModelOptions,
+    Sampling,
+)
+from erllama_daemon.requests import check_adapter_load, check_adapter_named, check_complete, check_embed
+from erllama_daemon.sessions import Sessions
+from erllama_daemon.supervisor import Supervisor
+
+COMMAND = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
+
+
+class Response:
+    """What came of a request so far, and a way to hang up."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.body = b""
+        self.gone = asyncio.Event()
+        self.task: asyncio.Task[None]
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.body.splitlines()]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.lines]
+
+    async def until_event(self, event: str) -> None:
+        while event not in self.events():
+            await asyncio.sleep(0.001)
+
+    async def hang_up(self) -> None:
+        self.gone.set()
+        await self.task
+
+
+class Daemon:
+    """The application over fake workers, asked without a socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.directories = user_directories()
+        self.sessions = Sessions(self.directories.sessions)
+        self.supervisor = Supervisor(
+            folder / "cache", log=folder / "log", ram_bytes=1, command=COMMAND, available_bytes=lambda: None
+        )
+        self.app = App(self.directories, self.supervisor, self.sessions, lambda: None)
+        self._asgi = create_app(self.app)
+
+    def model(self, name: str = "a", **script: object) -> str:
+        path = self.folder / f"{name}.gguf"
+        path.write_bytes(msgspec.json.encode(script))
+        return str(path)
+
+    def seen(self, model: str, kind: str) -> list[dict[str, Any]]:
+        file = Path(model).with_suffix(".seen")
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [frame for frame in map(json.loads, lines) if frame["type"] == kind]
+
+    async def until_seen(self, model: str, kind: str) -> None:
+        while not self.seen(model, kind):
+            await asyncio.sleep(0.001)
+
+    def start(self, method: str, path: str, body: object = None) -> Response:
+        response, sent = Response(), False
+        payload = body if isinstance(body, bytes) else msgspec.json.encode(body)
+
+        async def receive() -> AsgiMessage:
+            nonlocal sent
+            if not sent:
+                sent = True
+                return {"type": "http.request", "body": payload, "more_body": False}
+            await response.gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: AsgiMessage) -> None:
+            if message["type"] == "http.response.start":
+                response.status = message["status"]
+            elif message["type"] == "http.response.body":
+                response.body += message["body"]
+
+        scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b"", "asgi": {}}
+        response.task = asyncio.create_task(self._asgi(scope, receive, send))
+        return response
+
+    async def post(self, path: str, body: object = None) -> Response:
+        response = self.start("POST", path, body)
+        await response.task
+        return response
+
+    async def status(self) -> list[dict[str, Any]]:
+        response = self.start("GET", "/v1/status")
+        await response.task
+        models: list[dict[str, Any]] = response.json["models"]
+        return models
+
+
+def ask(model: str, prompt: str, **more: object) -> dict[str, object]:
+    return {"model": model, "messages": [{"role": "user", "parts": [prompt]}], **more}
+
+
+Story = Callable[[Daemon], Coroutine[Any, Any, None]]
+Tell = Callable[[Story], None]
+
+
+@asynccontextmanager
+async def daemon_in(folder: Path) -> AsyncIterator[Daemon]:
+    daemon = Daemon(folder)
+    try:
+        yield daemon
+    finally:
+        daemon.app.answers.cancel_all()
+        await daemon.app.answers.finish()
+        await daemon.supervisor.stop()
+        daemon.sessions.close()
+
+
+@pytest.fixture
+def tell(tmp_path: Path) -> Tell:
+    async def run(story: Story) -> None:
+        async with daemon_in(tmp_path) as daemon:
+            await asyncio.wait_for(story(daemon), 60)
+
+    return lambda story: asyncio.run(run(story))
+
+
+def test_the_events_of_an_answer_come_in_order_and_loading_only_at_first(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        first = await daemon.post("/v1/complete", ask(model, "think"))
+        assert first.events() == ["accepted", "loading", "loading", "prefilling", "thinking", "token", "done"]
+        assert [line["progress"] for line in first.lines[1:3]] == [0.0, 0.5]
+        second = await daemon.post("/v1/complete", ask(model, "hello"))
+        assert second.events() == ["accepted", "prefilling", "token", "done"]
+        assert second.lines[0]["id"] != first.lines[0]["id"]
+
+    tell(story)
+
+
+def test_every_field_of_a_request_reaches_the_worker(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        fields = {
+            "max_tokens": 5,
+            "stop": ["\n"],
+            "logprobs": 3,
+            "adapters": [{"path": "/x", "scale": 0.5}],
+            "reproducible": True,
+            "overflow": "drop_oldest",
+            "logits_digest": True,
+        }
+        body = {"model": model, "tokens": [1, 258], "parent_key": "0f" * 32, "options": {"threads": 2}, **fields}
+        assert (await daemon.post("/v1/complete", body)).events()[-1] == "done"
+        (frame,) = daemon.seen(model, "Generate")
+        assert fields.items() <= frame.items()
+        assert frame["tokens"] == "AQAAAAIBAAA="
+        assert frame["parent_key"] == "Dw8P" * 10 + "Dw8="
+        assert daemon.seen(model, "Configure")[0]["threads"] == 2
+
+    tell(story)
+
+
+def test_a_request_in_the_workers_queue_says_how_many_are_ahead(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        response = daemon.start("POST", "/v1/complete", ask(daemon.model(), "queue"))
+        await response.until_event("queued")
+        assert response.lines[-1]["ahead"] == 2
+        await response.hang_up()
+        await daemon.app.answers.finish()
+
+    tell(story)
+
+
+def test_cancel_by_id_ends_an_answer_with_its_stats_and_may_be_repeated(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        response = daemon.start("POST", "/v1/complete", ask(model, "hang"))
+        await response.until_event("prefilling")
+        number = response.lines[0]["id"]
+        assert (await daemon.post(f"/v1/cancel/{number}")).status == 202
+        await response.task
+        assert response.lines[-1]["stats"]["cancelled"]
+        assert (await daemon.post(f"/v1/cancel/{number}")).status == 202
+        assert (await daemon.post("/v1/cancel/999999")).status == 202
+        assert (await daemon.post("/v1/cancel/x")).status == 400
+
+    tell(story)
+
+
+def test_cancel_by_id_while_the_model_loads_answers_at_once_and_generates_nothing(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        gate = daemon.folder / "gate"
+        model = daemon.model(load_gate=str(gate))
+        response = daemon.start("POST", "/v1/complete", ask(model, "hello"))
+        await response.until_event("loading")
+        await daemon.post(f"/v1/cancel/{response.lines[0]['id']}")
+        await response.task
+        assert response.lines[-1]["stats"]["cancelled"]
+        gate.touch()
+        await daemon.post("/v1/complete", ask(model, "other"))
+        assert len(daemon.seen(model, "Generate")) == 1
+
+    tell(story)
+
+
+@pytest.mark.parametrize("prompt", ["hang", "queue", "queue then hang"])
+def test_hanging_up_cancels_whatever_the_worker_does_with_the_request(tell: Tell, prompt: str) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        response = daemon.start("POST", "/v1/complete", ask(model, prompt))
+        await response.until_event("queued" if prompt == "queue" else "prefilling")
+        await response.hang_up()
+        await daemon.app.answers.finish()
+        assert len(daemon.seen(model, "Cancel")) == 1
+
+    tell(story)
+
+
+@pytest.mark.parametrize("event", ["accepted", "loading"])
+def test_hanging_up_while_the_model_loads_generates_nothing_later(tell: Tell, event: str) -> None:
+    async def story(daemon: Daemon) -> None:
+        gate = daemon.folder / "gate"
+        model = daemon.model(load_gate=str(gate))
+        response = daemon.start("POST", "/v1/complete", ask(model, "queue"))
+        await response.until_event(event)
+        await response.hang_up()
+        await daemon.app.answers.finish()
+        gate.touch()
+        await daemon.post("/v1/tokenize", {"model": model, "text": "x"})
+        assert not daemon.seen(model, "Generate")
+
+    tell(story)
+
+
+def test_a_client_that_is_gone_before_the_stream_begins_generates_nothing(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        response = daemon.start("POST", "/v1/complete", ask(model, "hang"))
+        await response.hang_up()
+        await daemon.app.answers.finish()
+        assert not daemon.seen(model, "Generate") or daemon.seen(model, "Cancel")
+
+    tell(story)
+
+
+def test_a_session_keeps_the_answer_without_the_thinking(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        session = (await daemon.post("/v1/sessions", {"model": daemon.model()})).json["id"]
+        body = {"session": session, "messages": [{"role": "user", "parts": ["think"]}]}
+        done = (await daemon.post("/v1/complete", body)).lines[-1]
+        assert (done["stats"]["thinking"], done["stats"]["session"]) == ("hm", session)
+        assert [message.text for message in daemon.sessions.get(session).messages] == ["think", "think"]
+
+    tell(story)
+
+
+def test_a_turn_cancelled_before_its_model_is_there_keeps_its_question(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model(load_gate=str(daemon.folder / "never"))
+        session = (await daemon.post("/v1/sessions", {"model": model})).json["id"]
+        body = {"session": session, "messages": [{"role": "user", "parts": ["hello"]}]}
+        response = daemon.start("POST", "/v1/complete", body)
+        await response.until_event("loading")
+        await response.hang_up()
+        await daemon.app.answers.finish()
+        unanswered = daemon.sessions.get(session).unanswered
+        assert unanswered is not None
+        assert unanswered.text == "hello"
+
+    tell(story)
+
+
+def test_calls_are_answered_with_numbers_and_text(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        tokens = await daemon.post("/v1/tokenize", {"model": model, "text": "hi"})
+        assert tokens.json == {"tokens": [104, 105], "pieces": ["h", "i"]}
+        text = await daemon.post("/v1/detokenize", {"model": model, "tokens": [1]})
+        assert text.json == {"text": "01000000"}
+        rendered = await daemon.post("/v1/render", ask(model, "hi", tools=[{"name": "f"}]))
+        assert rendered.json == {"text": "hi", "tokens": [7], "cuts": [1]}
+        assert daemon.seen(model, "Render")[0]["tools"] == [{"name": "f"}]
+        vectors = await daemon.post("/v1/embed", {"model": model, "texts": ["a", "b"]})
+        assert vectors.json == {"embeddings": [[1.0], [1.0]], "tokens": 5, "pooling": "mean"}
+
+    tell(story)
+
+
+def test_calls_are_answered_while_a_request_runs(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        running = daemon.start("POST", "/v1/complete", ask(model, "hang"))
+        await running.until_event("prefilling")
+        assert (await daemon.post("/v1/tokenize", {"model": model, "text": "hi"})).status == 200
+        assert not running.task.done()
+        (row,) = await daemon.status()
+        assert (row["status"], row["running"], row["idle_s"]) == ("generating", 1, 0.0)
+        await running.hang_up()
+
+    tell(story)
+
+
+def test_adapters_are_attached_scaled_listed_and_detached(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+
+        async def scales(verb: str, **body: object) -> list[float]:
+            response = await daemon.post(f"/v1/adapters/{verb}", {"model": model, **body})
+            assert response.json["fingerprint"] == "b" * 64
+            return [adapter["scale"] for adapter in response.json["adapters"]]
+
+        assert await scales("ls") == []
+        assert await scales("load", adapter="/x", scale=0.5) == [0.5]
+        assert await scales("scale", adapter="/x", scale=2.0) == [2.0]
+        assert await scales("unload", adapter="/x") == []
+        assert await scales("unload", adapter="/x") == []
+
+    tell(story)
+
+
+def test_load_streams_progress_and_ends_with_the_status(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        body = {"model": model, "options": {"keep_alive_s": -1}}
+        first = await daemon.post("/v1/models/load", body)
+        assert first.events() == ["loading", "loading", "loaded"]
+        status = first.lines[-1]["status"]
+        assert (status["id"], status["expires_s"], status["fingerprint"]) == (model, None, "e" * 64)
+        assert (await daemon.post("/v1/models/load", body)).events() == ["loaded"]
+
+    tell(story)
+
+
+def test_a_load_that_fails_ends_with_the_failure(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        response = await daemon.post("/v1/models/load", {"model": daemon.model(load="fail")})
+        assert (response.events()[-1], response.lines[-1]["exit_code"]) == ("error", 3)
+
+    tell(story)
+
+
+def test_unload_and_evict_answer_for_models_that_are_not_loaded(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        body = {"model": daemon.model()}
+        assert (await daemon.post("/v1/evict", body)).json == {"sequences": 0, "saved": 0}
+        assert (await daemon.post("/v1/models/unload", body)).json == {"unloaded": False}
+        await daemon.post("/v1/models/load", body)
+        assert (await daemon.post("/v1/evict", body)).json == {"sequences": 2, "saved": 1}
+        assert (await daemon.post("/v1/models/unload", body)).json == {"unloaded": True}
+        assert await daemon.status() == []
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("complete", b"{", 400, "request_invalid"),
+        ("complete", b'{"model": "a\xff"}', 400, "request_invalid"),
+        ("tokenize", b'{"model": "demo", "text": "\\ud800 x"}', 400, "request_invalid"),
+        ("tokenize", b'{"model": "demo", "text": "\\udc00"}', 400, "request_invalid"),
+        ("render", b'{"model": "demo", "messages": [], "tools": [' + b'{"a":' * 60_000, 400, "request_invalid"),
+        ("complete", b'{"model": "demo", "options": {"parallel": 65}, "tokens": [1]}', 400, "request_invalid"),
+        ("complete", b'{"model": "/none.gguf", "tokens": [1]}', 404, "model_missing"),
+        ("complete", b'{"tokens": [1]}', 400, "request_invalid"),
+        ("tokenize", b'{"model": "/none.gguf", "text": ""}', 404, "model_missing"),
+        ("detokenize", b'{"model": "demo", "tokens": [4294967296]}', 400, "request_invalid"),
+        ("embed", b'{"model": "demo", "texts": []}', 400, "embedding_empty"),
+        ("render", b'{"model": "demo", "messages": []}', 400, "prompt_empty"),
+        ("models/load", b'{"model": "demo", "options": {"threads": 0}}', 400, "request_invalid"),
+        ("adapters/load", b'{"model": "demo", "adapter": "x.gguf"}', 400, "request_invalid"),
+        ("adapters/scale", b'{"model": "demo"}', 400, "request_invalid"),
+        ("adapters/unload", b'{"model": "demo"}', 400, "request_invalid"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_runs(
+    tell: Tell, path: str, body: bytes, status: int, code: str
+) -> None:
+    async def story(daemon: Daemon) -> None:
+        response = await daemon.post(f"/v1/{path}", body)
+        assert (response.status, response.json["code"]) == (status, code)
+        assert await daemon.status() == []
+
+    tell(story)
+
+
+def test_a_busy_worker_fails_the_stream_by_name(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        response = await daemon.post("/v1/complete", ask(daemon.model(), "busy"))
+        assert (response.events()[-1], response.lines[-1]["code"]) == ("error", "busy")
+
+    tell(story)
+
+
+USER = [Message("user", ["hello"])]
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"messages": [Message("user", [" \n"])]},
+        {"messages": USER, "tokens": [1]},
+        {"tokens": []},
+        {"tokens": [-1]},
+        {"tokens": [1 << 32]},
+        {"tokens": [1], "session": "abcd"},
+        {"tokens": [1], "parent_key": "0f"},
+        {"tokens": [1], "parent_key": "0g" * 32},
+        {"messages": USER, "parent_key": "0f" * 32},
+        {"messages": USER, "max_tokens": 0},
+        {"messages": USER, "max_tokens": 1 << 70},
+        {"messages": USER, "stop": [""]},
+        {"messages": USER, "stop": ["a"] * 17},
+        {"messages": USER, "stop": ["a" * 1001]},
+        {"messages": USER, "logprobs": -1},
+        {"messages": USER, "logprobs": 21},
+        *(
+            {"messages": USER, "sampling": msgspec.structs.replace(Sampling(), **{name: value})}
+            for name, value in [
+                ("temperature", NAN),
+                ("temperature", -1.0),
+                ("temperature", math.inf),
+                ("top_k", -1),
+                ("top_p", NAN),
+                ("top_p", 2.0),
+                ("min_p", NAN),
+                ("repeat_penalty", NAN),
+                ("repeat_penalty", 0.0),
+                ("seed", -1),
+                ("logit_bias", {1: NAN}),
+                ("logit_bias", {1: math.inf}),
+                ("logit_bias", {-1: 1.0}),
+                ("logit_bias", dict.fromkeys(range(1025), 1.0)),
+                ("grammar", "a" * ((256 << 10) + 1)),
+                ("grammar", "root ::= \0"),
+                ("json_schema", '"' + "a" * (64 << 10) + '"'),
+                ("json_schema", "{"),
+                ("json_schema", "[" * 60_000),
+            ]
+        ),
+        {"messages": USER, "sampling": Sampling(grammar="a", json_schema="{}")},
+        {"messages": USER, "adapters": [AdapterChoice("x.gguf")]},
+        {"messages": USER, "adapters": [AdapterChoice("/x\0.gguf")]},
+        {"messages": USER, "adapters": [AdapterChoice("/x.gguf", NAN)]},
+        {"messages": USER, "adapters": [AdapterChoice("/x.gguf", math.inf)]},
+        *(
+            {"messages": USER, "options": msgspec.structs.replace(ModelOptions(), **{name: value})}
+            for name, value in [
+                ("context_size", 0),
+                ("context_size", (1 << 24) + 1),
+                ("parallel", 0),
+                ("parallel", 65),
+                ("threads", 0),
+                ("threads", 1025),
+                ("gpu_layers", -2),
+                ("keep_alive_s", NAN),
+                ("keep_alive_s", -2.0),
+            ]
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_a_usage_error(fields: dict[str, Any]) -> None:
+    with pytest.raises(ErllamaError) as raised:
+        check_complete(CompleteRequest(model="a", **fields))
+    assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": USER},
+        {"tokens": [0, (1 << 32) - 1], "parent_key": "0F" * 32},
+        {"messages": USER, "stop": ["a" * 1000] * 16, "logprobs": 20, "max_tokens": 1},
+        {"messages": USER, "sampling": Sampling(temperature=0.0, seed=0, top_p=1.0, logit_bias={5: -1e9})},
+        {"messages": USER, "sampling": Sampling(json_schema='{"type": "object"}')},
+        {"messages": USER, "sampling": Sampling(grammar="a" * (256 << 10))},
+        {"messages": USER, "options": ModelOptions(context_size=1 << 24, parallel=64, threads=1024, keep_alive_s=-1)},
+        {"messages": USER, "adapters": [AdapterChoice("/x.gguf", -0.5)], "options": ModelOptions(keep_alive_s=0)},
+    ],
+)
+def test_what_lies_at_the_limits_is_fine(fields: dict[str, Any]) -> None:
+    check_complete(CompleteRequest(model="a", **fields))
+
+
+@pytest.mark.parametrize(("texts", "number"), [([], 1), ([""], 1), (["a", ""], 2)])
+def test_an_empty_text_to_embed_is_named(texts: list[str], number: int) -> None:
+    with pytest.raises(ErllamaError, match=f"text {number} is empty"):
+        check_embed(EmbedRequest(model="a", texts=texts))
+
+
+@pytest.mark.parametrize("scale", [NAN, math.inf])
+def test_an_adapters_scale_is_a_finite_number(scale: float) -> None:
+    for check in (check_adapter_load, check_adapter_named):
+        with pytest.raises(ErllamaError, match="finite"):
+            check(AdapterRequest(model="a", adapter="/x", scale=scale))
