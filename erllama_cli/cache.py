@@ -10,16 +10,17 @@ import typer
 from erllama_cli import options
 from erllama_cli.client import Client
 from erllama_cli.failures import reported_failures
+from erllama_cli.model import ModelArgument, model_name
 from erllama_cli.output import Table, print_json, print_table, readable_bytes
 from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import ModelStatus
+from erllama_daemon.messages import Evicted, ModelRequest, ModelStatus
 
 if TYPE_CHECKING:
     from erllama_cache.stats import StoreStats
 
 app = typer.Typer(
-    help="Look into the cache.",
-    epilog="\b\nExamples:\n  erllama cache stats",
+    help="Look into the cache, and tend it.",
+    epilog="\b\nExamples:\n  erllama cache stats\n  erllama cache evict demo",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -27,7 +28,7 @@ app = typer.Typer(
 
 @app.callback()
 def _cache() -> None:
-    """Look into the cache."""
+    """Look into the cache, and tend it."""
 
 
 @app.command(epilog="\b\nExamples:\n  erllama cache stats\n  erllama cache stats --json | jq .tiers.disk.bytes")
@@ -44,8 +45,26 @@ def stats(as_json: options.AsJson = False, debug: options.Debug = False) -> None
             _print_stats(shown)
 
 
+@app.command(epilog="\b\nExamples:\n  erllama cache evict demo\n  erllama cache evict demo --json | jq .saved")
+def evict(
+    model: ModelArgument, as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False
+) -> None:
+    """Save what a model holds live and let it go; the model stays loaded.
+
+    Returns when everything is in the cache. Starts no daemon: without one, nothing is live.
+    """
+    with reported_failures(as_json=as_json, debug=debug):
+        client = Client(user_directories())
+        request = ModelRequest(model=model_name(model))
+        evicted = client.evict(request) if client.answers() else Evicted(sequences=0, saved=0)
+        if as_json:
+            print_json(evicted)
+        elif not quiet:
+            print(f"sequences let go: {evicted.sequences:,}, blocks saved: {evicted.saved:,}")
+
+
 def _read() -> StoreStats:
-    # Imported here: only this command needs SQLite.
+    # Imported here: only `stats` needs SQLite.
     from erllama_cache.quotas import default_disk_bytes, default_ram_bytes
     from erllama_cache.stats import TierStats, read_stats
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
+import msgspec
 import typer
 
 from erllama_cli import options
+from erllama_cli.answer_options import AnswerOptions, unasked_request
 from erllama_cli.conversation import Conversation
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import resolve_model
-from erllama_cli.question import read_question, valid_text
+from erllama_cli.model_options import LoadOptions
+from erllama_cli.option_groups import with_option_groups
+from erllama_cli.question import read_question, system_messages
+from erllama_cli.sampling_options import SamplingOptions
 from erllama_cli.terminal import talk
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import ChatNeedsModel, RequestInvalid
-from erllama_daemon.messages import Message, Session
+from erllama_daemon.messages import Session
 
 EXAMPLES = """\b
 Examples:
@@ -24,46 +29,48 @@ Examples:
   erllama chat --continue
   echo "And why?" | erllama chat --continue
   erllama chat --session 0f3a
+  erllama chat demo --ctx 8192 --overflow drop-oldest
 
 On a terminal, Ctrl-C stops an answer and Ctrl-D leaves. Elsewhere standard
 input is one message, and the command ends with its answer."""
 
 
+Overflowing = Annotated[
+    Literal["error", "drop-oldest"],
+    typer.Option(help="What to do when the conversation outgrows the context: fail, or leave out its oldest turns."),
+]
+
+
+@with_option_groups
 def chat(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help="The path of a GGUF file, or `demo`.")] = None,
+    *,
     resume: Annotated[bool, typer.Option("--continue", help="Go on with the last conversation.")] = False,
     session: Annotated[str | None, typer.Option(help="Go on with this conversation.", metavar="ID")] = None,
-    max_tokens: options.MaxTokens = options.MAX_TOKENS,
-    temperature: options.Temperature = options.SAMPLING.temperature,
-    top_k: options.TopK = options.SAMPLING.top_k,
-    top_p: options.TopP = options.SAMPLING.top_p,
-    min_p: options.MinP = options.SAMPLING.min_p,
-    repeat_penalty: options.RepeatPenalty = options.SAMPLING.repeat_penalty,
-    seed: options.Seed = None,
+    answering: AnswerOptions,
+    choosing: SamplingOptions,
     system: options.System = None,
-    logits_digest: options.LogitsDigest = False,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    overflow: Overflowing = "error",
+    loading: LoadOptions,
+    display: options.DisplayOptions,
 ) -> None:
     """Talk with a model; the conversation is kept at every turn and can be resumed, even after a crash.
 
     With --json, one object a turn, each on a line of its own.
     """
-    with reported_failures(as_json=as_json, debug=debug):
+    with reported_failures(as_json=display.as_json, debug=display.debug):
         interactive = sys.stdin is not None and sys.stdin.isatty()
         _check_choice(model, session, system, resume=resume)
         resolved = None if model is None else resolve_model(model)
+        request = unasked_request(answering, choosing, loading, as_json=display.as_json)
+        head = system_messages(system)
         question = None if interactive else read_question(None)
         conversation = Conversation(
             directories=user_directories(),
             session=_open(resolved, session),
-            system=[] if system is None else [Message("system", [valid_text(system, "the system prompt")])],
-            max_tokens=max_tokens,
-            sampling=options.sampling(temperature, top_k, top_p, min_p, repeat_penalty, seed),
-            logits_digest=logits_digest,
-            as_json=as_json,
-            quiet=quiet,
+            system=head,
+            request=msgspec.structs.replace(request, overflow="drop_oldest" if overflow == "drop-oldest" else "error"),
+            display=display,
         )
         if question is None:
             talk(conversation, resumed=model is None)

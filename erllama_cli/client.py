@@ -6,9 +6,9 @@ import http.client
 import os
 import socket
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -16,26 +16,40 @@ import msgspec
 from erllama_daemon.directories import Directories
 from erllama_daemon.errors import DaemonIncompatible, DaemonLost, DaemonUnreachable, SocketPathTooLong
 from erllama_daemon.messages import (
+    Accepted,
+    AdapterList,
+    AdapterRequest,
     CompleteRequest,
     DaemonStatus,
+    Detokenized,
+    DetokenizeRequest,
     Done,
+    Embeddings,
+    EmbedRequest,
     Event,
+    Evicted,
     Failure,
+    Loaded,
+    LoadEvent,
     Loading,
+    ModelRequest,
     NewSession,
     Prefilling,
+    Queued,
     RemoteError,
+    RenderedPrompt,
+    RenderRequest,
     Session,
+    Thinking,
     Token,
+    Tokenized,
+    TokenizeRequest,
+    Unloaded,
 )
 
-Progress = Loading | Prefilling | Token | Done
+AnswerEvent = Accepted | Loading | Queued | Prefilling | Token | Thinking | Done
+AdapterAction = Literal["load", "unload", "scale", "ls"]
 Decoded = TypeVar("Decoded")
-
-_EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-_FAILURE = msgspec.json.Decoder(Failure)
-_SESSION = msgspec.json.Decoder(Session)
-_STATUS = msgspec.json.Decoder(DaemonStatus)
 
 _SOCKET_PATH_LIMIT = 103 if sys.platform == "darwin" else 107
 _STATUS_TIMEOUT_S = 10.0
@@ -66,7 +80,7 @@ class Client:
         if not self.answers():
             return None
         with self._ask("GET", "/v1/status", timeout_s=_STATUS_TIMEOUT_S) as response:
-            return self._decoded(response.read(), _STATUS)
+            return self._decoded(response.read(), DaemonStatus)
 
     def stop(self) -> None:
         """Tell the daemon to save what it holds and end. Returns before it has."""
@@ -75,31 +89,71 @@ class Client:
 
     def new_session(self, model: str) -> Session:
         """A new conversation with `model`."""
-        with self._ask("POST", "/v1/sessions", NewSession(model)) as response:
-            return self._decoded(response.read(), _SESSION)
+        return self._answer("/v1/sessions", NewSession(model), Session)
 
     def session(self, name: str) -> Session:
         """The conversation `name`."""
         with self._ask("GET", f"/v1/sessions/{quote(name, safe='')}") as response:
-            return self._decoded(response.read(), _SESSION)
+            return self._decoded(response.read(), Session)
 
     def latest_session(self) -> Session:
         """The conversation that was used last."""
         with self._ask("GET", "/v1/sessions/latest") as response:
-            return self._decoded(response.read(), _SESSION)
+            return self._decoded(response.read(), Session)
 
-    def complete(self, request: CompleteRequest) -> Generator[Progress, None, None]:
+    def complete(self, request: CompleteRequest) -> Generator[AnswerEvent, None, None]:
         """The events of one answer as they come; the last is `Done`.
 
         Close the iterator to hang up, which cancels the request.
         """
-        with self._ask("POST", "/v1/complete", request) as response:
+        return self._events("/v1/complete", request, msgspec.json.Decoder(Event), Done)
+
+    def load(self, request: ModelRequest) -> Generator[Loading | Loaded, None, None]:
+        """How far a model is loaded; the last is `Loaded`."""
+        return self._events("/v1/models/load", request, msgspec.json.Decoder(LoadEvent), Loaded)
+
+    def unload(self, request: ModelRequest) -> Unloaded:
+        """Save what a model holds and let it go, once its requests are done."""
+        return self._answer("/v1/models/unload", request, Unloaded)
+
+    def evict(self, request: ModelRequest) -> Evicted:
+        """Save what a model holds live and let it go; the model stays."""
+        return self._answer("/v1/evict", request, Evicted)
+
+    def tokenize(self, request: TokenizeRequest) -> Tokenized:
+        """The tokens of a text."""
+        return self._answer("/v1/tokenize", request, Tokenized)
+
+    def detokenize(self, request: DetokenizeRequest) -> Detokenized:
+        """The text of some tokens."""
+        return self._answer("/v1/detokenize", request, Detokenized)
+
+    def render(self, request: RenderRequest) -> RenderedPrompt:
+        """The prompt that messages become."""
+        return self._answer("/v1/render", request, RenderedPrompt)
+
+    def embed(self, request: EmbedRequest) -> Embeddings:
+        """A vector for each text."""
+        return self._answer("/v1/embed", request, Embeddings)
+
+    def adapters(self, action: AdapterAction, request: AdapterRequest) -> AdapterList:
+        """The adapters that are attached to a model after `action`."""
+        return self._answer(f"/v1/adapters/{action}", request, AdapterList)
+
+    def _answer(self, path: str, body: msgspec.Struct, kind: type[Decoded]) -> Decoded:
+        with self._ask("POST", path, body) as response:
+            return self._decoded(response.read(), kind)
+
+    def _events(
+        self, path: str, body: msgspec.Struct, decoder: msgspec.json.Decoder[Decoded | Failure], last: type
+    ) -> Generator[Decoded, None, None]:
+        with self._ask("POST", path, body) as response:
             while line := response.readline():
-                event = self._decoded(line, _EVENT)
+                event = self._checked(decoder.decode, line)
                 if isinstance(event, Failure):
                     raise RemoteError(event)
                 yield event
-                if isinstance(event, Done):
+                if isinstance(event, last):
                     return
         raise DaemonLost(log=self._directories.daemon_log)
 
@@ -119,7 +173,7 @@ class Client:
             connection.request(method, path, payload, headers)
             response = connection.getresponse()
             if response.status >= http.client.BAD_REQUEST:
-                raise RemoteError(self._decoded(response.read(), _FAILURE))
+                raise RemoteError(self._decoded(response.read(), Failure))
             yield response
         except (ConnectionError, http.client.HTTPException) as error:
             raise DaemonLost(log=self._directories.daemon_log) from error
@@ -140,9 +194,12 @@ class Client:
             raise
         return connected
 
-    def _decoded(self, payload: bytes, decoder: msgspec.json.Decoder[Decoded]) -> Decoded:
+    def _decoded(self, payload: bytes, kind: type[Decoded]) -> Decoded:
+        return self._checked(msgspec.json.Decoder(kind).decode, payload)
+
+    def _checked(self, decode: Callable[[bytes], Decoded], payload: bytes) -> Decoded:
         try:
-            return decoder.decode(payload)
+            return decode(payload)
         except msgspec.MsgspecError as error:
             raise DaemonIncompatible(socket=self._directories.socket) from error
 

@@ -4,40 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from erllama_cli.answer import print_answer, print_notices
+import msgspec
+
+from erllama_cli.answer import print_answer, print_result
 from erllama_cli.launcher import running_daemon
-from erllama_cli.output import print_json
+from erllama_cli.options import DisplayOptions
 from erllama_daemon.directories import Directories
-from erllama_daemon.messages import CompleteRequest, Message, Sampling, Session
+from erllama_daemon.messages import CompleteRequest, Message, Session
 
 
 @dataclass(kw_only=True)
 class Conversation:
-    """One session and how its next turns are asked. `system` goes with the first turn that is kept."""
+    """One session and how its next turns are asked: as `request`, with their own messages.
+
+    `system` goes with the first turn that is kept.
+    """
 
     directories: Directories
     session: Session
     system: list[Message]
-    max_tokens: int
-    sampling: Sampling
-    logits_digest: bool
-    as_json: bool
-    quiet: bool
+    request: CompleteRequest
+    display: DisplayOptions
 
     def ask(self, question: Message) -> None:
         """Print the answer to `question`. A daemon that has gone away meanwhile is started again."""
         client = running_daemon(self.directories)
         if self.system and client.session(self.session.id).messages:
             self.system = []
-        request = CompleteRequest(
-            messages=[*self.system, question],
-            session=self.session.id,
-            max_tokens=self.max_tokens,
-            sampling=self.sampling,
-            logits_digest=self.logits_digest,
-        )
-        stats = print_answer(client, request, as_json=self.as_json, quiet=self.quiet)
-        if self.as_json:
-            print_json(stats)
-        else:
-            print_notices(stats, quiet=self.quiet)
+        request = msgspec.structs.replace(self.request, session=self.session.id, messages=[*self.system, question])
+        print_result(print_answer(client, request, self.display), self.display)

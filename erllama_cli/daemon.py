@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 import msgspec
 import typer
@@ -13,6 +12,7 @@ from erllama_cli import options
 from erllama_cli.client import Client
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import DAEMON_COMMAND
+from erllama_cli.model import short_name
 from erllama_cli.output import Table, print_json, print_table, readable_bytes, readable_seconds
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import EXIT_UNREACHABLE, DaemonStillRuns
@@ -112,7 +112,7 @@ def _print_status(status: DaemonStatus) -> None:
 
 def _model_row(model: ModelStatus) -> list[str]:
     return [
-        model.id if not model.id.startswith(os.sep) else Path(model.id).name,
+        short_name(model.id),
         model.status,
         f"{model.context_size:,}",
         model.quant_type,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from erllama_cli import cache, chat, daemon, run
+from erllama_cli import adapter, cache, chat, daemon, detokenize, embed, load, ps, render, run, tokenize, unload
 from erllama_daemon import __version__
 from erllama_daemon.errors import EXIT_INTERRUPTED
 
@@ -29,6 +29,14 @@ app = typer.Typer(
 )
 app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("chat", epilog=chat.EXAMPLES)(chat.chat)
+app.command("tokenize", epilog=tokenize.EXAMPLES)(tokenize.tokenize)
+app.command("detokenize", epilog=detokenize.EXAMPLES)(detokenize.detokenize)
+app.command("render", epilog=render.EXAMPLES)(render.render)
+app.command("embed", epilog=embed.EXAMPLES)(embed.embed)
+app.command("load", epilog=load.EXAMPLES)(load.load)
+app.command("unload", epilog=unload.EXAMPLES)(unload.unload)
+app.command("ps", epilog=ps.EXAMPLES)(ps.ps)
+app.add_typer(adapter.app, name="adapter")
 app.add_typer(cache.app, name="cache")
 app.add_typer(daemon.app, name="daemon")
 

@@ -8,19 +8,31 @@ from typing import Annotated
 
 import typer
 
+from erllama_cli.question import valid_text
 from erllama_daemon.errors import ModelMissing
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="The path of a GGUF file, or `demo`.")]
 
 
-def resolve_model(model: str) -> str:
+def model_name(model: str) -> str:
     """What the daemon, which works in another folder, understands: a name, or an absolute path.
 
-    Raises ModelMissing for a path where nothing is, so that no daemon starts in vain.
+    Raises RequestInvalid for what is not UTF-8.
     """
-    path = Path(model)
-    if not (path.is_file() or os.sep in model or model.endswith(".gguf")):
-        return model
-    if not path.exists():
+    path = Path(valid_text(model, "the model's name"))
+    if path.is_file() or os.sep in model or model.endswith(".gguf"):
+        return str(path.absolute())
+    return model
+
+
+def resolve_model(model: str) -> str:
+    """As `model_name`. Raises ModelMissing for a path where nothing is, so that no daemon starts in vain."""
+    name = model_name(model)
+    if name.startswith(os.sep) and not Path(name).exists():
         raise ModelMissing(model=model)
-    return str(path.absolute())
+    return name
+
+
+def short_name(model: str) -> str:
+    """A model's name for a table: of a path, what comes last."""
+    return Path(model).name if model.startswith(os.sep) else model

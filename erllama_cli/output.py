@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+
+from erllama_daemon.errors import OutputFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,32 @@ def print_json(result: msgspec.Struct) -> None:
     """`result` as one JSON object on a line of its own, at once."""
     sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
     sys.stdout.flush()
+
+
+def write_text(text: str) -> None:
+    """`text` as it stands, to stdout at once. Raises OutputFailed; a reader that left is a BrokenPipeError."""
+    if sys.stdout is None:
+        raise OutputFailed(reason="standard output is closed")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputFailed(reason=error.strerror or error) from error
+
+
+def write_whole_text(text: str) -> None:
+    """`text` as it stands; on a terminal, the prompt of the shell gets a line of its own."""
+    unended = sys.stdout is not None and sys.stdout.isatty() and not text.endswith("\n")
+    write_text(f"{text}\n" if unended else text)
+
+
+def dimmed(text: str) -> str:
+    """`text` in faint letters, if stderr is a terminal that may show them."""
+    if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
+        return text
+    return f"\x1b[2m{text}\x1b[0m"
 
 
 def print_table(table: Table) -> None:

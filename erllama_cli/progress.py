@@ -5,26 +5,30 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from erllama_daemon.messages import Loading, Prefilling
+from erllama_daemon.messages import Loading, Prefilling, Queued
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
 class Waiting:
-    """Draws loading and prefilling. Draws nothing unless `shown` and stderr is a terminal."""
+    """Draws loading, queueing and prefilling. Draws nothing unless `shown` and stderr is a terminal."""
 
     def __init__(self, *, shown: bool) -> None:
         self._shown = shown and sys.stderr.isatty()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
-    def show(self, event: Loading | Prefilling) -> None:
+    def show(self, event: Loading | Queued | Prefilling) -> None:
         """Draw how far it has come."""
         if not self._shown:
             return
         if isinstance(event, Loading):
-            self._draw(f"loading {event.model}", done=0, total=None)
+            known = event.progress > 0
+            self._draw(f"loading {event.model}", done=event.progress, total=1.0 if known else None)
+        elif isinstance(event, Queued):
+            others = "1 other" if event.ahead == 1 else f"{event.ahead:,} others"
+            self._draw(f"waiting behind {others}" if event.ahead else "waiting", done=0, total=None)
         elif event.done < event.total or self._progress is not None:
             cached = f", {event.cached:,} from the cache" if event.cached else ""
             self._draw(f"reading {event.total:,} tokens{cached}", done=event.done, total=event.total)
@@ -35,7 +39,7 @@ class Waiting:
             self._progress.stop()
             self._progress = self._task = None
 
-    def _draw(self, text: str, *, done: int, total: int | None) -> None:
+    def _draw(self, text: str, *, done: float, total: float | None) -> None:
         if self._progress is None:
             self._progress = _drawing()
             self._progress.start()

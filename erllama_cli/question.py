@@ -28,6 +28,23 @@ def read_question(prompt: str | None) -> Message:
     return Message("user", [document, f"\n\n{text}"])
 
 
+def system_messages(system: str | None) -> list[Message]:
+    """What goes before the question. Raises RequestInvalid."""
+    return [Message("system", [valid_text(system, "the system prompt")])] if system else []
+
+
+def read_text(text: str | None) -> str:
+    """`text`, or all of standard input if there is none or it is `-`. Raises RequestInvalid.
+
+    On a terminal, standard input is read for `-` alone: nobody knows that they should type.
+    """
+    if text is not None and text != STDIN_ONLY:
+        return valid_text(text, "the text")
+    if text is None and _stdin_is_terminal():
+        raise RequestInvalid(reason="it lacks a text; give one as an argument or on standard input")
+    return piped_text()
+
+
 def piped_text() -> str:
     """All of standard input. Raises RequestInvalid if it is not UTF-8."""
     if sys.stdin is None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from erllama_cache.errors import ErllamaError
 from erllama_cli.conversation import Conversation
 from erllama_cli.failures import failure_of, print_failure
+from erllama_cli.output import dimmed
 from erllama_daemon.messages import Message, Session
 
 PROMPT = ">>> "
@@ -19,14 +19,14 @@ def talk(conversation: Conversation, *, resumed: bool) -> None:
     Ctrl-C during an answer stops it, at the prompt it clears the line. A turn that fails is told, and the
     conversation goes on.
     """
-    if not conversation.quiet:
+    if not conversation.display.quiet:
         _show_resumed(conversation.session) if resumed else _show_new(conversation.session)
     resumable = resumed
     while (line := _read_line()) is not None:
         if line.strip():
             resumable = True
             _take_turn(conversation, line)
-    if not conversation.quiet and resumable:
+    if not conversation.display.quiet and resumable:
         _tell(f"Resume with: erllama chat --session {conversation.session.id}")
 
 
@@ -37,7 +37,7 @@ def _take_turn(conversation: Conversation, line: str) -> None:
         print()
     except ErllamaError as error:
         print_failure(failure_of(error))
-    if not conversation.as_json:
+    if not conversation.display.as_json:
         print(flush=True)
 
 
@@ -75,16 +75,10 @@ def _show_resumed(session: Session) -> None:
     _tell(f"{session.title or session.id}: {session.model}, {count} message{'' if count == 1 else 's'}")
     for message in session.messages[-2:]:
         mark = PROMPT if message.role == "user" else ""
-        _tell(_dimmed(f"{mark}{message.text.strip()}"))
+        _tell(dimmed(f"{mark}{message.text.strip()}"))
     if session.unanswered is not None:
         _tell(f"Not answered yet: {session.unanswered.text.strip()}")
     _tell("")
-
-
-def _dimmed(text: str) -> str:
-    if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
-        return text
-    return f"\x1b[2m{text}\x1b[0m"
 
 
 def _tell(text: str) -> None:

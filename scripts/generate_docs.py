@@ -53,6 +53,9 @@ EXIT_STATUS = {
     EXIT_PIPE_CLOSED: "Whoever read the output left; the answer was cancelled.",
 }
 
+# What typer writes behind an argument's name.
+ARGUMENT_TYPE = re.compile(r"(?<=\w) <(str|float|list\[str\])>$")
+
 Command = TyperGroup | TyperCommand
 
 
@@ -128,7 +131,7 @@ def entries(pairs: list[tuple[str, str]]) -> Iterator[str]:
     """Terms and what they mean."""
     for term, meaning in pairs:
         yield ".TP"
-        yield f".B {escaped(term.removesuffix(' <str>'))}"
+        yield f".B {escaped(ARGUMENT_TYPE.sub('', term))}"
         yield escaped(" ".join(meaning.split()))
 
 

@@ -13,17 +13,39 @@ from pathlib import Path
 import msgspec
 
 from erllama_daemon.messages import (
+    AdapterRequest,
     CompleteRequest,
     DaemonStatus,
+    DetokenizeRequest,
     Done,
+    EmbedRequest,
     Event,
     Failure,
+    LoadEvent,
     Message,
+    ModelRequest,
+    ModelStatus,
     NewSession,
+    RenderRequest,
     Session,
     Stats,
     Token,
+    TokenizeRequest,
 )
+
+BODIES: dict[str, type[msgspec.Struct]] = {
+    "/v1/tokenize": TokenizeRequest,
+    "/v1/detokenize": DetokenizeRequest,
+    "/v1/render": RenderRequest,
+    "/v1/embed": EmbedRequest,
+    "/v1/adapters/load": AdapterRequest,
+    "/v1/adapters/unload": AdapterRequest,
+    "/v1/adapters/scale": AdapterRequest,
+    "/v1/adapters/ls": AdapterRequest,
+    "/v1/models/load": ModelRequest,
+    "/v1/models/unload": ModelRequest,
+    "/v1/evict": ModelRequest,
+}
 
 
 def stats(text: str) -> Stats:
@@ -67,15 +89,47 @@ def session(*messages: Message, name: str = "abcd1234", unanswered: Message | No
     )
 
 
+def model_status(name: str = "demo") -> ModelStatus:
+    return ModelStatus(
+        id=name,
+        path="/models/demo.gguf",
+        pid=7,
+        status="generating",
+        backend="CPU",
+        context_size=8192,
+        quant_type="Q4_1",
+        quant_bits=5.0,
+        tier="disk",
+        fingerprint="a" * 64,
+        queue_depth=3,
+        live_sequences=2,
+        resident_bytes=136 << 20,
+        ram_rows=0,
+        ram_bytes=0,
+        ram_quota_bytes=0,
+        running=2,
+        parallel=4,
+        idle_s=61.0,
+        expires_s=240.0,
+    )
+
+
 @dataclass
 class FakeDaemon:
-    """Answers each completion with the next of `answers`; one without an end hangs until the client hangs up."""
+    """Answers each completion with the next of `answers`; one without an end hangs until the client hangs up.
+
+    Every other request with a body is answered with `reply`, or line by line with `loading`, and kept in `calls`.
+    """
 
     socket: Path
     answers: list[Sequence[Event]] = field(default_factory=list)
     refusal: tuple[int, Failure] | None = None
     hangs: bool = False
     latest: Session | None = None
+    loaded: list[ModelStatus] = field(default_factory=list)
+    reply: msgspec.Struct | None = None
+    loading: Sequence[LoadEvent] = ()
+    calls: list[tuple[str, msgspec.Struct]] = field(default_factory=list)
     asked: list[CompleteRequest] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     hung_up: threading.Event = field(default_factory=threading.Event)
@@ -95,7 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         fake = self.server.fake
         if self.path == "/v1/status":
-            self._send(200, DaemonStatus(running=True, socket=str(fake.socket), version="0", uptime_s=61.0))
+            status = DaemonStatus(running=True, socket=str(fake.socket), version="0", uptime_s=61.0, models=fake.loaded)
+            self._send(200, status)
         elif fake.latest is not None:
             self._send(200, fake.latest)
         else:
@@ -113,6 +168,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/v1/sessions":
             fake.models.append(msgspec.json.decode(body, type=NewSession).model)
             self._send(200, session())
+        elif self.path in BODIES:
+            fake.calls.append((self.path, msgspec.json.decode(body, type=BODIES[self.path])))
+            if self.path == "/v1/models/load":
+                self._stream(fake.loading)
+            else:
+                self._send(200, fake.reply)
         else:
             fake.asked.append(msgspec.json.decode(body, type=CompleteRequest))
             self._stream(fake.answers.pop(0))
@@ -124,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(payload)
 
-    def _stream(self, events: Sequence[Event]) -> None:
+    def _stream(self, events: Sequence[Event | LoadEvent]) -> None:
         self.close_connection = True
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")

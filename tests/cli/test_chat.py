@@ -1,87 +1,13 @@
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
-import select
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon, answer, session
+from cli.terminal import Terminal
 
 from erllama_daemon.errors import EXIT_FAILED, EXIT_USAGE
 from erllama_daemon.messages import Message, Token
-
-
-class Terminal:
-    """`erllama chat` at a terminal of its own."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._end, inner = pty.openpty()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "erllama_cli", "chat", *arguments],
-            stdin=inner,
-            stdout=inner,
-            stderr=inner,
-            start_new_session=True,
-            env={**os.environ, "TERM": "dumb", "INPUTRC": "/dev/null"},
-            preexec_fn=_take_terminal,
-        )
-        os.close(inner)
-        self.seen = ""
-
-    def type(self, keys: str) -> None:
-        os.write(self._end, keys.encode())
-
-    def await_text(self, text: str, *, pressing: str = "") -> None:
-        """Returns once `text` has come after what was awaited before, pressing a key until it does."""
-        deadline = time.monotonic() + 20
-        self.type(pressing)
-        while text not in self.seen:
-            assert time.monotonic() < deadline, f"{text!r} is not in {self.seen!r}"
-            chunk = self._read(0.5)
-            self.seen += chunk
-            if not chunk:
-                self.type(pressing)
-        self.seen = self.seen.partition(text)[2]
-
-    def rest(self) -> tuple[int, str]:
-        """The exit code and all that was still said."""
-        while chunk := self._read(20):
-            self.seen += chunk
-        return self._process.wait(10), self.seen
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        os.close(self._end)
-
-    def _read(self, timeout_s: float) -> str:
-        if not select.select([self._end], [], [], timeout_s)[0]:
-            return ""
-        with contextlib.suppress(OSError):
-            return os.read(self._end, 4096).decode()
-        return ""
-
-
-def _take_terminal() -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-@pytest.fixture
-def terminals() -> Iterator[list[Terminal]]:
-    opened: list[Terminal] = []
-    yield opened
-    for terminal in opened:
-        terminal.close()
 
 
 def test_without_a_terminal_standard_input_is_one_message(run: Run, fake: FakeDaemon) -> None:
@@ -138,7 +64,7 @@ def test_the_system_prompt_goes_with_the_first_turn(run: Run, fake: FakeDaemon) 
 
 def test_at_a_terminal_ctrl_c_stops_an_answer_and_ctrl_d_leaves(fake: FakeDaemon, terminals: list[Terminal]) -> None:
     fake.answers, fake.hangs = [answer("Hm."), [Token("Well")], answer("Yes.")], True
-    terminals.append(terminal := Terminal("demo"))
+    terminals.append(terminal := Terminal("chat", "demo"))
     terminal.await_text(">>> ")
     terminal.type("Why?\n")
     terminal.await_text("Hm.")
@@ -166,7 +92,7 @@ def test_at_a_terminal_continue_shows_where_it_stood(fake: FakeDaemon, terminals
     fake.latest = session(
         Message("user", ["Hi"]), Message("assistant", ["Hello"]), unanswered=Message("user", ["Why?"])
     )
-    terminals.append(terminal := Terminal("--continue"))
+    terminals.append(terminal := Terminal("chat", "--continue"))
     terminal.await_text("Llamas: demo, 2 messages")
     terminal.await_text("Hi")
     terminal.await_text("Hello")

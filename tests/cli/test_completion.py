@@ -17,7 +17,9 @@ SCRIPT = Path(__file__).parents[2] / "completions" / "erllama.bash"
     [
         (["erllama", "c"], {"cache", "chat"}),
         (["erllama", "daemon", "st"], {"status", "stop"}),
+        (["erllama", "adapter", ""], {"load", "unload", "scale", "ls"}),
         (["erllama", "chat", "--cont"], {"--continue"}),
+        (["erllama", "run", "--flash-attention", ""], {"auto", "on", "off"}),
     ],
 )
 def test_bash_completes(tmp_path: Path, words: list[str], completed: set[str]) -> None:

@@ -6,12 +6,27 @@ import sys
 import pytest
 from cli.conftest import Run
 
+HEAVY = ["llama_cpp", "uvicorn", "starlette", "httpx", "numpy", "jinja2", "rich"]
+
 COMMANDS = [
     [],
     ["run"],
     ["chat"],
+    ["tokenize"],
+    ["detokenize"],
+    ["render"],
+    ["embed"],
+    ["load"],
+    ["unload"],
+    ["ps"],
+    ["adapter"],
+    ["adapter", "load"],
+    ["adapter", "unload"],
+    ["adapter", "scale"],
+    ["adapter", "ls"],
     ["cache"],
     ["cache", "stats"],
+    ["cache", "evict"],
     ["daemon"],
     ["daemon", "status"],
     ["daemon", "stop"],
@@ -30,7 +45,7 @@ def test_version(run: Run) -> None:
     assert run("--version").stdout.startswith("erllama ")
 
 
-@pytest.mark.parametrize("arguments", ["['--help']", "['cache', 'stats']", "['daemon', 'status']"])
+@pytest.mark.parametrize("arguments", ["['--help']", "['cache', 'stats']", "['daemon', 'status']", "['ps']"])
 def test_no_heavy_module_is_imported(arguments: str) -> None:
     program = f"""
 import sys
@@ -40,7 +55,7 @@ try:
     main()
 except SystemExit:
     pass
-print([name for name in ('llama_cpp', 'uvicorn', 'starlette', 'httpx', 'rich') if name in sys.modules], file=sys.stderr)
+print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"

@@ -1,0 +1,76 @@
+"""Options that say what is asked for besides the question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+import typer
+
+from erllama_cli.adapter_file import adapter_choice
+from erllama_cli.model_options import LoadOptions
+from erllama_cli.question import valid_text
+from erllama_cli.sampling_options import SamplingOptions
+from erllama_daemon.errors import RequestInvalid
+from erllama_daemon.messages import CompleteRequest, Message
+from erllama_daemon.requests import LOGPROBS_LIMIT, check_complete
+
+MAX_TOKENS = 1024
+
+MaxTokens = Annotated[
+    int, typer.Option("-n", "--max-tokens", min=1, metavar="N", help="Stop the answer after this many tokens.")
+]
+Stop = Annotated[
+    list[str] | None, typer.Option(metavar="TEXT", help="End the answer before this text. May be given several times.")
+]
+AdapterFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[=SCALE]", help="Use this LoRA adapter for these answers too. May be given several times."
+    ),
+]
+Logprobs = Annotated[
+    int | None,
+    typer.Option(min=0, max=LOGPROBS_LIMIT, metavar="N", help="Add the N likeliest tokens of each step to --json."),
+]
+Reproducible = Annotated[
+    bool,
+    typer.Option("--reproducible", help="Same prompt and seed, same answer, whatever else runs; others wait."),
+]
+LogitsDigest = Annotated[
+    bool, typer.Option("--logits-digest", help="Prove bit-exactness: add a digest of all logits to --json.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerOptions:
+    """What is asked of an answer, whatever the question."""
+
+    max_tokens: MaxTokens = MAX_TOKENS
+    stop: Stop = None
+    adapter: AdapterFiles = None
+    reproducible: Reproducible = False
+    logprobs: Logprobs = None
+    logits_digest: LogitsDigest = False
+
+
+def unasked_request(
+    answering: AnswerOptions, choosing: SamplingOptions, loading: LoadOptions, *, as_json: bool
+) -> CompleteRequest:
+    """A request that lacks only its question. Raises the usage error of the first option that makes no sense."""
+    if answering.logprobs is not None and not as_json:
+        raise RequestInvalid(reason="--logprobs goes with --json")
+    request = CompleteRequest(
+        max_tokens=answering.max_tokens,
+        sampling=choosing.sampling(),
+        stop=[valid_text(stop, "--stop") for stop in answering.stop or []],
+        logprobs=answering.logprobs,
+        adapters=[adapter_choice(file) for file in answering.adapter or []],
+        reproducible=answering.reproducible,
+        options=loading.model_options(),
+        logits_digest=answering.logits_digest,
+    )
+    # Any question will do: the user's own is checked where it is read.
+    check_complete(msgspec.structs.replace(request, messages=[Message("user", ["?"])]))
+    return request

@@ -1,0 +1,23 @@
+"""Small files that go with a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from erllama_cache.errors import ErllamaError
+
+
+def read_text_file(path: str, limit: int, error: type[ErllamaError]) -> str:
+    """The text of a file of at most `limit` bytes. Raises `error` with the reason why it cannot be had."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(limit + 1)
+    except (OSError, ValueError) as failure:
+        reason = (failure.strerror if isinstance(failure, OSError) else None) or str(failure)
+        raise error(reason=f"{path} cannot be read: {reason.lower()}") from failure
+    if len(content) > limit:
+        raise error(reason=f"{path} has more than {limit:,} bytes")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as failure:
+        raise error(reason=f"{path} is not UTF-8 text (byte {failure.start})") from failure

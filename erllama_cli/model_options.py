@@ -1,0 +1,79 @@
+"""Options that say how a model is loaded."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from erllama_daemon.errors import RequestInvalid
+from erllama_daemon.messages import FlashAttention, KvType, ModelOptions
+from erllama_daemon.requests import check_options
+
+FOREVER_S = -1.0
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?([smhd]?)", re.ASCII)
+_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+Context = Annotated[
+    int | None, typer.Option("--ctx", min=1, metavar="N", help="How many tokens the model can hold in mind.")
+]
+Parallel = Annotated[
+    int | None, typer.Option(min=1, max=64, metavar="N", help="How many requests are answered together.")
+]
+KeyValueType = Annotated[KvType | None, typer.Option("--kv-type", help="How precisely the KV cache is kept.")]
+FlashAttentionMode = Annotated[FlashAttention | None, typer.Option(help="Whether to use flash attention.")]
+GpuLayers = Annotated[
+    int | None, typer.Option(min=-1, metavar="N", help="How many layers the GPU computes; -1 is all of them.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, max=1024, metavar="N", help="How many threads compute.")]
+NoMmap = Annotated[bool, typer.Option("--no-mmap", help="Read the whole file into memory instead of mapping it.")]
+KeepAlive = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help="How long the model stays loaded after its last request: 30s, 10m, 2h, 0, or forever (-1).",
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """How a model is loaded. What is not given is as it is loaded now, or else the default."""
+
+    ctx: Context = None
+    parallel: Parallel = None
+    kv_type: KeyValueType = None
+    flash_attention: FlashAttentionMode = None
+    gpu_layers: GpuLayers = None
+    threads: Threads = None
+    no_mmap: NoMmap = False
+    keep_alive: KeepAlive = None
+
+    def model_options(self) -> ModelOptions:
+        """What they add up to. Raises RequestInvalid."""
+        options = ModelOptions(
+            context_size=self.ctx,
+            parallel=self.parallel,
+            kv_type=self.kv_type,
+            flash_attention=self.flash_attention,
+            gpu_layers=self.gpu_layers,
+            threads=self.threads,
+            mmap=False if self.no_mmap else None,
+            keep_alive_s=None if self.keep_alive is None else duration_s(self.keep_alive),
+        )
+        check_options(options)
+        return options
+
+
+def duration_s(text: str) -> float:
+    """A duration in seconds: a number with s, m, h or d, or without any; -1 for `forever`. Raises RequestInvalid."""
+    if text in ("forever", "-1"):
+        return FOREVER_S
+    match = _DURATION.fullmatch(text)
+    seconds = math.inf if match is None else float(match[1]) * _UNIT_S[match[2]]
+    if math.isinf(seconds):
+        raise RequestInvalid(reason=f"{text!r} is no duration; write 30s, 10m, 2h, 0 or forever")
+    return seconds

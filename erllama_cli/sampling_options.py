@@ -1,0 +1,87 @@
+"""Options that say how the next token is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from erllama_cli.files import read_text_file
+from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid, RequestInvalid
+from erllama_daemon.messages import Sampling
+from erllama_daemon.requests import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
+
+DEFAULT = Sampling()
+
+Temperature = Annotated[
+    float,
+    typer.Option(
+        "-t", "--temperature", min=0.0, metavar="T", help="How freely to choose; 0 always takes the likeliest."
+    ),
+]
+TopK = Annotated[int, typer.Option(min=0, metavar="K", help="Choose among the likeliest K tokens; 0 is all of them.")]
+TopP = Annotated[
+    float, typer.Option(min=0.0, max=1.0, metavar="P", help="Choose among the likeliest that add up to P.")
+]
+MinP = Annotated[
+    float, typer.Option(min=0.0, max=1.0, metavar="P", help="Leave out tokens less likely than P times the likeliest.")
+]
+RepeatPenalty = Annotated[
+    float, typer.Option(min=0.0, metavar="X", help="Make tokens that came lately less likely; 1 is off.")
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=2**32 - 2, metavar="N", help="Choose the same way again; drawn if not given.")
+]
+Grammar = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Answer only what this GBNF grammar allows; it starts at `root`.")
+]
+JsonSchema = Annotated[
+    str | None, typer.Option("--json-schema", metavar="FILE", help="Answer JSON that follows this schema.")
+]
+LogitBias = Annotated[
+    list[str] | None,
+    typer.Option(metavar="ID=BIAS", help="Add BIAS to the logit of a token; -100 all but rules it out. Repeatable."),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """The sampler keys of one answer."""
+
+    temperature: Temperature = DEFAULT.temperature
+    top_k: TopK = DEFAULT.top_k
+    top_p: TopP = DEFAULT.top_p
+    min_p: MinP = DEFAULT.min_p
+    repeat_penalty: RepeatPenalty = DEFAULT.repeat_penalty
+    seed: Seed = None
+    grammar: Grammar = None
+    json_schema: JsonSchema = None
+    logit_bias: LogitBias = None
+
+    def sampling(self) -> Sampling:
+        """What they add up to, the files read. Raises RequestInvalid, GrammarInvalid or JsonSchemaInvalid."""
+        grammar = json_schema = None
+        if self.grammar is not None:
+            grammar = read_text_file(self.grammar, GRAMMAR_BYTES_LIMIT, GrammarInvalid)
+        if self.json_schema is not None:
+            json_schema = read_text_file(self.json_schema, JSON_SCHEMA_BYTES_LIMIT, JsonSchemaInvalid)
+        return Sampling(
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            repeat_penalty=self.repeat_penalty,
+            seed=self.seed,
+            grammar=grammar,
+            json_schema=json_schema,
+            logit_bias=dict(map(_bias, self.logit_bias or [])),
+        )
+
+
+def _bias(text: str) -> tuple[int, float]:
+    token, _, bias = text.partition("=")
+    try:
+        return int(token), float(bias)
+    except ValueError:
+        raise RequestInvalid(reason=f"--logit-bias takes ID=BIAS, two numbers, not {text!r}") from None
