@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import msgspec
 import typer
 
+from erllama_cache.policy import Policy
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import FlashAttention, KvType, ModelOptions
 from erllama_daemon.requests import check_options
@@ -30,6 +33,14 @@ GpuLayers = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, max=1024, metavar="N", help="How many threads compute.")]
 NoMmap = Annotated[bool, typer.Option("--no-mmap", help="Read the whole file into memory instead of mapping it.")]
+PolicyKnobs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy",
+        metavar="NAME=N",
+        help=f"Change when state is saved: {', '.join(Policy.__struct_fields__)}. Repeatable.",
+    ),
+]
 KeepAlive = Annotated[
     str | None,
     typer.Option(
@@ -50,6 +61,7 @@ class LoadOptions:
     gpu_layers: GpuLayers = None
     threads: Threads = None
     no_mmap: NoMmap = False
+    policy: PolicyKnobs = None
     keep_alive: KeepAlive = None
 
     def model_options(self) -> ModelOptions:
@@ -62,10 +74,20 @@ class LoadOptions:
             gpu_layers=self.gpu_layers,
             threads=self.threads,
             mmap=False if self.no_mmap else None,
+            policy=policy_of(self.policy) if self.policy else None,
             keep_alive_s=None if self.keep_alive is None else duration_s(self.keep_alive),
         )
         check_options(options)
         return options
+
+
+def policy_of(knobs: Sequence[str]) -> Policy:
+    """The policy with some of its knobs turned, each given as NAME=N. Raises RequestInvalid."""
+    turned = dict(knob.partition("=")[::2] for knob in knobs)
+    try:
+        return msgspec.convert(turned, Policy, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestInvalid(reason=f"--policy: {error}") from error
 
 
 def duration_s(text: str) -> float:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, cast, get_origin, get_type_hints
 
 
 def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
@@ -21,9 +21,8 @@ def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     for parameter in inspect.signature(command).parameters.values():
         kind = hints[parameter.name]
         if get_origin(kind) is not Annotated and dataclasses.is_dataclass(kind):
-            assert isinstance(kind, type)  # noqa: S101
-            options = _options(kind)
-            groups[parameter.name] = kind, [option.name for option in options]
+            options = _options(cast(type, kind))
+            groups[parameter.name] = cast(type, kind), [option.name for option in options]
             parameters += options
         else:
             parameters.append(parameter.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY))

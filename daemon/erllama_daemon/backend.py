@@ -35,9 +35,8 @@ class AdapterRejected(Exception):
 class BackendFacts:
     """What is fixed while a model is loaded. All of `type_k` to `threads` changes the bits of the KV cache.
 
-    `context_size` is the longest sequence in tokens, `embedding_limit` the longest text to embed. `has_recurrence`
-    says that a state is more than the cells of its tokens, and `shares_prefixes` that the cells of a sequence's
-    beginning stay whole however far it goes on.
+    `context_size` is the longest sequence in tokens, `embedding_limit` the longest text to embed. `shares_prefixes`
+    says that what a sequence held at any earlier position is still there, however far it has gone on.
     """
 
     name: str
@@ -56,7 +55,6 @@ class BackendFacts:
     device: str
     threads: int
     can_generate: bool = True
-    has_recurrence: bool = False
     shares_prefixes: bool = True
     pooling: str = "none"
     embedding_limit: int = 0

@@ -150,7 +150,6 @@ class LlamaBackend:
             device=self._device(),
             threads=self._threads,
             can_generate=self._embedder.can_generate,
-            has_recurrence=has_recurrence,
             # Cells that a sliding window has passed are given to whoever needs some.
             shares_prefixes=not has_recurrence and llama_cpp.llama_model_n_swa(model) == 0,
             pooling=self._embedder.pooling,

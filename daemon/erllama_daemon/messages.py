@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from erllama_cache.errors import ErllamaError
+from erllama_cache.policy import Policy
 
 FinishReason = Literal["stop", "length", "cancelled"]
 HitKind = Literal["exact", "partial", "cold"]
@@ -69,7 +70,8 @@ class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How a model is loaded. None takes whatever is loaded, or else the default.
 
     `context_size` in tokens; `parallel` is how many requests are answered together; `gpu_layers` as in llama.cpp,
-    -1 for all; `keep_alive_s` is how long the model stays loaded after its last request, -1 for ever.
+    -1 for all; `policy` says when state is saved;
+    `keep_alive_s` is how long the model stays loaded after its last request, -1 for ever.
     """
 
     context_size: int | None = None
@@ -79,6 +81,7 @@ class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     gpu_layers: int | None = None
     threads: int | None = None
     mmap: bool | None = None
+    policy: Policy | None = None
     keep_alive_s: float | None = None
 
 

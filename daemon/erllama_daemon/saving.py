@@ -49,21 +49,29 @@ class BlockSaver:
     def save_dropped(self, generation: Generation) -> None:
         """Saves those blocks of a finished request, whose state is live, that the cache did not take."""
         for position, save in enumerate(generation.saves):
-            if not save.done() or save.result() is not SaveOutcome.DROPPED:
+            if not _is_dropped(save):
                 continue
-            link = generation.chain[position]
-            if self._facts.has_recurrence and link.end != generation.computed:
-                continue  # the state at its end is gone
-            start = generation.chain[position - 1].end if position else 0
-            try:
-                payload = self._export(generation, start, link.end)
-            except ComputeFailed:
-                continue
-            is_last = link.end == generation.computed
-            block = self._block(
-                generation, link.kind, SaveReason.EVICT, start, link.end, payload, with_logits=is_last, at=position
-            )
-            generation.saves[position] = self._save(block)
+            kept = self._store.keep(generation.chain[position].key)  # it may still be in RAM, with its logits
+            if _is_dropped(kept):
+                self._save_again(generation, position)
+            else:
+                generation.saves[position] = kept
+                self.saved += 1
+
+    def _save_again(self, generation: Generation, position: int) -> None:
+        link = generation.chain[position]
+        is_last = link.end == generation.computed
+        if not is_last and not self._facts.shares_prefixes:
+            return  # the state that it ended with is gone
+        start = generation.chain[position - 1].end if position else 0
+        try:
+            payload = self._export(generation, start, link.end)
+        except ComputeFailed:
+            return
+        block = self._block(
+            generation, link.kind, SaveReason.EVICT, start, link.end, payload, with_logits=is_last, at=position
+        )
+        generation.saves[position] = self._save(block)
 
     def _save(self, block: Block) -> Future[SaveOutcome]:
         self.saved += 1
@@ -109,6 +117,10 @@ class BlockSaver:
             payload=payload,
             created=time.time(),
         )
+
+
+def _is_dropped(save: Future[SaveOutcome]) -> bool:
+    return save.done() and save.result() is SaveOutcome.DROPPED
 
 
 def _dropped() -> Future[SaveOutcome]:

@@ -3,18 +3,23 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_backend import END, FakeBackend
-from fake_engine import FINGERPRINT, new_engine
+from fake_engine import FINGERPRINT, new_engine, new_shelf
+from tiny_adapters import write_tiny_adapter
+from tiny_models import TinyModel
 
+from erllama_cache.block import SaveReason
 from erllama_cache.disk import DiskTier
 from erllama_cache.keys import pack_tokens
+from erllama_cache.policy import Policy
 from erllama_cache.store import Store
-from erllama_daemon.errors import ContextExceeded, DecodeFailed, PromptEmpty
+from erllama_daemon.errors import ContextExceeded, DecodeFailed, PromptEmpty, TokenUnknown
 from erllama_daemon.frames import Generate, History
 from erllama_daemon.generation import Generation, GenerationState
-from erllama_daemon.messages import Message, Sampling
+from erllama_daemon.messages import AdapterChoice, Message, Sampling
 
 LONG_TEXT = "All happy families are alike; every unhappy family is unhappy in its own way. " * 2
 
@@ -28,13 +33,20 @@ def store(tmp_path: Path) -> Iterator[Store]:
 class Machine:
     """An engine with a fake backend, as one worker process would hold them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, policy: Policy | None = None) -> None:
         self.store = store
         self.backend = FakeBackend()
-        self.engine = new_engine(self.backend, store)
+        self.shelf = new_shelf(self.backend, store)
+        self.engine = new_engine(self.backend, store, shelf=self.shelf, policy=policy)
 
     def run(
-        self, text: str | list[str], *, history: History | None = None, max_tokens: int = 40, answer: str | None = None
+        self,
+        text: str | list[str],
+        *,
+        history: History | None = None,
+        max_tokens: int = 40,
+        answer: str | None = None,
+        **options: Any,
     ) -> Generation:
         if answer is not None:
             self.backend.answer_with(answer)
@@ -48,6 +60,7 @@ class Machine:
                 max_tokens=max_tokens,
                 sampling=Sampling(temperature=0.0),
                 logits_digest=True,
+                **options,
             )
         )
         self.engine.admit(generation)
@@ -263,3 +276,155 @@ def test_a_state_that_cannot_be_exported_fails_by_name_and_the_next_request_is_s
     with pytest.raises(DecodeFailed):
         machine.run(LONG_TEXT)
     assert machine.run(LONG_TEXT).finish_reason == "length"
+
+
+def test_a_policy_bounds_what_is_saved_of_a_prompt(store: Store) -> None:
+    generation = Machine(store, policy=Policy(cold_max_tokens=64)).run(LONG_TEXT, max_tokens=1)
+    assert store.stats().counters.saves_cold == 2
+    assert generation.stats("fake").saved == "dropped"
+    assert Machine(store).run(LONG_TEXT, max_tokens=1).cached == 64
+
+
+def test_a_policy_keeps_short_prompts_and_chains_out_of_the_cache(store: Store) -> None:
+    Machine(store, policy=Policy(cold_min_tokens=1000, min_tokens=1000)).run(LONG_TEXT)
+    counters = store.stats().counters
+    assert (counters.saves_cold, counters.saves_continued, counters.saves_finish) == (0, 0, 0)
+
+
+def test_a_policy_sets_how_often_an_answer_is_saved(store: Store) -> None:
+    Machine(store, policy=Policy(continued_interval=8)).run("Tell me.", max_tokens=41)
+    assert store.stats().counters.saves_continued == 5
+
+
+def test_an_eviction_saves_the_end_of_a_running_answer_and_lets_finished_ones_go(machine: Machine) -> None:
+    machine.run("Something else.")
+    running = Generation(
+        Generate(id=2, messages=[Message("user", ["Tell me."])], max_tokens=40, sampling=Sampling(temperature=0.0))
+    )
+    machine.engine.admit(running)
+    machine.engine.prefill(running)
+    for _ in range(10):
+        machine.engine.decode([running])
+        machine.engine.sample(running)
+    assert machine.engine.evict([running]) == (0, 1)
+    machine.store.flush()
+    assert machine.store.stats().counters.saves_evict == 1
+    assert running.chained == running.computed
+    machine.engine.finish(running)
+    assert machine.engine.evict([]) == (1, 0)
+    assert machine.engine.live_sequences == 0
+
+
+@pytest.mark.parametrize(("ram_bytes", "hit"), [(0, "partial"), (1 << 20, "exact")])
+def test_what_the_cache_did_not_take_is_saved_before_its_state_is_let_go(
+    tmp_path: Path, ram_bytes: int, hit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(*_arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    store = Store(tmp_path / "cache", ram_bytes=ram_bytes, disk_bytes=1 << 24)
+    store.open()
+    machine = Machine(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(DiskTier, "publish", disk_full)
+        first = machine.run(LONG_TEXT)
+        assert first.stats("fake").saved == "dropped"
+    machine.run("Something else entirely.")
+    store.flush()
+    if ram_bytes == 0:  # nowhere but in the buffer
+        assert store.stats().counters.saves_evict == len(first.chain)
+    store.close()
+    with Store(store.directory, ram_bytes=0, disk_bytes=1 << 24) as reopened:
+        again = Machine(reopened).run(LONG_TEXT)
+    assert (again.hit, digest(again)) == (hit, digest(first))
+
+
+def test_a_stop_saves_as_shutdown(machine: Machine) -> None:
+    generation = Generation(
+        Generate(id=2, messages=[Message("user", ["Why?"])], max_tokens=40, sampling=Sampling(temperature=0.0))
+    )
+    machine.engine.admit(generation)
+    machine.engine.prefill(generation)
+    machine.engine.sample(generation)
+    machine.engine.finish(generation, SaveReason.SHUTDOWN)
+    machine.store.flush()
+    assert machine.store.stats().counters.saves_shutdown == 1
+
+
+def test_blocks_never_cross_adapter_sets(machine: Machine, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter.gguf"
+    write_tiny_adapter(TinyModel.DENSE, adapter, seed=1)
+    plain = machine.run(LONG_TEXT)
+    adapted = machine.run(LONG_TEXT, adapters=[AdapterChoice(str(adapter), 0.5)])
+    assert adapted.hit == "cold"
+    assert digest(adapted) != digest(plain)
+    weaker = machine.run(LONG_TEXT, adapters=[AdapterChoice(str(adapter), 0.25)])
+    assert weaker.hit == "cold"
+    assert machine.run(LONG_TEXT, adapters=[AdapterChoice(str(adapter), 0.5)]).hit == "exact"
+    assert machine.run(LONG_TEXT, adapters=[AdapterChoice(str(adapter), 0.0)]).hit == "exact"
+
+
+def test_an_adapter_changed_while_a_request_runs_touches_the_next_one_only(machine: Machine, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter.gguf"
+    write_tiny_adapter(TinyModel.DENSE, adapter, seed=1)
+    alone = machine.run(LONG_TEXT)
+    running = Generation(
+        Generate(
+            id=2,
+            messages=[Message("user", [LONG_TEXT])],
+            max_tokens=40,
+            sampling=Sampling(temperature=0.0),
+            logits_digest=True,
+        )
+    )
+    machine.engine.admit(running)
+    machine.engine.prefill(running)
+    machine.shelf.attach(str(adapter), 1.0)
+    while running.finish_reason is None:
+        machine.engine.decode([running])
+        machine.engine.sample(running)
+    machine.engine.finish(running)
+    assert digest(running) == digest(alone)
+    assert machine.run(LONG_TEXT).hit == "cold"
+
+
+def test_a_raw_prompt_goes_on_from_its_parent(machine: Machine) -> None:
+    first = machine.run("Tell me.", answer="Once upon a time.")
+    tokens = pack_tokens([*first.tokens, *b" And then it"])
+    second = machine.run("unused", tokens=tokens, parent_key=first.tail_key)
+    assert second.cached == len(first.tokens)
+    assert second.tokens[: len(first.tokens)] == first.tokens
+
+
+def test_a_token_that_the_model_does_not_have_is_named(machine: Machine) -> None:
+    with pytest.raises(TokenUnknown, match="100000"):
+        machine.run("unused", tokens=pack_tokens([1, 100_000]))
+
+
+def test_a_chat_that_no_longer_fits_may_drop_its_oldest_turns(machine: Machine) -> None:
+    said: list[Message] = [Message("system", ["Be brief."])]
+    for turn in range(12):
+        said += [Message("user", [f"Question {turn} " * 4]), Message("assistant", [f"Answer {turn}."])]
+    history = History(messages=said, tokens=pack_tokens([1] * 490), finish_key=None, fingerprint=FINGERPRINT.hex())
+    with pytest.raises(ContextExceeded):
+        machine.run("And the end? " * 4, history=history)
+    generation = machine.run("And the end? " * 4, history=history, overflow="drop_oldest")
+    text = bytes(generation.tokens[: generation.prompt_tokens]).decode()
+    assert generation.dropped_messages > 0
+    assert text.startswith("[system]Be brief.\n[user]Question")
+    assert "Question 0" not in text
+    assert "Question 11" in text
+
+
+def test_a_stop_sequence_ends_the_answer_before_it(machine: Machine) -> None:
+    generation = machine.run("Tell me.", answer="One. Two. Three.", stop=["Two", "Three"])
+    assert generation.answer.text == "One. "
+    assert (generation.finish_reason, generation.answer.stop_sequence) == ("stop", "Two")
+
+
+def test_logprobs_are_given_for_each_token(machine: Machine) -> None:
+    generation = machine.run("Tell me.", max_tokens=3, logprobs=2)
+    assert generation.logprobs is not None
+    assert [entry.token for entry in generation.logprobs] == generation.tokens[generation.prompt_tokens :]
+    for entry in generation.logprobs:
+        assert entry.top[0].logprob >= entry.top[1].logprob

@@ -107,3 +107,20 @@ def test_a_damaged_model_is_rejected_in_the_librarys_words(tmp_path: Path) -> No
     cut.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelRejected, match="corrupted or incomplete"):
         LlamaBackend(cut, OPTIONS)
+
+
+def test_a_context_is_what_was_asked_for_and_never_more_than_the_model_knows(tmp_path: Path) -> None:
+    path = write_tiny_model(TinyModel.DENSE, tmp_path / "model.gguf")
+
+    def context(asked: int | None, free_memory: int) -> int:
+        options = LlamaOptions(batch_tokens=256, context_size=asked, free_memory=free_memory)
+        backend = LlamaBackend(path, options)
+        size = backend.facts.context_size
+        backend.close()
+        return size
+
+    assert context(512, 1 << 34) == 512
+    assert context(1 << 20, 1 << 34) == 8192
+    assert context(None, 1 << 34) == 8192
+    assert context(None, 1 << 20) == 2048
+    assert context(None, 16 << 20) == 4096

@@ -71,9 +71,12 @@ def test_a_resumed_chat_equals_one_that_never_stopped(model: ModelUnderTest, opt
     assert resumed.tokens == never_stopped.tokens
 
 
-@pytest.mark.parametrize("model", [REAL], indirect=True)
-def test_both_promises_hold_at_the_end_of_a_context_of_8192(model: ModelUnderTest, tmp_path: Path) -> None:
-    document = model.document(7200)
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("model", "tokens"), [(REAL, 3000), ("dense", 7900), ("sliding-window", 7900), ("hybrid", 7900)], indirect=["model"]
+)
+def test_both_promises_hold_in_a_context_of_8192(model: ModelUnderTest, tokens: int, tmp_path: Path) -> None:
+    document = model.document(tokens)
     with WorkerProcess(model.path, tmp_path / "cache", context_size=8192, ram_bytes=1 << 30) as worker:
         cold = worker.generate(document, max_tokens=40)
         from_ram = worker.generate(document, max_tokens=40)
@@ -87,7 +90,7 @@ def test_both_promises_hold_at_the_end_of_a_context_of_8192(model: ModelUnderTes
     with WorkerProcess(model.path, tmp_path / "cache", context_size=8192, ram_bytes=0) as worker:
         from_disk = worker.generate(document, max_tokens=40)
         resumed = worker.generate("And?", history=history, max_tokens=40)
-    assert cold.stats.prompt_tokens > 7500
+    assert cold.stats.prompt_tokens >= tokens
     for warm in (from_ram, from_disk):
         assert warm.stats.cached_tokens == cold.stats.prompt_tokens
         assert warm.stats.logits_digest == cold.stats.logits_digest

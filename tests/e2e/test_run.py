@@ -52,7 +52,8 @@ def test_standard_input_comes_before_the_prompt_and_is_reused_under_another_one(
 
 
 def test_twenty_first_commands_at_once_end_with_one_daemon_and_twenty_answers(erllama: Erllama) -> None:
-    commands = [erllama.start("run", "demo", "Say hello.", "-n", "4", "-t", "0") for _ in range(20)]
+    question = ("run", "demo", "Say hello.", "-n", "4", "-t", "0", "--reproducible")
+    commands = [erllama.start(*question) for _ in range(20)]
     outputs = [command.communicate(timeout=120) for command in commands]
     assert [command.returncode for command in commands] == [0] * 20, outputs
     assert len({out for out, _err in outputs}) == 1
