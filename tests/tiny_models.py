@@ -70,7 +70,9 @@ LAYERS = {
 }
 
 
-def write_tiny_model(kind: TinyModel, path: Path, *, seed: int = 1, sentencepiece: bool = False) -> Path:
+def write_tiny_model(
+    kind: TinyModel, path: Path, *, seed: int = 1, sentencepiece: bool = False, chat_template: str = CHAT_TEMPLATE
+) -> Path:
     """Writes a model of less than 2 MB to `path` and gives `path` back; equal seeds write equal bytes.
 
     Its vocabulary holds every byte as the token of the byte's number, so any text tokenizes, and the control tokens
@@ -89,6 +91,7 @@ def write_tiny_model(kind: TinyModel, path: Path, *, seed: int = 1, sentencepiec
         add_sentencepiece_vocabulary(writer)
     else:
         add_vocabulary(writer)
+    writer.add_chat_template(chat_template)
     for name, tensor in Weights(kind, seed).all().items():
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()
@@ -148,11 +151,10 @@ def add_sentencepiece_vocabulary(writer: gguf.GGUFWriter) -> None:
     writer.add_token_types([*kinds, *[gguf.TokenType.CONTROL] * len(CONTROL_TOKENS)])
     writer.add_bos_token_id(tokens.index(MESSAGE_START))
     writer.add_eos_token_id(tokens.index(MESSAGE_END))
-    writer.add_chat_template(CHAT_TEMPLATE)
 
 
 def add_vocabulary(writer: gguf.GGUFWriter) -> None:
-    """A byte-level vocabulary, its special tokens and a ChatML template."""
+    """A byte-level vocabulary and its special tokens."""
     tokens = vocabulary()
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("smollm")
@@ -164,7 +166,6 @@ def add_vocabulary(writer: gguf.GGUFWriter) -> None:
     writer.add_bos_token_id(tokens.index(END_OF_TEXT))
     writer.add_eos_token_id(tokens.index(MESSAGE_END))
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)
 
 
 class Weights:

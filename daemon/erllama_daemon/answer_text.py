@@ -10,7 +10,8 @@ from typing import Literal
 Span = tuple[str, bool]
 """Some text, and whether it is thinking."""
 
-_MARKERS = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
+THINKING = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
+"""What models write before and after their thinking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class ThinkingMarkers:
 def thinking_markers(template_source: str | None, prompt: str) -> ThinkingMarkers | None:
     """The markers that a chat template knows, given the end of the rendered prompt; None if it knows none."""
     end = prompt[-200:].rstrip()
-    for opening, closing in _MARKERS:
+    for opening, closing in THINKING:
         if opening in (template_source or "") or closing in (template_source or ""):
             return ThinkingMarkers(opening, closing, end.endswith(opening))
     return None

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import jinja2
 
+from erllama_daemon.answer_text import THINKING
 from erllama_daemon.deadline import DeadlineExceeded, deadline
 from erllama_daemon.errors import TemplateFailed
 from erllama_daemon.messages import Message
@@ -72,13 +73,15 @@ class ChatTemplate:
         """The text that follows the last answer of `history` and asks for an answer to `new`.
 
         None if the template renders what came before that answer differently now than it did when the answer
-        was asked for: then the old tokens are not a beginning of the new prompt.
+        was asked for: then the old tokens are not a beginning of the new prompt. That it leaves out the thinking of
+        old answers, whose markers it may have opened itself, makes no difference: the chain keeps it.
         """
         asked, marked = history[:-1], Message("assistant", [_ANSWER_MARK])
         with _guarded():
             text = self._text([*asked, marked, *new], ask=True)
             before, mark, after = text.partition(_ANSWER_MARK)
-            if not mark or before != self._text(asked, ask=True):
+            opening = self._text(asked, ask=True).removeprefix(before)
+            if not mark or not _is_thinking_alone(opening):
                 return None
             return Rendered(after, tuple(_part_ends(after, new)))
 
@@ -119,6 +122,13 @@ def _part_ends(text: str, messages: Iterable[Message]) -> list[int]:
             ends.append(position)
         position = found + len(message.text)
     return ends
+
+
+def _is_thinking_alone(text: str) -> bool:
+    """Whether a text is nothing but markers of thinking and white space."""
+    for marker in itertools.chain(*THINKING):
+        text = text.replace(marker, "")
+    return not text.strip()
 
 
 def _to_json(
