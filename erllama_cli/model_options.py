@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from erllama_cache.fingerprint import FingerprintMode
 from erllama_cache.policy import Policy
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import FlashAttention, KvType, ModelOptions
@@ -41,6 +42,18 @@ PolicyKnobs = Annotated[
         help=f"Change when state is saved: {', '.join(Policy.__struct_fields__)}. Repeatable.",
     ),
 ]
+FingerprintModeOption = Annotated[
+    FingerprintMode | None,
+    typer.Option(
+        "--fingerprint-mode",
+        help="What cached state is told apart by: the SHA-256 of the file, its header and a sample of each tensor, or "
+        "what --fingerprint says. fast_unsafe trusts you: a fingerprint shared by two models gives wrong answers.",
+    ),
+]
+Fingerprint = Annotated[
+    str | None,
+    typer.Option(metavar="HEX", help="The fingerprint that fast_unsafe takes your word for: 64 hexadecimal digits."),
+]
 KeepAlive = Annotated[
     str | None,
     typer.Option(
@@ -62,6 +75,8 @@ class LoadOptions:
     threads: Threads = None
     no_mmap: NoMmap = False
     policy: PolicyKnobs = None
+    fingerprint_mode: FingerprintModeOption = None
+    fingerprint: Fingerprint = None
     keep_alive: KeepAlive = None
 
     def model_options(self) -> ModelOptions:
@@ -75,6 +90,8 @@ class LoadOptions:
             threads=self.threads,
             mmap=False if self.no_mmap else None,
             policy=policy_of(self.policy) if self.policy else None,
+            fingerprint_mode=self.fingerprint_mode,
+            fingerprint=None if self.fingerprint is None else self.fingerprint.lower(),
             keep_alive_s=None if self.keep_alive is None else duration_s(self.keep_alive),
         )
         check_options(options)

@@ -9,10 +9,11 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from erllama_cache.fingerprint import safe_fingerprint
 from erllama_cache.keys import effective_fingerprint
+from erllama_daemon.adapter_file import check_adapter_file
 from erllama_daemon.backend import AdapterRejected, AdapterSet
 from erllama_daemon.errors import AdapterUnknown, AdapterUnreadable, RequestInvalid
 from erllama_daemon.messages import Adapter, AdapterChoice
@@ -22,12 +23,6 @@ SHORTEST_HANDLE = 4
 
 _SUMMED_IN_ORDER = 2
 """llama.cpp sums adapters in the order of a hash table of their addresses: two always in the same one, more in any."""
-
-_MAGIC = b"GGUF"
-_STRING, _ARRAY, _FLOAT32 = 8, 9, 6
-_BYTES_OF_TYPE = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-_TENSOR_TYPES = {0, 1, 8, 30}
-"""F32, F16, Q8_0 and BF16: what adapters are written in. llama.cpp loads any type and dies of some when it computes."""
 
 
 class AdapterLoader(Protocol):
@@ -187,89 +182,6 @@ class AdapterShelf:
             if loaded.takers == 0 and digest not in self._attached:
                 del self._loaded[digest]
                 self._backend.free_adapter(loaded.handle)
-
-
-def check_adapter_file(path: Path) -> None:
-    """Reads what llama.cpp takes for granted in an adapter's header, and would abort the process for.
-
-    Raises AdapterRejected, and OSError if the file cannot be read.
-    """
-    with path.open("rb") as file:
-        header = _Header(file, path.stat().st_size)
-        if header.take(len(_MAGIC)) != _MAGIC:
-            raise AdapterRejected("it is not a GGUF file")
-        header.number(4)
-        tensors, entries = header.number(8), header.number(8)
-        metadata = dict(header.entry() for _ in range(entries))
-        if metadata.get("general.type") != "adapter" or metadata.get("adapter.type") != "lora":
-            raise AdapterRejected("it is not a LoRA adapter")
-        if not isinstance(metadata.get("general.architecture"), str):
-            raise AdapterRejected("it does not say for which architecture it is")
-        alpha = metadata.get("adapter.lora.alpha", 0.0)
-        if not isinstance(alpha, float) or not math.isfinite(alpha):
-            raise AdapterRejected("its adapter.lora.alpha is not a finite float32")
-        shapes = dict(header.tensor() for _ in range(tensors))
-    if not any(name.endswith(".lora_a") for name in shapes):
-        raise AdapterRejected("it has no LoRA tensors")
-    rows, inner = shapes.get("token_embd.weight.lora_a"), shapes.get("token_embd.weight.lora_b")
-    if rows and inner and rows[0] != inner[0]:
-        raise AdapterRejected("the two parts of token_embd.weight have different ranks")
-
-
-class _Header:
-    """Reads a GGUF header value by value. Raises AdapterRejected where it ends too early or makes no sense."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file = file
-        self._left = size
-
-    def take(self, count: int) -> bytes:
-        if count > self._left:
-            raise AdapterRejected("its header is cut off or damaged")
-        self._left -= count
-        data = self._file.read(count)
-        if len(data) != count:
-            raise AdapterRejected("it is being written")
-        return data
-
-    def number(self, count: int) -> int:
-        return int.from_bytes(self.take(count), "little")
-
-    def string(self) -> str:
-        return self.take(self.number(8)).decode("utf-8", "replace")
-
-    def entry(self) -> tuple[str, str | float | None]:
-        """A key and its value; None stands for what is neither a string nor a float32."""
-        return self.string(), self._value(self.number(4))
-
-    def tensor(self) -> tuple[str, tuple[int, ...]]:
-        """The name and the shape of a tensor."""
-        name = self.string()
-        shape = tuple(self.number(8) for _ in range(self.number(4)))
-        kind = self.number(4)
-        self.number(8)
-        if name.endswith((".lora_a", ".lora_b")) and (len(shape) != 2 or kind not in _TENSOR_TYPES):
-            raise AdapterRejected(f"its tensor {name} is not a matrix of F32, F16, BF16 or Q8_0")
-        return name, shape
-
-    def _value(self, kind: int) -> str | float | None:
-        if kind == _STRING:
-            return self.string()
-        if kind == _FLOAT32:
-            value: float = struct.unpack("<f", self.take(4))[0]
-            return value
-        if kind == _ARRAY:
-            element, count = self.number(4), self.number(8)
-            if element == _STRING:
-                for _ in range(count):
-                    self.string()
-            else:
-                self.take(count * _BYTES_OF_TYPE.get(element, self._left + 1))
-        elif kind in _BYTES_OF_TYPE:
-            self.take(_BYTES_OF_TYPE[kind])
-        else:
-            raise AdapterRejected("its header is cut off or damaged")
-        return None
 
 
 def _in_use(adapters: Mapping[bytes, Adapter]) -> dict[bytes, Adapter]:

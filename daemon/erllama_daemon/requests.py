@@ -91,6 +91,10 @@ def check_options(options: ModelOptions) -> None:
             "context_size must lie between 1 and 16777216": _within(options.context_size, 1, 1 << 24),
             "parallel must lie between 1 and 64": _within(options.parallel, 1, 64),
             "threads must lie between 1 and 1024": _within(options.threads, 1, 1024),
+            "fingerprint must be 64 hexadecimal digits": options.fingerprint is None
+            or bool(_KEY.fullmatch(options.fingerprint)),
+            "fingerprint goes with the fingerprint_mode fast_unsafe, and only with it": (options.fingerprint is None)
+            == (options.fingerprint_mode != "fast_unsafe"),
             "gpu_layers must be -1 or more": _within(options.gpu_layers, -1, INT_LIMIT - 1),
             "keep_alive_s must be -1, or a number of seconds from 0 up": keep_alive_s is None
             or keep_alive_s == -1

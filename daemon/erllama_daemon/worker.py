@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from erllama_cache.errors import ErllamaError
-from erllama_cache.fingerprint import safe_fingerprint
+from erllama_cache.fingerprint import model_fingerprint
+from erllama_cache.gguf_header import GgufMalformed
 from erllama_cache.quotas import default_disk_bytes
 from erllama_cache.store import Store
 from erllama_daemon.adapters import AdapterShelf
@@ -184,16 +185,21 @@ def _load(configuration: Configure, frames: FrameWriter) -> tuple[Backend, bytes
         mmap=configuration.mmap,
         free_memory=_free_memory(),
     )
-    memo = _fingerprint_memo(configuration)
     try:
-        fingerprint = safe_fingerprint(path, memo)
+        fingerprint = _fingerprint(configuration)
         backend = LlamaBackend(path, options, _progress_sender(frames))
         # A file replaced in between would put one model's state under the other's name.
-        if safe_fingerprint(path, memo) != fingerprint:
+        if _fingerprint(configuration) != fingerprint:
             raise ModelUnreadable(path=path, reason="it changed while it was loaded")
-    except (ModelRejected, OSError) as error:
+    except (GgufMalformed, ModelRejected, OSError) as error:
         raise ModelUnreadable(path=path, reason=error) from error
     return backend, fingerprint
+
+
+def _fingerprint(configuration: Configure) -> bytes:
+    given = bytes.fromhex(configuration.fingerprint) if configuration.fingerprint is not None else None
+    memo = _fingerprint_memo(configuration)
+    return model_fingerprint(Path(configuration.path), memo, configuration.fingerprint_mode, given)
 
 
 def _progress_sender(frames: FrameWriter) -> Callable[[float], None]:

@@ -69,6 +69,14 @@ def test_model_options_reach_the_daemon(run: Run, fake: FakeDaemon, command: tup
     assert _asked(run, fake, *command, "--keep-alive", "-1").options.keep_alive_s == -1
 
 
+@pytest.mark.parametrize("command", [("run", "demo", "Who?"), ("chat", "demo")])
+def test_the_fingerprint_options_reach_the_daemon(run: Run, fake: FakeDaemon, command: tuple[str, ...]) -> None:
+    chunked = _asked(run, fake, *command, "--fingerprint-mode", "gguf_chunked").options
+    assert chunked == ModelOptions(fingerprint_mode="gguf_chunked")
+    given = _asked(run, fake, *command, "--fingerprint-mode", "fast_unsafe", "--fingerprint", "AB" * 32).options
+    assert given == ModelOptions(fingerprint_mode="fast_unsafe", fingerprint="ab" * 32)
+
+
 def test_what_is_not_given_is_left_to_the_daemon(run: Run, fake: FakeDaemon) -> None:
     request = _asked(run, fake, "run", "demo", "Who?")
     assert request == CompleteRequest(messages=request.messages, model="demo")
@@ -132,6 +140,11 @@ def test_an_adapter_that_is_no_file_is_told_before_a_daemon_starts(run: Run, use
         (["--keep-alive", "-5"], "request_invalid"),
         (["--keep-alive", "9" * 400 + "h"], "request_invalid"),
         (["--keep-alive", "nan"], "request_invalid"),
+        (["--fingerprint", "ab" * 32], "request_invalid"),
+        (["--fingerprint-mode", "fast_unsafe"], "request_invalid"),
+        (["--fingerprint-mode", "fast_unsafe", "--fingerprint", "ab" * 31], "request_invalid"),
+        (["--fingerprint-mode", "fast_unsafe", "--fingerprint", "xy" * 32], "request_invalid"),
+        (["--fingerprint-mode", "safe", "--fingerprint", "ab" * 32], "request_invalid"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
 )

@@ -189,6 +189,23 @@ def test_options_reach_the_worker_and_the_same_or_none_keep_it(tell: Tell) -> No
     tell(story)
 
 
+def test_another_fingerprint_replaces_the_worker_and_safe_is_the_default(tell: Tell) -> None:
+    async def story(house: House) -> None:
+        path, given = house.model(), {"fingerprint_mode": "fast_unsafe", "fingerprint": "ab" * 32}
+        pids = [await house.touch(path), await house.touch(path, fingerprint_mode="safe")]
+        assert pids[0] == pids[1]
+        pids += [await house.touch(path, **given), await house.touch(path), await house.touch(path, **given)]
+        assert pids[1] != pids[2] == pids[3] == pids[4]
+        assert await house.touch(path, fingerprint_mode="fast_unsafe", fingerprint="cd" * 32) != pids[4]
+        assert [(each["fingerprint_mode"], each["fingerprint"]) for each in house.seen(path, "Configure")] == [
+            ("safe", None),
+            ("fast_unsafe", "ab" * 32),
+            ("fast_unsafe", "cd" * 32),
+        ]
+
+    tell(story)
+
+
 def test_a_context_that_is_what_the_model_got_by_itself_does_not_replace_it(tell: Tell) -> None:
     async def story(house: House) -> None:
         path = house.model(context_size=4096)

@@ -1,0 +1,161 @@
+"""Frames with one answer, which come at any time, whatever is being generated."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from erllama_daemon.messages import Adapter, Message
+
+
+class AskStatus(msgspec.Struct, frozen=True, tag=True):
+    """Asks for a `Status`; answered at any time."""
+
+    id: int
+
+
+class Tokenize(msgspec.Struct, frozen=True, tag=True):
+    """Asks for `Tokens`."""
+
+    id: int
+    text: str
+    first: bool
+
+
+class Detokenize(msgspec.Struct, frozen=True, tag=True):
+    """Asks for `Detokenized`. `tokens` are little-endian u32."""
+
+    id: int
+    tokens: bytes
+
+
+class Render(msgspec.Struct, frozen=True, tag=True):
+    """Asks for `Rendered`."""
+
+    id: int
+    messages: list[Message]
+    tools: list[dict[str, Any]]
+
+
+class Embed(msgspec.Struct, frozen=True, tag=True):
+    """Asks for `Embedded`."""
+
+    id: int
+    texts: list[str]
+
+
+class LoadAdapter(msgspec.Struct, frozen=True, tag=True):
+    """Attaches an adapter for every request admitted from now on; asks for `Adapters`."""
+
+    id: int
+    path: str
+    scale: float
+
+
+class UnloadAdapter(msgspec.Struct, frozen=True, tag=True):
+    """Detaches an adapter, named by its path, its handle or the beginning of it; asks for `Adapters`. Idempotent."""
+
+    id: int
+    adapter: str
+
+
+class ScaleAdapter(msgspec.Struct, frozen=True, tag=True):
+    """Changes how strongly an attached adapter is applied; asks for `Adapters`."""
+
+    id: int
+    adapter: str
+    scale: float
+
+
+class ListAdapters(msgspec.Struct, frozen=True, tag=True):
+    """Asks for `Adapters`."""
+
+    id: int
+
+
+class EvictLive(msgspec.Struct, frozen=True, tag=True):
+    """Saves whatever is live and lets go of what nobody uses; asks for `LiveEvicted`."""
+
+    id: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What a worker is doing, and its RAM tier."""
+
+    id: int
+    status: Literal["idle", "prefilling", "generating"]
+    queue_depth: int
+    live_sequences: int
+    ram_rows: int
+    ram_bytes: int
+    ram_quota_bytes: int
+    running: int
+    fingerprint: str
+    adapters: list[Adapter]
+
+
+class Tokens(msgspec.Struct, frozen=True, tag=True):
+    """Tokens as little-endian u32, and the text of each."""
+
+    id: int
+    tokens: bytes
+    pieces: list[str]
+
+
+class Detokenized(msgspec.Struct, frozen=True, tag=True):
+    """The text of some tokens."""
+
+    id: int
+    text: str
+
+
+class Rendered(msgspec.Struct, frozen=True, tag=True):
+    """A prompt as text, as tokens (little-endian u32), and the positions where its blocks end."""
+
+    id: int
+    text: str
+    tokens: bytes
+    cuts: list[int]
+
+
+class Embedded(msgspec.Struct, frozen=True, tag=True):
+    """One vector a text, little-endian float32."""
+
+    id: int
+    vectors: list[bytes]
+    tokens: int
+    pooling: str
+
+
+class Adapters(msgspec.Struct, frozen=True, tag=True):
+    """What is attached now, and the effective fingerprint (hex)."""
+
+    id: int
+    adapters: list[Adapter]
+    fingerprint: str
+
+
+class LiveEvicted(msgspec.Struct, frozen=True, tag=True):
+    """How many sequences were let go of, and how many blocks had to be saved first."""
+
+    id: int
+    sequences: int
+    saved: int
+
+
+Call = (
+    AskStatus
+    | Tokenize
+    | Detokenize
+    | Render
+    | Embed
+    | LoadAdapter
+    | UnloadAdapter
+    | ScaleAdapter
+    | ListAdapters
+    | EvictLive
+)
+"""Frames with one answer, which come at any time, whatever is being generated."""
+
+CallAnswer = Status | Tokens | Detokenized | Rendered | Embedded | Adapters | LiveEvicted

@@ -1,0 +1,117 @@
+"""Asking for an answer, and what is reported of it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from erllama_daemon.messages.adapter import Adapter, AdapterChoice
+from erllama_daemon.messages.conversation import Message
+from erllama_daemon.messages.model import ModelOptions
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+HitKind = Literal["exact", "partial", "cold"]
+
+SaveState = Literal["published", "dropped"]
+
+Overflow = Literal["error", "drop_oldest"]
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the next token is chosen. A temperature of 0 is greedy; without a seed one is drawn and reported.
+
+    `grammar` is GBNF whose start rule is `root`; `json_schema` is a JSON schema as text; at most one of them.
+    `logit_bias` is added to the logits of the tokens it names.
+    """
+
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    seed: int | None = None
+    grammar: str | None = None
+    json_schema: str | None = None
+    logit_bias: dict[int, float] = {}
+
+
+class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/complete`.
+
+    With a session, `messages` are the new ones only and `model` is left out: both follow from the session.
+    Instead of messages, `tokens` is a prompt as it stands; `parent_key` then names the chain that it extends (hex).
+    `stop` ends the answer before any of these texts. `logprobs` asks for that many of the likeliest tokens at each
+    step. `adapters` are used besides the attached ones. A reproducible request has a KV buffer to itself, so that
+    its answer does not depend on what else runs. `logits_digest` asks for a digest of every row of logits that a
+    token was sampled from, the proof of bit-exactness.
+    """
+
+    messages: list[Message] = []
+    tokens: list[int] | None = None
+    parent_key: str | None = None
+    model: str | None = None
+    session: str | None = None
+    max_tokens: int = 1024
+    sampling: Sampling = Sampling()
+    stop: list[str] = []
+    logprobs: int | None = None
+    adapters: list[AdapterChoice] = []
+    reproducible: bool = False
+    overflow: Overflow = "error"
+    options: ModelOptions = ModelOptions()
+    logits_digest: bool = False
+
+
+class TokenLogprob(msgspec.Struct, frozen=True):
+    """A token that could have come next, and the natural logarithm of its probability before any sampler."""
+
+    token: int
+    text: str
+    logprob: float
+
+
+class TokenLogprobs(msgspec.Struct, frozen=True):
+    """One generated token, and the likeliest ones in its place, best first."""
+
+    token: int
+    text: str
+    logprob: float
+    top: list[TokenLogprob]
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--json` prints of one answer.
+
+    Times are milliseconds. `ttft_ms` runs from the arrival at the worker to the first token, so it includes
+    `queue_ms`, `restore_ms` and `prefill_ms` but not `load_ms`, the time this request waited for the model to be
+    loaded. `cache_note` says why fewer tokens were reused than were asked for. `thinking` is what a thinking model
+    said before its answer. `dropped_messages` counts the oldest messages that were left out to make the rest fit.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    cancelled: bool
+    stop_sequence: str | None
+    cache_hit_kind: HitKind
+    cached_tokens: int
+    prompt_tokens: int
+    completion_tokens: int
+    load_ms: float
+    queue_ms: float
+    restore_ms: float
+    prefill_ms: float
+    ttft_ms: float
+    generation_ms: float
+    finish_key: str
+    model: str
+    seed: int
+    saved: SaveState
+    session: str | None = None
+    cache_note: str | None = None
+    thinking: str | None = None
+    logprobs: list[TokenLogprobs] | None = None
+    adapters: list[Adapter] = []
+    dropped_messages: int = 0
+    logits_digest: str | None = None

@@ -1,0 +1,55 @@
+"""Models: how they are loaded, and what they are doing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from erllama_cache.keys import FingerprintMode
+from erllama_cache.policy import Policy
+
+KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+
+FlashAttention = Literal["auto", "on", "off"]
+
+
+class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a model is loaded. None takes whatever is loaded, or else the default.
+
+    `context_size` in tokens; `parallel` is how many requests are answered together; `gpu_layers` as in llama.cpp,
+    -1 for all; `policy` says when state is saved; `fingerprint` (64 hexadecimal digits) goes with `fast_unsafe` alone;
+    `keep_alive_s` is how long the model stays loaded after its last request, -1 for ever.
+    """
+
+    context_size: int | None = None
+    parallel: int | None = None
+    kv_type: KvType | None = None
+    flash_attention: FlashAttention | None = None
+    gpu_layers: int | None = None
+    threads: int | None = None
+    mmap: bool | None = None
+    policy: Policy | None = None
+    fingerprint_mode: FingerprintMode | None = None
+    fingerprint: str | None = None
+    keep_alive_s: float | None = None
+
+
+class ModelRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/models/load` and `/v1/models/unload`."""
+
+    model: str
+    options: ModelOptions = ModelOptions()
+
+
+class Evicted(msgspec.Struct, frozen=True):
+    """What an eviction of live sequences did. `saved` counts blocks that were not yet in the cache."""
+
+    sequences: int
+    saved: int
+
+
+class Unloaded(msgspec.Struct, frozen=True):
+    """Answer of `POST /v1/models/unload`: whether the model was loaded before."""
+
+    unloaded: bool

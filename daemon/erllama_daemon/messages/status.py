@@ -1,0 +1,49 @@
+"""The daemon and its models as they are now."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from erllama_daemon.messages.adapter import Adapter
+
+
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One loaded model. `resident_bytes` is the memory of its worker process; `fingerprint` is the effective one.
+
+    `idle_s` is how long nothing has been asked of it; `expires_s` is when it will be unloaded, None for never.
+    """
+
+    id: str
+    path: str
+    pid: int
+    status: Literal["loading", "idle", "prefilling", "generating"]
+    backend: str
+    context_size: int
+    quant_type: str
+    quant_bits: float
+    tier: str
+    fingerprint: str
+    queue_depth: int
+    live_sequences: int
+    resident_bytes: int
+    ram_rows: int
+    ram_bytes: int
+    ram_quota_bytes: int
+    running: int = 0
+    parallel: int = 0
+    adapters: list[Adapter] = []
+    idle_s: float = 0.0
+    expires_s: float | None = None
+
+
+class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Answer of `GET /v1/status`. The command prints the same with `running: false` when there is none."""
+
+    running: bool
+    socket: str
+    pid: int | None = None
+    version: str | None = None
+    uptime_s: float | None = None
+    models: list[ModelStatus] = []
