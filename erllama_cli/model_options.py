@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from erllama_cache.fingerprint import FingerprintMode
+from erllama_cache.keys import FingerprintMode
 from erllama_cache.policy import Policy
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import FlashAttention, KvType, ModelOptions

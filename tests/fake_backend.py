@@ -160,6 +160,7 @@ class FakeBackend:
         self.fail_next_shared_batch = False
         self.fail_next_restore = False
         self.fail_next_export = False
+        self.fail_next_buffer = False
         self.fail_decode_of: int | None = None
         self.pause_after_decodes: int | None = None
         self.resumed = threading.Event()
@@ -211,6 +212,8 @@ class FakeBackend:
             assert self.resumed.wait(30)
 
     def new_buffer(self, sequences: int, *, prefills: bool) -> FakeBuffer:
+        if self.fail_next_buffer and not prefills:
+            raise ComputeFailed("told to have no memory")
         self.buffers.append(FakeBuffer(self, sequences))
         return self.buffers[-1]
 

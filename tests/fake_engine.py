@@ -8,6 +8,7 @@ from erllama_cache.policy import Policy
 from erllama_cache.store import Store
 from erllama_daemon.adapters import AdapterShelf
 from erllama_daemon.engine import Engine
+from erllama_daemon.preparation import Preparation
 
 BLOCK_TOKENS = 32
 FINGERPRINT = b"f" * 32
@@ -15,6 +16,10 @@ FINGERPRINT = b"f" * 32
 
 def new_shelf(backend: FakeBackend, store: Store) -> AdapterShelf:
     return AdapterShelf(backend, "fake", FINGERPRINT, store.directory / "fingerprints.sqlite3")
+
+
+def new_preparation(backend: FakeBackend) -> Preparation:
+    return Preparation(backend, "fake", FINGERPRINT)
 
 
 def new_engine(
@@ -30,7 +35,6 @@ def new_engine(
         store,
         shelf or new_shelf(backend, store),
         model="fake",
-        fingerprint=FINGERPRINT,
         block_tokens=BLOCK_TOKENS,
         parallel=parallel,
         policy=policy,

@@ -24,10 +24,13 @@ FingerprintMode = Literal["safe", "gguf_chunked", "fast_unsafe"]
 
 
 class BlockKind(IntEnum):
-    """Where a block's tokens came from. The same tokens have other bits when they were generated."""
+    """Where a block's tokens came from. The same tokens have other bits when they were generated one by one, and
+    others again when they were generated beside other sequences: those of kind TOGETHER are not reproducible.
+    """
 
     PREFILL = 0
     GENERATED = 1
+    TOGETHER = 2
 
 
 class RootRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from erllama_daemon.adapter_file import check_adapter_file
 from erllama_daemon.backend import AdapterRejected, AdapterSet
 from erllama_daemon.errors import AdapterUnknown, AdapterUnreadable, RequestInvalid
 from erllama_daemon.messages import Adapter, AdapterChoice
+from erllama_daemon.requests import float32
 
 SHORTEST_HANDLE = 4
 """Characters of a handle that are enough to name an adapter, if no other handle begins with them."""
@@ -47,6 +47,16 @@ class EffectiveSet:
     handles: AdapterSet
 
 
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The attached adapters, the first one attached first, and the effective fingerprint (32 bytes) of a request
+    that has none of its own.
+    """
+
+    adapters: tuple[Adapter, ...]
+    fingerprint: bytes
+
+
 @dataclass(slots=True)
 class _Loaded:
     """An adapter in memory. `nonce` tells this loading of its file from every other one."""
@@ -60,7 +70,8 @@ class AdapterShelf:
     """The adapters attached to a model, and those that requests brought with them.
 
     An adapter stays in memory while it is attached or in a set that was taken and not given back. Every call belongs
-    to the engine's thread. `fingerprint` is the model's own, `memo` as of `safe_fingerprint`.
+    to the engine's thread; any may look at `attached`. `fingerprint` is the model's own, `memo` as of
+    `safe_fingerprint`.
     """
 
     def __init__(self, backend: AdapterLoader, model: str, fingerprint: bytes, memo: Path) -> None:
@@ -70,16 +81,7 @@ class AdapterShelf:
         self._memo = memo
         self._loaded: dict[bytes, _Loaded] = {}
         self._attached: dict[bytes, Adapter] = {}
-
-    @property
-    def attached(self) -> list[Adapter]:
-        """The attached adapters, the first one attached first."""
-        return list(self._attached.values())
-
-    @property
-    def fingerprint(self) -> bytes:
-        """The effective fingerprint of a request without adapters of its own, 32 bytes."""
-        return self._fingerprint(_in_use(self._attached))
+        self.attached = Attached((), fingerprint)
 
     def attach(self, path: str, scale: float) -> None:
         """Uses an adapter for every set taken from now on; one that is attached already gets this path and scale.
@@ -89,6 +91,7 @@ class AdapterShelf:
         _check_scale(scale)
         digest = self._load(path)
         self._attached[digest] = Adapter(handle=digest.hex(), path=path, scale=scale)
+        self._publish()
 
     def detach(self, name: str) -> None:
         """Leaves an adapter out of the sets taken from now on; one that is not attached is fine.
@@ -98,6 +101,7 @@ class AdapterShelf:
         digest = self._find(name)
         if digest is not None:
             del self._attached[digest]
+            self._publish()
             self._free_unused()
 
     def rescale(self, name: str, scale: float) -> None:
@@ -107,6 +111,7 @@ class AdapterShelf:
         if digest is None:
             raise AdapterUnknown(adapter=name, model=self._model)
         self._attached[digest] = Adapter(handle=digest.hex(), path=self._attached[digest].path, scale=scale)
+        self._publish()
 
     def take(self, own: Sequence[AdapterChoice]) -> EffectiveSet:
         """The attached adapters and a request's own, whose scales prevail; to be given back exactly once.
@@ -132,6 +137,9 @@ class AdapterShelf:
         for adapter in effective_set.adapters:
             self._loaded[bytes.fromhex(adapter.handle)].takers -= 1
         self._free_unused()
+
+    def _publish(self) -> None:
+        self.attached = Attached(tuple(self._attached.values()), self._fingerprint(_in_use(self._attached)))
 
     def _fingerprint(self, adapters: Mapping[bytes, Adapter]) -> bytes:
         if not adapters:
@@ -186,18 +194,9 @@ class AdapterShelf:
 
 def _in_use(adapters: Mapping[bytes, Adapter]) -> dict[bytes, Adapter]:
     """Those that change anything, in the order of their SHA-256."""
-    return {digest: adapters[digest] for digest in sorted(adapters) if _float32(adapters[digest].scale) != 0.0}
+    return {digest: adapters[digest] for digest in sorted(adapters) if float32(adapters[digest].scale) != 0.0}
 
 
 def _check_scale(scale: float) -> None:
-    if not math.isfinite(_float32(scale)):
+    if not math.isfinite(float32(scale)):
         raise RequestInvalid(reason=f"an adapter's scale is {scale}")
-
-
-def _float32(scale: float) -> float:
-    """A scale as llama.cpp applies it."""
-    try:
-        value: float = struct.unpack("<f", struct.pack("<f", scale))[0]
-    except OverflowError:
-        return math.inf
-    return value

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -36,6 +37,8 @@ from erllama_daemon.worker_process import WorkerProcess
 
 log = logging.getLogger(__name__)
 
+_Found = TypeVar("_Found")
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -48,7 +51,7 @@ class Question:
 
 
 class Answer:
-    """Runs in a task of its own: a client that hangs up cancels the request, but the turn is still saved.
+    """Runs in a task of its own: a client that hangs up cancels the request, but a turn that began is still saved.
 
     `id` is the number of the request, here and in the worker.
     """
@@ -59,9 +62,10 @@ class Answer:
         self._supervisor = supervisor
         self._sessions = sessions
         self._turn_lock = turn_lock
-        self._arriving: asyncio.Task[Lease] | None = None
+        self._awaited: asyncio.Task[Any] | None = None
         self._worker: WorkerProcess | None = None
         self._is_cancelled = False
+        self._load_ms = 0.0
         self._messages = question.request.messages
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._events.put_nowait(Accepted(self.id))
@@ -69,8 +73,13 @@ class Answer:
     async def run(self) -> None:
         """Gets the answer and keeps it. The last event is a `Done` or a `Failure`, whatever happens."""
         try:
-            async with self._turn_lock:
+            if await self._unless_cancelled(self._turn_lock.acquire()) is None:
+                self._end_unstarted()
+                return
+            try:
                 await self._run()
+            finally:
+                self._turn_lock.release()
         except ErllamaError as error:
             self._events.put_nowait(Failure.of(error))
         except Exception as error:
@@ -86,30 +95,60 @@ class Answer:
                 return
 
     def cancel(self) -> None:
-        """Ends the answer at the next tick, or at once if its model is not there yet. Idempotent."""
+        """Ends the answer at the next tick, or at once if its turn or its model is not there yet. Idempotent."""
         self._is_cancelled = True
         if self._worker is not None:
             self._worker.send(frames.Cancel(self.id))
-        elif self._arriving is not None:
-            self._arriving.cancel()
+        elif self._awaited is not None:
+            self._awaited.cancel()
 
     async def _run(self) -> None:
+        if self._is_cancelled:
+            self._end_unstarted()
+            return
         history = await self._ask_session()
         request = self._generate(history)
+        lost = await self._try(request)
+        if lost is not None:  # with a worker that may never have seen it
+            lost = await self._try(request)
+        if lost is not None:
+            self._events.put_nowait(lost)
+
+    async def _try(self, request: frames.Generate) -> Failure | None:
+        """Gets the answer from a worker; gives the failure of one that died before it said a word."""
         asked = time.monotonic()
         lease = await self._lease(request)
-        load_ms = round((time.monotonic() - asked) * 1000, 3)
+        self._load_ms = round(self._load_ms + (time.monotonic() - asked) * 1000, 3)
         if lease is None:
-            self._events.put_nowait(Done(self._never_started(load_ms)))
-            return
+            self._end_unstarted()
+            return None
         self._worker = worker = lease.worker
-        answers = worker.ask(request)
         try:
-            await self._forward(answers, load_ms)
+            return await self._forward(worker, worker.ask(request))
         finally:
             self._worker = None
             worker.forget(self.id)
             lease.release()
+
+    def _end_unstarted(self) -> None:
+        question = self._question
+        seed = question.request.sampling.seed or 0
+        stats = Stats.never_started(model=question.model, session=question.session, seed=seed, load_ms=self._load_ms)
+        self._events.put_nowait(Done(stats))
+
+    async def _unless_cancelled(self, waiting: Coroutine[Any, Any, _Found]) -> _Found | None:
+        """What is waited for; None if the answer is cancelled before it is there."""
+        self._awaited = awaited = asyncio.create_task(waiting)
+        if self._is_cancelled:
+            awaited.cancel()
+        try:
+            return await awaited
+        except asyncio.CancelledError:
+            if not self._is_cancelled:
+                raise
+            return None
+        finally:
+            self._awaited = None
 
     async def _ask_session(self) -> frames.History | None:
         """Keeps the question of a turn before it is asked; gives what it extends."""
@@ -143,29 +182,22 @@ class Answer:
     async def _lease(self, request: frames.Generate) -> Lease | None:
         """The model's worker, loaded; None if the answer was cancelled meanwhile."""
         question = self._question
-        if self._is_cancelled:
-            return None
 
         def on_loading(progress: float) -> None:
             self._events.put_nowait(Loading(question.model, progress))
 
-        self._arriving = asyncio.create_task(
+        lease = await self._unless_cancelled(
             self._supervisor.acquire(
                 question.model, question.path, options=question.request.options, request=request, on_loading=on_loading
             )
         )
-        try:
-            lease = await self._arriving
-        except asyncio.CancelledError:
-            if not self._is_cancelled:
-                raise
-            return None
-        if self._is_cancelled:
+        if lease is not None and self._is_cancelled:
             lease.release()
             return None
         return lease
 
-    async def _forward(self, answers: asyncio.Queue[frames.FromWorker], load_ms: float) -> None:
+    async def _forward(self, worker: WorkerProcess, answers: asyncio.Queue[frames.FromWorker]) -> Failure | None:
+        """Passes on what a worker says, to the end; gives the failure of one that died before it said a word."""
         while True:
             frame = await answers.get()
             match frame:
@@ -175,14 +207,16 @@ class Answer:
                     self._events.put_nowait(Prefilling(frame.done, frame.total, frame.cached))
                 case frames.Text():
                     self._events.put_nowait(Thinking(frame.text) if frame.thinking else Token(frame.text))
+                case frames.Failed() if worker.is_lost(self.id):
+                    return frame.failure
                 case frames.Failed():
                     self._events.put_nowait(frame.failure)
-                    return
+                    return None
                 case frames.Finished():
                     await self._keep(frame)
-                    stats = msgspec.structs.replace(frame.stats, load_ms=load_ms, session=self._question.session)
+                    stats = msgspec.structs.replace(frame.stats, load_ms=self._load_ms, session=self._question.session)
                     self._events.put_nowait(Done(stats))
-                    return
+                    return None
 
     async def _keep(self, finished: frames.Finished) -> None:
         session, worker = self._question.session, self._worker
@@ -198,27 +232,3 @@ class Answer:
         given = self._question.request.messages
         has_system = any(message.role == "system" for message in given)
         return [*([] if has_system else (message for message in lost if message.role == "system")), *given]
-
-    def _never_started(self, load_ms: float) -> Stats:
-        """The stats of an answer that was cancelled before a worker heard of it."""
-        return Stats(
-            text="",
-            finish_reason="cancelled",
-            cancelled=True,
-            stop_sequence=None,
-            cache_hit_kind="cold",
-            cached_tokens=0,
-            prompt_tokens=0,
-            completion_tokens=0,
-            load_ms=load_ms,
-            queue_ms=0.0,
-            restore_ms=0.0,
-            prefill_ms=0.0,
-            ttft_ms=0.0,
-            generation_ms=0.0,
-            finish_key="",
-            model=self._question.model,
-            seed=self._question.request.sampling.seed or 0,
-            saved="published",
-            session=self._question.session,
-        )

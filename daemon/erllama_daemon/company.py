@@ -7,11 +7,14 @@ on the company: only generated tokens ever are.
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from erllama_daemon.backend import Backend, Buffer, ComputeFailed
 from erllama_daemon.generation import Generation, GenerationState, Place
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -48,32 +51,48 @@ class Company:
         self._runs = itertools.count()
 
     @property
-    def generations(self) -> list[Generation]:
-        """The requests whose state is live here, running or finished, those that finished first in front."""
-        return [seat.generation for seat in self._seats]
+    def finished(self) -> list[Generation]:
+        """The finished requests whose state is live here, the one that finished first in front."""
+        return [seat.generation for seat in self._seats if not seat.is_running]
+
+    @property
+    def live_sequences(self) -> int:
+        """How many sequences have state here."""
+        return len(self._seats)
 
     def take(self, generation: Generation) -> bool:
         """Moves a request and its state here from where it lies; False if there is no room, and it stays there."""
         lender, shared = self._lender(generation)
-        if not self._make_room(generation, shared, spared=lender):
+        going = self._in_the_way(generation, lender, shared)
+        if going is None and lender is not None:  # perhaps the lender itself
+            lender, shared = None, 0
+            going = self._in_the_way(generation, lender, shared)
+        if going is None:
             return False
-        source, number = generation.where, self._free_number()
-        seat = Seat(number, generation)
-        buffer = self._ready()
+        for seat in going:
+            self.drop(seat.generation)
+        try:
+            self._move(generation, lender, shared)
+        except (ComputeFailed, MemoryError) as error:
+            log.warning("request %d stays alone: %s", generation.id, error)
+            generation.must_stay = True
+            return False
+        return True
+
+    def _move(self, generation: Generation, lender: Seat | None, shared: int) -> None:
+        buffer, source, end = self._ready(), generation.where, generation.computed
+        seat = Seat(self._free_number(), generation)
         try:
             if lender is not None:
-                buffer.share(lender.number, number, shared)
+                buffer.share(lender.number, seat.number, shared)
                 seat.cells = dict(itertools.islice(lender.cells.items(), _blocks_until(lender.generation, shared)))
-            buffer.restore(
-                number, source.buffer.export(source.sequence, shared, generation.computed), shared, generation.computed
-            )
-        except ComputeFailed:
-            buffer.remove(number)
-            return False
-        generation.place = Place(buffer, number)
+            buffer.restore(seat.number, source.buffer.export(source.sequence, shared, end), shared, end)
+        except BaseException:
+            buffer.remove(seat.number)
+            raise
+        generation.place, generation.has_company = Place(buffer, seat.number), True
         self._seats.append(seat)
         self.note_block(generation)
-        return True
 
     def note_block(self, generation: Generation) -> None:
         """Keeps account of the cells of a request whose chain has grown."""
@@ -92,7 +111,7 @@ class Company:
         if seat is None:
             return
         self._seats.remove(seat)
-        if generation.chain and generation.computed == generation.chained:
+        if generation.can_stay_live:
             self._seats.append(seat)  # behind those that finished earlier
         elif self._buffer is not None:
             self._buffer.remove(seat.number)
@@ -106,6 +125,7 @@ class Company:
             self._on_drop(generation)
         self._seats.remove(seat)
         self._buffer.remove(seat.number)
+        generation.place = None
 
     def close(self) -> None:
         """Frees the buffer."""
@@ -136,16 +156,18 @@ class Company:
                 shared, lender = same, seat
         return lender, shared
 
-    def _make_room(self, generation: Generation, shared: int, *, spared: Seat | None) -> bool:
-        """Lets finished sequences go, the oldest first, until the request fits; False if it never does."""
+    def _in_the_way(self, generation: Generation, lender: Seat | None, shared: int) -> list[Seat] | None:
+        """The finished sequences that must go for the request to fit, the oldest first; None if that is not enough."""
         limit = self._backend.facts.context_size
         needed = min(generation.cells, limit) - shared
-        finished = [seat for seat in self._seats if not seat.is_running and seat is not spared]
-        while len(self._seats) >= self._sequences or self._held_cells(self._seats) + needed > limit:
+        staying, going = list(self._seats), list[Seat]()
+        finished = [seat for seat in staying if not seat.is_running and seat is not lender]
+        while len(staying) >= self._sequences or self._held_cells(staying) + needed > limit:
             if not finished:
-                return False
-            self.drop(finished.pop(0).generation)
-        return True
+                return None
+            going.append(finished.pop(0))
+            staying.remove(going[-1])
+        return going
 
     def _held_cells(self, seats: list[Seat]) -> int:
         """Cells that are taken, or promised to a running request; shared ones count once."""

@@ -18,17 +18,15 @@ from erllama_cache.keys import BlockKind, RootRecord, root_key
 from erllama_cache.policy import Policy
 from erllama_cache.store import Store
 from erllama_daemon.adapters import AdapterShelf
-from erllama_daemon.answer_text import AnswerText, Span, thinking_markers
+from erllama_daemon.answer_text import Span
 from erllama_daemon.backend import Backend, Buffer, ComputeFailed, Run
 from erllama_daemon.company import Company
 from erllama_daemon.errors import DecodeFailed, NotSupported
 from erllama_daemon.generation import Generation, GenerationState
 from erllama_daemon.lookup import Lookup
-from erllama_daemon.prompt import build_prompt
 from erllama_daemon.saving import BlockSaver
 from erllama_daemon.solo import SoloBuffer
 from erllama_daemon.speaker import Speaker
-from erllama_daemon.template import ChatTemplate
 
 CACHE_FORMAT = 1
 """Part of every root: raised when blocks written before can no longer be used."""
@@ -48,7 +46,6 @@ class Engine:
         shelf: AdapterShelf,
         *,
         model: str,
-        fingerprint: bytes,
         block_tokens: int,
         parallel: int = 1,
         policy: Policy | None = None,
@@ -59,9 +56,7 @@ class Engine:
         self._store = store
         self._shelf = shelf
         self._model = model
-        self._fingerprint = fingerprint
         self._generated_block = min(block_tokens, policy.continued_interval)
-        self.template = ChatTemplate(facts.chat_template, bos_text=facts.bos_text, eos_text=facts.eos_text)
         self._record = RootRecord(
             format_version=CACHE_FORMAT,
             fingerprint="",
@@ -83,7 +78,12 @@ class Engine:
     @property
     def live_sequences(self) -> int:
         """How many sequences have state in a buffer."""
-        return len(self._company.generations) + (self._solo is not None and self._solo.is_live)
+        return self._company.live_sequences + (self._solo is not None and self._solo.is_live)
+
+    @property
+    def saved_blocks(self) -> int:
+        """How many blocks the store has been given."""
+        return self._saver.saved
 
     @property
     def occupant(self) -> Generation | None:
@@ -95,7 +95,7 @@ class Engine:
         occupant = self.occupant
         if occupant is None:
             return True
-        if occupant.state is not GenerationState.GENERATING or occupant.request.reproducible:
+        if occupant.state is not GenerationState.GENERATING or occupant.request.reproducible or occupant.must_stay:
             return False
         if not self._company.take(occupant):
             return False
@@ -104,25 +104,17 @@ class Engine:
         return True
 
     def admit(self, generation: Generation) -> None:
-        """Builds the prompt, takes the solo buffer, and restores what the cache holds.
+        """Gives the solo buffer to a request that is prepared, and restores what the cache holds of its prompt.
 
-        Raises PromptEmpty, TokenUnknown, TemplateFailed, ContextExceeded, AdapterUnreadable, GrammarInvalid,
-        JsonSchemaInvalid and NotSupported before anything is touched.
+        Raises NotSupported, AdapterUnreadable and RequestInvalid.
         """
-        if self._solo is None:
+        prompt = generation.prompt
+        if self._solo is None or prompt is None:
             raise NotSupported(model=self._model, what="generate text")
         generation.clock.admitted = time.monotonic()
-        request = generation.request
-        generation.adapters = self._shelf.take(request.adapters)
-        prompt = build_prompt(request, self._backend, self.template, self._fingerprint.hex())
-        generation.sampler = self._backend.sampler(request.sampling, generation.seed, prompt.tokens)
-        markers = thinking_markers(self._backend.facts.chat_template, prompt.text)
-        generation.answer = AnswerText(request.stop, markers)
-        generation.markers = (markers.opening, markers.closing) if markers is not None else ()
+        generation.adapters = self._shelf.take(generation.request.adapters)
         generation.root = root_key(replace(self._record, fingerprint=generation.adapters.fingerprint.hex()))
-        generation.tokens, generation.prompt_tokens = prompt.tokens, len(prompt.tokens)
-        generation.note, generation.dropped_messages = prompt.note, prompt.dropped_messages
-        if prompt.parent_key is not None and self._solo.ends_in(prompt.parent_key, generation.tokens):
+        if prompt.parent_key is not None and self._solo.ends_in(prompt.parent_key, generation):
             self._store.tally.add("hits_resume")
             self._solo.go_on(generation)
         else:
@@ -159,7 +151,7 @@ class Engine:
         Raises DecodeFailed.
         """
         if generation.computed - generation.chained == self._generated_block:
-            self._cut(generation, BlockKind.GENERATED, SaveReason.CONTINUED)
+            self._cut(generation, generation.generated_kind, SaveReason.CONTINUED)
         return self._speaker.speak(generation)
 
     def finish(self, generation: Generation, reason: SaveReason = SaveReason.FINISH) -> None:
@@ -194,27 +186,29 @@ class Engine:
             self._shelf.give_back(generation.adapters)
 
     def abandon(self, generation: Generation) -> None:
-        """Ends a request whose state is not to be trusted."""
+        """Ends a request that failed; its state goes, for it may be what failed."""
         self._forget(generation)
         self.release(generation)
 
-    def evict(self, generations: Sequence[Generation]) -> tuple[int, int]:
-        """Saves whatever the running `generations` and the finished sequences hold, and lets the finished ones go.
+    def save_copy(self, generation: Generation) -> None:
+        """Saves what a running request has generated and is in no block yet; it goes on as if nothing had happened.
 
-        Gives how many were let go, and how many blocks were saved. Raises DecodeFailed.
+        Raises DecodeFailed.
         """
-        before = self._saver.saved
-        for generation in generations:
-            if generation.state is GenerationState.GENERATING:
-                self._save_tail(generation, SaveReason.EVICT)
-        finished = [generation for generation in self._company.generations if generation not in generations]
+        try:
+            self._saver.save_copy(generation)
+        except ComputeFailed as error:
+            raise DecodeFailed(reason=str(error)) from error
+
+    def evict_finished(self) -> int:
+        """Lets every finished sequence go, after saving what the cache does not hold of it; how many there were."""
+        finished = self._company.finished
         for generation in finished:
             self._company.drop(generation)
-        sequences = len(finished)
-        if self._solo is not None and self._solo.finished is not None:
-            self._solo.drop_finished()
-            sequences += 1
-        return sequences, self._saver.saved - before
+        if self._solo is None or self._solo.finished is None:
+            return len(finished)
+        self._solo.drop_finished()
+        return len(finished) + 1
 
     def close(self) -> None:
         """Frees the buffers and the model."""
@@ -225,7 +219,7 @@ class Engine:
 
     def _save_tail(self, generation: Generation, reason: SaveReason) -> None:
         if generation.computed > generation.chained:
-            self._cut(generation, BlockKind.GENERATED, reason, with_logits=True)
+            self._cut(generation, generation.generated_kind, reason, with_logits=True)
 
     def _note_reuse(self, generation: Generation) -> None:
         generation.reused_blocks = len(generation.chain)

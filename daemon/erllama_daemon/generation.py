@@ -18,6 +18,7 @@ from erllama_daemon.answer_text import AnswerText
 from erllama_daemon.backend import Buffer, Logits, Sampler
 from erllama_daemon.frames import Generate
 from erllama_daemon.messages import FinishReason, HitKind, Stats, TokenLogprobs
+from erllama_daemon.prompt import Prompt
 
 SEEDS = 2**32 - 1
 """Seeds are below this number, which llama.cpp takes for "draw one"."""
@@ -72,13 +73,21 @@ class Generation:
     `tokens` is the prompt and then what was generated. The first `computed` of them are in the KV buffer at `place`,
     the first `chained` are in blocks, and `chain` holds those blocks' keys and ends, of which `reused_blocks` came from
     the cache. `saves` tell what became of the other ones, and of all of them once the request is finished. `logits`
-    belong to the last computed token. `is_chain_cut` says that the end of the chain could not be kept.
+    belong to the last computed token. `is_chain_cut` says that the end of the chain could not be kept;
+    `unwanted` are the keys of blocks that the policy keeps out of the cache.
     `markers` are the control texts that stand around thinking.
+
+    `has_company` says that the request has moved to the buffer of those that generate together; `must_stay` that it
+    cannot, `is_shadowed` that the cache holds the same tokens with other bits, so that its own are of no use later.
     """
 
     request: Generate
     clock: Clock = field(default_factory=Clock)
     state: GenerationState = GenerationState.QUEUED
+    prompt: Prompt | None = None
+    has_company: bool = False
+    must_stay: bool = False
+    is_shadowed: bool = False
     adapters: EffectiveSet | None = None
     place: Place | None = None
     root: bytes = b""
@@ -102,6 +111,7 @@ class Generation:
     answer: AnswerText = field(default_factory=AnswerText)
     markers: tuple[str, ...] = ()
     saves: list[Future[SaveOutcome]] = field(default_factory=list)
+    unwanted: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         seed = self.request.sampling.seed
@@ -134,6 +144,16 @@ class Generation:
         return self.place
 
     @property
+    def generated_kind(self) -> BlockKind:
+        """The kind of a block of the answer that ends now."""
+        return BlockKind.TOGETHER if self.has_company else BlockKind.GENERATED
+
+    @property
+    def can_stay_live(self) -> bool:
+        """Whether its state may be gone on from: it is in blocks to its very end, and is what they hold."""
+        return bool(self.chain) and self.computed == self.chained and not self.is_shadowed
+
+    @property
     def chained(self) -> int:
         """How many tokens are in blocks."""
         return self.chain[-1].end if self.chain else 0
@@ -146,7 +166,7 @@ class Generation:
     def stats(self, model: str, *, load_ms: float = 0.0) -> Stats:
         """What is reported of a finished request. `saved` looks at the saves that are done by now."""
         clock = self.clock
-        dropped = self.is_chain_cut or any(_is_dropped(save) for save in self.saves)
+        dropped = self.is_chain_cut or any(is_dropped(save) for save in self.saves)
         return Stats(
             text=self.answer.text,
             finish_reason=self.finish_reason or "cancelled",
@@ -175,5 +195,6 @@ class Generation:
         )
 
 
-def _is_dropped(save: Future[SaveOutcome]) -> bool:
+def is_dropped(save: Future[SaveOutcome]) -> bool:
+    """Whether a save is over and the block is not in the cache."""
     return save.cancelled() or (save.done() and save.result() is SaveOutcome.DROPPED)

@@ -10,9 +10,10 @@ from erllama_daemon.deadline import DeadlineExceeded, deadline
 from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid, RequestInvalid
 from erllama_daemon.gbnf import GbnfError, check_gbnf
 from erllama_daemon.messages import Sampling
+from erllama_daemon.requests import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
 
-MAX_GRAMMAR_BYTES = 256 * 1024
-MAX_SCHEMA_BYTES = 64 * 1024
+MAX_GRAMMAR_BYTES = GRAMMAR_BYTES_LIMIT
+MAX_SCHEMA_BYTES = JSON_SCHEMA_BYTES_LIMIT
 
 MAX_COUNT = 900
 """The largest minimum or maximum in a schema: each becomes that many nested groups."""

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.errors import EXIT_CONTEXT, EXIT_MODEL, EXIT_USAGE, InternalError, RequestInvalid
 from erllama_daemon.messages import Event, Failure, LoadEvent
-from erllama_daemon.requests import check_text
+from erllama_daemon.requests import check_carriable
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -31,12 +31,12 @@ _Body = TypeVar("_Body")
 
 
 async def read_body(request: Request, kind: type[_Body]) -> _Body:
-    """The request's body as a struct, all of whose text is text. Raises RequestInvalid."""
+    """The request's body as a struct that a worker could be sent. Raises RequestInvalid."""
     try:
         body = msgspec.json.decode(await request.body(), type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise RequestInvalid(reason=error) from error
-    check_text(body)
+    check_carriable(body)
     return body
 
 

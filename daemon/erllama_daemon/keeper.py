@@ -20,9 +20,13 @@ _LOAD_OPTIONS = tuple(name for name in ModelOptions.__struct_fields__ if name !=
 
 @dataclass(frozen=True, eq=False)
 class Lease:
-    """The promise that a worker is neither stopped nor replaced until `release` is called."""
+    """The promise that a worker is neither stopped nor replaced until `release` is called.
+
+    One that `is_use` begins the model's time to live anew when it ends; another one leaves it as it was.
+    """
 
     worker: WorkerProcess
+    is_use: bool
     _release: Callable[[Lease], None]
 
     def release(self) -> None:
@@ -86,7 +90,8 @@ class Keeper:
     @property
     def idle_s(self) -> float:
         """How long nothing has been asked of the model; 0 while something is."""
-        return 0.0 if self.worker is not None and self.worker.leases else max(0.0, self._clock() - self.used)
+        is_used = self.worker is not None and any(lease.is_use for lease in self.worker.leases)
+        return 0.0 if is_used else max(0.0, self._clock() - self.used)
 
     @property
     def expires_s(self) -> float | None:
@@ -122,11 +127,11 @@ class Keeper:
         return change.result()
 
     def acquire_loaded(self) -> Lease | None:
-        """The worker if it is loaded; never waits or loads."""
+        """The worker if it is loaded; never waits or loads, and is no use of the model."""
         worker = self.worker
         if worker is None or not worker.is_ready or worker.is_stopping:
             return None
-        return self._enter(worker, ModelOptions())
+        return self._enter(worker, ModelOptions(), is_use=False)
 
     async def unload(self) -> bool:
         """Waits until the model is idle, has it saved and ended; whether it was loaded at all."""
@@ -163,8 +168,8 @@ class Keeper:
             return False
         return not self._door.locked() or not self._awaited.isdisjoint(worker.leases)
 
-    def _enter(self, worker: WorkerProcess, options: ModelOptions) -> Lease:
-        lease = Lease(worker, self._leave)
+    def _enter(self, worker: WorkerProcess, options: ModelOptions, *, is_use: bool = True) -> Lease:
+        lease = Lease(worker, is_use, self._leave)
         worker.leases.add(lease)
         worker.idle.clear()
         self._forget_expiry()
@@ -177,13 +182,14 @@ class Keeper:
         if lease not in worker.leases:
             return
         worker.leases.remove(lease)
-        self.used = self._clock()
+        if lease.is_use:
+            self.used = self._clock()
         if worker.leases:
             return
         worker.idle.set()
-        if worker is self.worker and (keep_alive_s := self._keep_alive_s) >= 0:
+        if worker is self.worker and (expires_s := self.expires_s) is not None:
             self._forget_expiry()
-            self._expiry = asyncio.get_running_loop().call_later(keep_alive_s, self._expire, worker)
+            self._expiry = asyncio.get_running_loop().call_later(expires_s, self._expire, worker)
 
     def _expire(self, worker: WorkerProcess) -> None:
         if worker is self.worker and not worker.leases and not worker.is_stopping:

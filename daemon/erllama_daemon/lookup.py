@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from erllama_cache.cuts import cuts
+from erllama_cache.keys import BlockKind
 from erllama_cache.ref import BlockRef
 from erllama_cache.store import Store
 from erllama_daemon.generation import Generation
@@ -27,7 +28,7 @@ class Lookup:
             if resumed is not None:
                 self._store.tally.add("hits_resume")
                 return self._usable(generation, resumed)
-            generation.note = "the saved state of the conversation is gone from the cache"
+        if prompt.parent_end and not generation.request.reproducible:
             refs = self._usable(generation, self._store.longest(generation.root, generation.tokens))
         else:
             ends = self.cuts(generation, prompt.breakpoints, 0)
@@ -40,9 +41,16 @@ class Lookup:
         return cuts(generation.prompt_tokens, breakpoints, block_tokens=self._block_tokens, start=start)
 
     def _resumed(self, generation: Generation, prompt: Prompt) -> tuple[BlockRef, ...] | None:
-        if prompt.parent_key is None:
+        """The chain of the parent, if it is whole and may be used; notes why not."""
+        resumed = None
+        if prompt.parent_key is not None:
+            resumed = self._store.resume(generation.root, prompt.parent_key, generation.tokens)
+        if resumed is None:
+            generation.note = "the saved state of the conversation is gone from the cache"
+        elif generation.request.reproducible and any(ref.kind is BlockKind.TOGETHER for ref in resumed):
+            generation.note = "the conversation was generated beside others, which is not reproducible"
             return None
-        return self._store.resume(generation.root, prompt.parent_key, generation.tokens)
+        return resumed
 
     def _usable(self, generation: Generation, refs: tuple[BlockRef, ...]) -> list[BlockRef]:
         """The chain without a last block that ends the prompt but has no logits to sample the first token from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
@@ -32,12 +33,25 @@ JSON_SCHEMA_BYTES_LIMIT = 64 << 10
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def check_text(body: object) -> None:
-    """Raises RequestInvalid if any text in a decoded body cannot be written as UTF-8."""
+def check_carriable(body: object) -> None:
+    """Raises RequestInvalid if a decoded body holds a text or a number that no MessagePack frame can carry."""
     try:
-        msgspec.json.encode(body)
+        msgspec.msgpack.encode(body)
     except UnicodeError as error:
         raise RequestInvalid(reason="a text holds half a surrogate pair, which is no character") from error
+    except OverflowError as error:
+        raise RequestInvalid(reason="a whole number does not lie between -2^63 and 2^64 - 1") from error
+    except RecursionError as error:
+        raise RequestInvalid(reason="it is nested too deeply") from error
+
+
+def float32(number: float) -> float:
+    """A number as llama.cpp takes it; infinite if it is beyond that."""
+    try:
+        value: float = struct.unpack("<f", struct.pack("<f", number))[0]
+    except OverflowError:
+        return math.copysign(math.inf, number)
+    return value
 
 
 def check_complete(request: CompleteRequest) -> None:
@@ -65,15 +79,18 @@ def check_sampling(sampling: Sampling) -> None:
     """Raises RequestInvalid, GrammarInvalid or JsonSchemaInvalid. NaN lies within no limits."""
     _require(
         {
-            "temperature must be a number from 0 up": 0 <= sampling.temperature < math.inf,
+            "temperature must be a 32-bit number from 0 up": sampling.temperature >= 0
+            and math.isfinite(float32(sampling.temperature)),
             "top_k must be 0 or more": 0 <= sampling.top_k < INT_LIMIT,
             "top_p must lie between 0 and 1": 0 <= sampling.top_p <= 1,
             "min_p must lie between 0 and 1": 0 <= sampling.min_p <= 1,
-            "repeat_penalty must be above 0": 0 < sampling.repeat_penalty < math.inf,
+            "repeat_penalty must be a 32-bit number above 0": 0 < float32(sampling.repeat_penalty) < math.inf,
             "seed must lie between 0 and 4294967294": _within(sampling.seed, 0, 2**32 - 2),
             "grammar and json_schema exclude each other": sampling.grammar is None or sampling.json_schema is None,
             f"logit_bias has more than {LOGIT_BIAS_LIMIT} entries": len(sampling.logit_bias) <= LOGIT_BIAS_LIMIT,
-            "logit_bias must hold finite numbers": all(map(math.isfinite, sampling.logit_bias.values())),
+            "logit_bias must hold finite 32-bit numbers": all(
+                math.isfinite(float32(bias)) for bias in sampling.logit_bias.values()
+            ),
         }
     )
     check_tokens(list(sampling.logit_bias))
@@ -85,7 +102,7 @@ def check_sampling(sampling: Sampling) -> None:
 
 def check_options(options: ModelOptions) -> None:
     """Raises RequestInvalid for an option out of range."""
-    keep_alive_s = options.keep_alive_s
+    keep_alive_s, policy = options.keep_alive_s, options.policy
     _require(
         {
             "context_size must lie between 1 and 16777216": _within(options.context_size, 1, 1 << 24),
@@ -96,6 +113,8 @@ def check_options(options: ModelOptions) -> None:
             "fingerprint goes with the fingerprint_mode fast_unsafe, and only with it": (options.fingerprint is None)
             == (options.fingerprint_mode != "fast_unsafe"),
             "gpu_layers must be -1 or more": _within(options.gpu_layers, -1, INT_LIMIT - 1),
+            f"policy's evict_save_timeout_ms must be below {INT_LIMIT}": policy is None
+            or policy.evict_save_timeout_ms < INT_LIMIT,
             "keep_alive_s must be -1, or a number of seconds from 0 up": keep_alive_s is None
             or keep_alive_s == -1
             or 0 <= keep_alive_s < math.inf,
@@ -126,7 +145,7 @@ def check_adapter_named(request: AdapterRequest) -> None:
     _require(
         {
             "it names no adapter": bool(request.adapter),
-            "an adapter's scale must be a finite number": math.isfinite(request.scale),
+            "an adapter's scale must be a finite 32-bit number": math.isfinite(float32(request.scale)),
         }
     )
 
@@ -136,7 +155,7 @@ def check_adapter_choice(adapter: AdapterChoice) -> None:
     _require(
         {
             "an adapter's path must be absolute": PurePath(adapter.path).is_absolute() and "\0" not in adapter.path,
-            "an adapter's scale must be a finite number": math.isfinite(adapter.scale),
+            "an adapter's scale must be a finite 32-bit number": math.isfinite(float32(adapter.scale)),
         }
     )
 

@@ -11,7 +11,7 @@ from erllama_cache.policy import Policy
 from erllama_cache.store import Store
 from erllama_cache.writer import SaveOutcome
 from erllama_daemon.backend import BackendFacts, ComputeFailed
-from erllama_daemon.generation import ChainLink, Generation
+from erllama_daemon.generation import ChainLink, Generation, GenerationState, is_dropped
 
 
 class BlockSaver:
@@ -33,13 +33,29 @@ class BlockSaver:
         """
         start, end = generation.chained, generation.computed
         payload = self._export(generation, start, end)
-        generation.where.buffer.settle(generation.where.sequence, payload, start, end)
+        if not generation.has_company:
+            generation.where.buffer.settle(generation.where.sequence, payload, start, end)
         block = self._block(generation, kind, reason, start, end, payload, with_logits=with_logits)
         generation.chain.append(ChainLink(block.key, end, kind))
-        if self._is_wanted(generation, reason):
-            generation.saves.append(self._save(block))
-        else:
+        if not self._is_wanted(generation, reason):
+            generation.unwanted.add(block.key)
             generation.saves.append(_dropped())
+        elif kind is BlockKind.TOGETHER and self._store.find(block.key) is not None:
+            generation.is_shadowed = True
+            generation.saves.append(self._store.keep(block.key))
+        else:
+            generation.saves.append(self._save(block))
+
+    def save_copy(self, generation: Generation) -> None:
+        """Saves the end of a running answer that is in no block yet, and leaves the request as it is.
+
+        Raises ComputeFailed.
+        """
+        start, end = generation.chained, generation.computed
+        if end > start and generation.state is GenerationState.GENERATING:
+            payload = self._export(generation, start, end)
+            kind = generation.generated_kind
+            self._save(self._block(generation, kind, SaveReason.EVICT, start, end, payload, with_logits=True))
 
     def keep_reused(self, generation: Generation) -> None:
         """A chain is worth as much as its weakest block: what was reused has to be on disk as well."""
@@ -49,10 +65,11 @@ class BlockSaver:
     def save_dropped(self, generation: Generation) -> None:
         """Saves those blocks of a finished request, whose state is live, that the cache did not take."""
         for position, save in enumerate(generation.saves):
-            if not _is_dropped(save):
+            key = generation.chain[position].key
+            if not is_dropped(save) or key in generation.unwanted:
                 continue
-            kept = self._store.keep(generation.chain[position].key)  # it may still be in RAM, with its logits
-            if _is_dropped(kept):
+            kept = self._store.keep(key)  # it may still be in RAM, with its logits
+            if is_dropped(kept):
                 self._save_again(generation, position)
             else:
                 generation.saves[position] = kept
@@ -117,10 +134,6 @@ class BlockSaver:
             payload=payload,
             created=time.time(),
         )
-
-
-def _is_dropped(save: Future[SaveOutcome]) -> bool:
-    return save.done() and save.result() is SaveOutcome.DROPPED
 
 
 def _dropped() -> Future[SaveOutcome]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from erllama_cache.block import SaveReason
@@ -16,6 +18,7 @@ from erllama_daemon.errors import Busy, InternalError
 from erllama_daemon.frames import Failed, FromWorker, Generate, Prefilled, Waiting
 from erllama_daemon.generation import Generation, GenerationState
 from erllama_daemon.messages import Failure
+from erllama_daemon.preparation import Preparation
 from erllama_daemon.reply import Reply, finished_frame, send_when_saved
 
 log = logging.getLogger(__name__)
@@ -25,7 +28,8 @@ class Scheduler:
     """Up to `parallel` requests are served together; the others wait in a FIFO queue of at most `queue_limit`.
 
     A tick is one block of one prompt, or one decode step: of the request that is alone in the solo buffer, or of all in
-    company that use the same adapters. The two kinds alternate, so that a long prompt never stalls the others.
+    company that use the same adapters. The two kinds alternate, so that a long prompt never stalls the others. Before
+    its turn comes, a request is prepared on a thread of its own.
 
     `submit`, `cancel`, `call`, `stop` and the properties may be called from any thread; `run` owns the engine. Frames
     leave through `send`, which must be safe to call from the cache's writer thread too.
@@ -34,6 +38,7 @@ class Scheduler:
     def __init__(
         self,
         engine: Engine,
+        preparation: Preparation,
         model: str,
         send: Callable[[FromWorker], None],
         *,
@@ -41,28 +46,42 @@ class Scheduler:
         queue_limit: int = 256,
     ) -> None:
         self._engine = engine
+        self._preparation = preparation
         self._model = model
         self._send = send
         self._parallel = parallel
         self._queue_limit = queue_limit
         self._wake = threading.Condition()
+        self._preparing: deque[Generation] = deque()
         self._waiting: deque[Generation] = deque()
         self._running: list[Generation] = []
+        self._told_to_wait: set[int] = set()
         self._replies: dict[Generation, Reply] = {}
         self._cancelled: set[int] = set()
         self._calls: deque[Callable[[], None]] = deque()
         self._stopping = False
         self._solo_turn = True
+        self._desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="preparation")
 
     @property
     def queue_depth(self) -> int:
         """How many requests wait to be admitted."""
-        return len(self._waiting)
+        return len(self._preparing) + len(self._waiting)
+
+    @property
+    def preparing(self) -> int:
+        """How many of those that wait are still being prepared."""
+        return len(self._preparing)
 
     @property
     def running(self) -> int:
         """How many requests have been admitted and are not finished."""
         return len(self._running)
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it serves only what it has begun."""
+        return self._stopping
 
     @property
     def status(self) -> Literal["idle", "prefilling", "generating"]:
@@ -76,19 +95,17 @@ class Scheduler:
         """Queues a request; its arrival time is now. Answers `Busy` if the queue is full."""
         generation = Generation(request)
         with self._wake:
-            ahead = len(self._waiting)
-            if ahead >= self._queue_limit:
+            if (ahead := self.queue_depth) >= self._queue_limit:
                 self._send(Failed(request.id, Failure.of(Busy(model=self._model, waiting=ahead))))
                 return
-            if ahead or len(self._running) >= self._parallel:
-                self._send(Waiting(request.id, ahead))
-            self._waiting.append(generation)
-            self._wake.notify()
+            self._preparing.append(generation)
+        self._desk.submit(self._prepare, generation)
 
     def cancel(self, request_id: int) -> None:
         """Ends a request at the next tick, wherever it is. Idempotent; an unknown id does nothing."""
         with self._wake:
-            if any(generation.id == request_id for generation in (*self._running, *self._waiting)):
+            known = (*self._running, *self._waiting, *self._preparing)
+            if any(generation.id == request_id for generation in known):
                 self._cancelled.add(request_id)
 
     def call(self, function: Callable[[], None]) -> None:
@@ -103,24 +120,52 @@ class Scheduler:
             self._stopping = True
             self._wake.notify()
 
-    def running_generations(self) -> list[Generation]:
-        """The admitted requests; engine's thread only."""
-        return list(self._running)
+    def evict(self) -> tuple[int, int]:
+        """Saves what is live and lets finished sequences go; how many those were, and how many blocks were saved.
+
+        Engine's thread only. A running request goes on as it was, unless its state cannot be read.
+        """
+        before = self._engine.saved_blocks
+        for generation in list(self._running):
+            self._guard([generation], functools.partial(self._engine.save_copy, generation))
+        return self._engine.evict_finished(), self._engine.saved_blocks - before
 
     def run(self) -> None:
         """Serves until `stop`."""
         while self._wait():
-            while self._calls:
+            for _ in range(len(self._calls)):  # a call may add another one, which has to wait for a tick
                 self._calls.popleft()()
             self._end_cancelled()
             self._admit()
             self._tick()
+        self._desk.shutdown()
+
+    def _prepare(self, generation: Generation) -> None:
+        """On the preparation's thread: the requests come to the queue in the order in which they arrived."""
+        failure = None
+        if not self._is_cancelled(generation):
+            try:
+                self._preparation.prepare(generation)
+            except Exception as error:
+                failure = failure_of(error)
+        with self._wake:
+            self._preparing.remove(generation)
+            if failure is None:
+                self._waiting.append(generation)
+            self._wake.notify()
+        if failure is not None:
+            self._remove(generation)
+            self._send(Failed(generation.id, failure))
 
     def _wait(self) -> bool:
         """Waits for something to do; False when all is done and it is time to stop."""
-        with self._wake:
-            self._wake.wait_for(lambda: self._running or self._waiting or self._calls or self._stopping)
+
+        def has_work() -> bool:
             return bool(self._running or self._waiting or self._calls)
+
+        with self._wake:
+            self._wake.wait_for(lambda: has_work() or (self._stopping and not self._preparing))
+            return has_work()
 
     def _end_cancelled(self) -> None:
         with self._wake:
@@ -129,7 +174,7 @@ class Scheduler:
                 self._waiting.remove(generation)
         ended += [generation for generation in self._running if self._is_cancelled(generation)]
         for generation in ended:
-            self._guard([generation], lambda generation=generation: self._cancel(generation))  # type: ignore[misc]
+            self._guard([generation], functools.partial(self._cancel, generation))
 
     def _cancel(self, generation: Generation) -> None:
         generation.finish_reason = "cancelled"
@@ -138,12 +183,22 @@ class Scheduler:
 
     def _admit(self) -> None:
         """Lets the next request in if there is room; one at a time, for it needs the solo buffer."""
-        if not self._waiting or len(self._running) >= self._parallel or not self._engine.make_way():
+        if not self._waiting:
+            return
+        if len(self._running) >= self._parallel or not self._engine.make_way():
+            self._tell_who_waits()
             return
         with self._wake:
             generation = self._waiting.popleft()
             self._running.append(generation)
-        self._guard([generation], lambda: self._engine.admit(generation))
+        self._send_progress(generation)
+        self._guard([generation], functools.partial(self._engine.admit, generation))
+
+    def _tell_who_waits(self) -> None:
+        for ahead, generation in enumerate(tuple(self._waiting)):
+            if generation.id not in self._told_to_wait:
+                self._told_to_wait.add(generation.id)
+                self._send(Waiting(generation.id, ahead))
 
     def _tick(self) -> None:
         """One step in the solo buffer or in company, whichever has not had the last one."""
@@ -154,7 +209,7 @@ class Scheduler:
         if occupant is not None and (self._solo_turn or not company):
             self._solo_turn = False
             if occupant.state is GenerationState.PREFILLING:
-                self._guard([occupant], lambda: self._prefill(occupant))
+                self._guard([occupant], functools.partial(self._prefill, occupant))
             else:
                 self._step([occupant])
         elif company:
@@ -163,22 +218,19 @@ class Scheduler:
             self._step([each for each in company if _same_adapters(each, longest_waiting)])
 
     def _prefill(self, generation: Generation) -> None:
-        self._send(
-            Prefilled(
-                id=generation.id,
-                done=generation.computed,
-                total=generation.prompt_tokens,
-                cached=generation.cached,
-            )
-        )
+        self._send_progress(generation)
         self._engine.prefill(generation)
 
+    def _send_progress(self, generation: Generation) -> None:
+        done, total, cached = generation.computed, generation.prompt_tokens, generation.cached
+        self._send(Prefilled(id=generation.id, done=done, total=total, cached=cached))
+
     def _step(self, group: Sequence[Generation]) -> None:
-        if not self._guard(group, lambda: self._engine.decode(group)):
+        if not self._guard(group, functools.partial(self._engine.decode, group)):
             return
         for generation in group:
             generation.clock.stepped = time.monotonic()
-            self._guard([generation], lambda generation=generation: self._speak(generation))  # type: ignore[misc]
+            self._guard([generation], functools.partial(self._speak, generation))
 
     def _speak(self, generation: Generation) -> None:
         self._reply(generation).add(self._engine.sample(generation))
@@ -197,9 +249,7 @@ class Scheduler:
         try:
             step()
         except Exception as error:
-            if not isinstance(error, ErllamaError):
-                log.exception("requests %s failed", [generation.id for generation in generations])
-            failure = Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
+            failure = failure_of(error)
             for generation in generations:
                 self._flush(generation)
                 self._engine.abandon(generation)
@@ -221,9 +271,18 @@ class Scheduler:
             if generation in self._running:
                 self._running.remove(generation)
             self._cancelled.discard(generation.id)
+            self._told_to_wait.discard(generation.id)
 
     def _is_cancelled(self, generation: Generation) -> bool:
         return self._stopping or generation.id in self._cancelled
+
+
+def failure_of(error: Exception) -> Failure:
+    """What the client is told of an error; one that has no name is a defect, and is logged."""
+    if isinstance(error, ErllamaError):
+        return Failure.of(error)
+    log.error("an error without a name", exc_info=error)
+    return Failure.of(InternalError(reason=repr(error)))
 
 
 def _same_adapters(one: Generation, other: Generation) -> bool:

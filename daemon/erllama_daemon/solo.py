@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from erllama_cache.keys import BlockKind
 from erllama_cache.ref import BlockRef
 from erllama_cache.store import Store
 from erllama_daemon.backend import Backend, ComputeFailed
@@ -36,10 +37,15 @@ class SoloBuffer:
         """Whether the buffer holds the state of a request, running or finished."""
         return self.owner is not None or self.finished is not None
 
-    def ends_in(self, last: bytes, tokens: Sequence[int]) -> bool:
-        """Whether what is live and finished ends in the block `last` and holds the beginning of `tokens`."""
-        live = self.finished
-        return live is not None and live.tail_key == last and live.tokens[: live.computed] == tokens[: live.computed]
+    def ends_in(self, last: bytes, generation: Generation) -> bool:
+        """Whether what is live and finished ends in the block `last`, and the request can go on from there."""
+        live, tokens = self.finished, generation.tokens
+        if live is None or live.root != generation.root or live.tail_key != last:
+            return False
+        if generation.request.reproducible and any(link.kind is BlockKind.TOGETHER for link in live.chain):
+            return False
+        can_begin = len(tokens) > live.computed or live.logits is not None
+        return can_begin and live.tokens[: live.computed] == tokens[: live.computed]
 
     def go_on(self, generation: Generation) -> None:
         """Gives the buffer to a request, which extends all that is live."""
@@ -70,7 +76,7 @@ class SoloBuffer:
         if self.owner is not generation:
             return
         self.owner = None
-        if generation.chain and generation.computed == generation.chained:
+        if generation.can_stay_live:
             self.finished = generation
         else:
             self._buffer.clear()
@@ -80,6 +86,8 @@ class SoloBuffer:
         if self.owner is generation:
             self.owner = None
             self._buffer.clear()
+            if generation.place is not None and generation.place.buffer is self._buffer:
+                generation.place = None
 
     def drop_finished(self) -> None:
         """Lets go of a finished request's state."""

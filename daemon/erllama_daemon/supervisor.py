@@ -89,16 +89,21 @@ class Supervisor:
         return lease
 
     async def call(self, model: str, path: Path, call: frames.Call) -> frames.FromWorker:
-        """The answer to a call; the model is loaded if it is not. Raises as `acquire` and what the worker answers."""
-        lease = await self.acquire(model, path, request=call)
-        return await _answer(lease, call)
+        """The answer to a call; the model is loaded if it is not. Raises as `acquire` and what the worker answers.
+
+        A call that a dying worker may never have seen is put to the next one, once.
+        """
+        answer, is_lost = await _answer(await self.acquire(model, path, request=call), call)
+        if is_lost:
+            answer, _ = await _answer(await self.acquire(model, path, request=call), call)
+        return _unless_failed(answer)
 
     async def evict(self, path: Path) -> Evicted:
-        """Saves whatever is live of a model and lets go of what nobody uses. Never loads the model."""
+        """Saves whatever is live of a model and lets go of what nobody uses. Neither loads the model nor keeps it."""
         lease = self._keeper(path).acquire_loaded()
         if lease is None:
             return Evicted(0, 0)
-        answer = await _answer(lease, frames.EvictLive(self.next_id()))
+        answer = _unless_failed((await _answer(lease, frames.EvictLive(self.next_id())))[0])
         return Evicted(answer.sequences, answer.saved) if isinstance(answer, frames.LiveEvicted) else Evicted(0, 0)
 
     async def unload(self, path: Path) -> bool:
@@ -209,9 +214,8 @@ class Supervisor:
 
     async def _ask_status(self, worker: WorkerProcess) -> frames.Status | None:
         request = frames.AskStatus(self.next_id())
-        queue = worker.ask(request)
         try:
-            answer = await asyncio.wait_for(queue.get(), STATUS_TIMEOUT_S)
+            answer = await asyncio.wait_for(worker.ask(request).get(), STATUS_TIMEOUT_S)
         except TimeoutError:
             return None
         finally:
@@ -219,14 +223,19 @@ class Supervisor:
         return answer if isinstance(answer, frames.Status) else None
 
 
-async def _answer(lease: Lease, call: frames.Call) -> frames.FromWorker:
-    """What a worker answers to a call. Ends the lease. Raises the failure that it answers instead."""
-    answers = lease.worker.ask(call)
+async def _answer(lease: Lease, call: frames.Call) -> tuple[frames.FromWorker, bool]:
+    """What a worker answers to a call, and whether the call was lost with the worker instead. Ends the lease."""
+    worker = lease.worker
     try:
-        answer = await answers.get()
+        answer = await worker.ask(call).get()
+        return answer, isinstance(answer, frames.Failed) and worker.is_lost(call.id)
     finally:
-        lease.worker.forget(call.id)
+        worker.forget(call.id)
         lease.release()
+
+
+def _unless_failed(answer: frames.FromWorker) -> frames.FromWorker:
+    """An answer that is none raises the failure that it is."""
     if isinstance(answer, frames.Failed):
         raise RemoteError(answer.failure)
     return answer

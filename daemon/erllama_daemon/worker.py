@@ -1,6 +1,7 @@
 """The worker process: owns one loaded model. Frames come in on stdin and leave on what was stdout.
 
-One thread reads frames, one runs the scheduler, one (the store's) writes the cache. When stdin ends, the daemon is
+One thread reads frames, one prepares requests, one runs the scheduler, one serves calls that need no engine, and one
+(the store's) writes the cache. When stdin ends, the daemon is
 gone: the worker saves what is live and exits, so no daemon's death leaves a process behind.
 """
 
@@ -22,6 +23,8 @@ from erllama_cache.store import Store
 from erllama_daemon.adapters import AdapterShelf
 from erllama_daemon.backend import Backend, ComputeFailed, ModelRejected
 from erllama_daemon.calls import Calls
+from erllama_daemon.desk import Desk
+from erllama_daemon.embedder import Embedder
 from erllama_daemon.engine import Engine
 from erllama_daemon.errors import ModelUnreadable
 from erllama_daemon.frames import (
@@ -38,13 +41,18 @@ from erllama_daemon.frames import (
     read_body,
     to_worker_decoder,
 )
+from erllama_daemon.memory import available_bytes
 from erllama_daemon.messages import Failure
+from erllama_daemon.preparation import Preparation
 from erllama_daemon.scheduler import Scheduler
 
 BLOCK_TOKENS = 256
 """The longest block; shorter ones prefill slower, longer ones are reused less."""
 
 _GGUF_MAGIC = b"GGUF"
+
+_PLENTY_OF_MEMORY = 1 << 34
+"""What is assumed where the system does not tell."""
 
 
 class FrameWriter:
@@ -56,9 +64,10 @@ class FrameWriter:
 
     def send(self, frame: FromWorker) -> None:
         """Writes one frame whole."""
+        data = encode(frame)
         try:
             with self._lock:
-                self._stream.write(encode(frame))
+                self._stream.write(data)
                 self._stream.flush()
         except (BrokenPipeError, ValueError):
             return
@@ -73,6 +82,7 @@ class Worker:
         self._backend = backend
         self._fingerprint = fingerprint
         self._frames = frames
+        self._save_timeout_s = configuration.policy.evict_save_timeout_ms / 1000
         disk_bytes = configuration.disk_bytes
         self._store = Store(
             cache,
@@ -88,16 +98,27 @@ class Worker:
             self._store,
             shelf,
             model=model,
-            fingerprint=fingerprint,
             block_tokens=BLOCK_TOKENS,
             parallel=configuration.parallel,
             policy=configuration.policy,
         )
         self._scheduler = Scheduler(
-            engine, model, frames.send, parallel=configuration.parallel, queue_limit=configuration.queue_limit
+            engine,
+            Preparation(backend, model, fingerprint),
+            model,
+            frames.send,
+            parallel=configuration.parallel,
+            queue_limit=configuration.queue_limit,
         )
         self._calls = Calls(
-            model, engine, self._scheduler, shelf, backend, self._store, frames.send, block_tokens=BLOCK_TOKENS
+            Desk(backend, BLOCK_TOKENS),
+            Embedder(backend, model, self._scheduler, frames.send),
+            engine,
+            self._scheduler,
+            shelf,
+            self._store,
+            frames.send,
+            flush_s=self._save_timeout_s,
         )
 
     def serve(self, stdin: BinaryIO) -> None:
@@ -122,7 +143,7 @@ class Worker:
             self._scheduler.stop()
             thread.join()
             self._calls.close()
-            self._store.close(self._configuration.policy.evict_save_timeout_ms / 1000)
+            self._store.close(self._save_timeout_s)
 
     def _run_scheduler(self) -> None:
         try:
@@ -152,17 +173,6 @@ def _fingerprint_memo(configuration: Configure) -> Path:
     return Path(configuration.cache) / "fingerprints.sqlite3"
 
 
-def _free_memory() -> int:
-    """Bytes that can be had without swapping."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def _load(configuration: Configure, frames: FrameWriter) -> tuple[Backend, bytes]:
     """The backend of a model file, and the file's fingerprint; a file that is no GGUF never reaches native code."""
     path = Path(configuration.path)
@@ -183,7 +193,7 @@ def _load(configuration: Configure, frames: FrameWriter) -> tuple[Backend, bytes
         gpu_layers=configuration.gpu_layers,
         threads=configuration.threads,
         mmap=configuration.mmap,
-        free_memory=_free_memory(),
+        free_memory=available_bytes() or _PLENTY_OF_MEMORY,
     )
     try:
         fingerprint = _fingerprint(configuration)

@@ -7,10 +7,11 @@ import contextlib
 import logging
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
+from erllama_cache.policy import Policy
 from erllama_daemon import frames
 from erllama_daemon.errors import AnswerCutOff, WorkerDied
 from erllama_daemon.frames import FromWorker, ToWorker
@@ -18,12 +19,23 @@ from erllama_daemon.messages import Adapter, Failure, ModelOptions, RemoteError
 
 log = logging.getLogger(__name__)
 
-STOP_TIMEOUT_S = 40.0
-"""Longer than a worker waits for its own last saves."""
+STOP_GRACE_S = 10.0
+"""How long a worker may take to end besides its last saves, for which its policy sets the time."""
+
+STOP_TIMEOUT_S = Policy().evict_save_timeout_ms / 1000 + STOP_GRACE_S
+"""How long a worker with the default policy may take to end."""
 
 Request = frames.Generate | frames.Call
 OnLoading = Callable[[float], None]
 """Called with how much of a model is loaded, from 0 to 1."""
+
+
+class Interest(Protocol):
+    """Somebody who counts on a worker. One who does not use its model only needs it not to end meanwhile."""
+
+    @property
+    def is_use(self) -> bool:
+        """Whether it is to use the model."""
 
 
 @dataclass(slots=True)
@@ -33,6 +45,7 @@ class _Open:
     request: Request
     answers: asyncio.Queue[FromWorker]
     is_queued: bool = False
+    is_heard: bool = False
 
 
 class WorkerProcess:
@@ -54,7 +67,7 @@ class WorkerProcess:
         self.configuration = configuration
         self.options = options
         self.adapters = adapters
-        self.leases: set[Hashable] = set()
+        self.leases: set[Interest] = set()
         self.idle = asyncio.Event()
         self.idle.set()
         self.ready: asyncio.Future[frames.Ready] = asyncio.get_running_loop().create_future()
@@ -108,6 +121,11 @@ class WorkerProcess:
         return not self.is_stopping and not self._reader.done() and (self.is_ready or not self.ready.done())
 
     @property
+    def stop_timeout_s(self) -> float:
+        """How long it may take to end."""
+        return self.configuration.policy.evict_save_timeout_ms / 1000 + STOP_GRACE_S
+
+    @property
     def running(self) -> list[Request]:
         """The requests that it may be working on: neither ended nor known to be in its queue."""
         return [
@@ -118,21 +136,31 @@ class WorkerProcess:
 
     def send(self, frame: ToWorker) -> None:
         """Queues a frame for the worker. A worker that is gone answers through the queues, not here."""
-        if self._process.stdin is not None and not self._process.stdin.is_closing():
-            self._process.stdin.write(frames.encode(frame))
+        self._write(frames.encode(frame))
 
     def ask(self, request: Request) -> asyncio.Queue[FromWorker]:
-        """Sends a request and gives the queue of its answers; `forget` it after the last one."""
+        """Sends a request and gives the queue of its answers; `forget` it after the last one.
+
+        What cannot be encoded raises, and nothing was asked.
+        """
+        encoded = frames.encode(request)
         answers: asyncio.Queue[FromWorker] = asyncio.Queue()
         self._open[request.id] = _Open(request, answers)
         if self._reader.done():
             answers.put_nowait(frames.Failed(request.id, self._death()))
         else:
-            self.send(request)
+            self._write(encoded)
         return answers
 
+    def is_lost(self, request_id: int) -> bool:
+        """Whether a request that failed did so because the worker died before it said a word about it.
+
+        The worker may have been dead when it was asked. One that was told to end loses nothing.
+        """
+        return not self._open[request_id].is_heard and not self.is_stopping
+
     def forget(self, request_id: int) -> None:
-        """Ends the interest in a request's answers."""
+        """Ends the interest in a request's answers. Idempotent."""
         self._open.pop(request_id, None)
 
     async def until_ready(self, on_loading: OnLoading | None = None) -> None:
@@ -161,11 +189,15 @@ class WorkerProcess:
         """`begin_stop`, and waits until the process is gone; one that takes too long is killed."""
         await asyncio.wait((self.begin_stop(),))
 
+    def _write(self, encoded: bytes) -> None:
+        if self._process.stdin is not None and not self._process.stdin.is_closing():
+            self._process.stdin.write(encoded)
+
     async def _end_process(self) -> None:
         if self.is_ready:
             self.send(frames.Shutdown())
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
+                await asyncio.wait_for(self._process.wait(), self.stop_timeout_s)
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -187,9 +219,11 @@ class WorkerProcess:
         log.info("worker ended: model=%s pid=%d, it %s", self.model, self.pid, self._end())
         if not self.ready.done():
             self._fail_loading(self._error(" while loading"))
-        self._on_exit(self)
-        for request_id, each in self._open.items():
-            each.answers.put_nowait(frames.Failed(request_id, self._death()))
+        try:
+            self._on_exit(self)
+        finally:
+            for request_id, each in self._open.items():
+                each.answers.put_nowait(frames.Failed(request_id, self._death()))
 
     def _dispatch(self, frame: FromWorker) -> None:
         match frame:
@@ -205,6 +239,7 @@ class WorkerProcess:
                 if isinstance(frame, frames.Adapters):
                     self.adapters = frame.adapters
                 if (asked := self._open.get(frame.id)) is not None:
+                    asked.is_heard = True
                     asked.is_queued = isinstance(frame, frames.Waiting)
                     asked.answers.put_nowait(frame)
 

@@ -9,13 +9,13 @@ from tiny_models import TinyModel, write_tiny_model
 from erllama_cache import fingerprint
 from erllama_cache.fingerprint import (
     SAMPLE_BYTES,
-    FingerprintMode,
     chunked_fingerprint,
     given_fingerprint,
     model_fingerprint,
     safe_fingerprint,
 )
 from erllama_cache.gguf_header import GgufMalformed, read_header
+from erllama_cache.keys import FingerprintMode
 
 GIVEN = bytes(range(32))
 

@@ -19,7 +19,7 @@ from erllama_cache.keys import pack_tokens
 from erllama_daemon import frames
 from erllama_daemon.messages import Adapter, Failure, Stats
 
-PROMPTS = ("die", "hang", "queue", "queue then hang", "think", "busy")
+PROMPTS = ("die", "die once", "hang", "queue", "queue then hang", "think", "busy")
 FINGERPRINT = "a" * 64
 
 
@@ -119,8 +119,7 @@ class FakeWorker:
 
     def _generate(self, frame: frames.Generate) -> None:
         prompt = frame.messages[-1].text if frame.messages else "tokens"
-        if prompt == "die":
-            os.kill(os.getpid(), signal.SIGKILL)
+        self._die(prompt)
         if prompt == "busy":
             self._send(frames.Failed(frame.id, Failure("busy", "Too many.", None, 1)))
             return
@@ -138,6 +137,13 @@ class FakeWorker:
         self._send(frames.Text(frame.id, prompt))
         self._finish(frame.id, stats(prompt, thinking="hm" if prompt == "think" else None), answered=True)
 
+    def _die(self, prompt: str) -> None:
+        """Dies of `die` each time, of `die once` at the first."""
+        died = self._seen.with_suffix(".died")
+        if prompt == "die" or (prompt == "die once" and not died.exists()):
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
     def _finish(self, request_id: int, stats: Stats, *, answered: bool) -> None:
         finished = frames.Finished(
             id=request_id, stats=stats, tokens=pack_tokens([1, 2, 3]), finish_key=b"f" * 32, answered=answered
@@ -148,9 +154,8 @@ class FakeWorker:
         match frame:
             case frames.AskStatus():
                 self._send(self._status(frame.id))
-            case frames.Tokenize(text="die"):
-                os.kill(os.getpid(), signal.SIGKILL)
             case frames.Tokenize():
+                self._die(frame.text)
                 tokens = list(frame.text.encode())
                 self._send(frames.Tokens(frame.id, pack_tokens(tokens), [chr(token) for token in tokens]))
             case frames.Detokenize():

@@ -66,12 +66,12 @@ def sha256(path: Path | str) -> bytes:
 
 
 def test_without_adapters_the_fingerprint_is_the_models_own(shelf: AdapterShelf, files: list[str]) -> None:
-    assert shelf.fingerprint == shelf.take([]).fingerprint == MODEL
+    assert shelf.attached.fingerprint == shelf.take([]).fingerprint == MODEL
     shelf.attach(files[0], 0.0)
     taken = shelf.take([])
-    assert (shelf.fingerprint, taken.fingerprint, taken.adapters, taken.handles) == (MODEL, MODEL, (), ())
+    assert (shelf.attached.fingerprint, taken.fingerprint, taken.adapters, taken.handles) == (MODEL, MODEL, (), ())
     shelf.rescale(files[0], 1e-60)
-    assert shelf.fingerprint == MODEL, "llama.cpp's float32 makes it zero"
+    assert shelf.attached.fingerprint == MODEL, "llama.cpp's float32 makes it zero"
 
 
 def test_the_same_file_is_loaded_once(shelf: AdapterShelf, loader: Loader, files: list[str], tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_the_same_file_is_loaded_once(shelf: AdapterShelf, loader: Loader, files
     shelf.attach(str(copy), 0.25)
     shelf.take([AdapterChoice(files[0], 2.0)])
     assert loader.loads == 1
-    assert [(adapter.path, adapter.scale) for adapter in shelf.attached] == [(str(copy), 0.25)]
+    assert [(adapter.path, adapter.scale) for adapter in shelf.attached.adapters] == [(str(copy), 0.25)]
 
 
 def test_a_set_is_sorted_and_named_by_content_and_scale(shelf: AdapterShelf, files: list[str]) -> None:
@@ -90,7 +90,7 @@ def test_a_set_is_sorted_and_named_by_content_and_scale(shelf: AdapterShelf, fil
     taken = shelf.take([])
     assert [adapter.path for adapter in taken.adapters] == files[:2]
     assert taken.handles == ((2, 1.0), (1, 0.5))
-    assert taken.fingerprint == shelf.fingerprint
+    assert taken.fingerprint == shelf.attached.fingerprint
     assert taken.fingerprint == effective_fingerprint(MODEL, [(sha256(files[0]), 1.0), (sha256(files[1]), 0.5)])
 
 
@@ -98,11 +98,11 @@ def test_a_requests_own_adapters_prevail_and_leave_no_trace(
     shelf: AdapterShelf, loader: Loader, files: list[str]
 ) -> None:
     shelf.attach(files[0], 1.0)
-    before = shelf.fingerprint
+    before = shelf.attached.fingerprint
     taken = shelf.take([AdapterChoice(files[0], 0.5), AdapterChoice(files[1], 2.0)])
     assert [adapter.scale for adapter in taken.adapters] == [0.5, 2.0]
     assert shelf.take([AdapterChoice(files[0], 0.0)]).fingerprint == MODEL
-    assert (shelf.fingerprint, len(shelf.attached)) == (before, 1)
+    assert (shelf.attached.fingerprint, len(shelf.attached.adapters)) == (before, 1)
     shelf.give_back(taken)
     assert list(loader.live.values()) == [Path(files[0])]
 
@@ -111,7 +111,7 @@ def test_an_adapter_lives_until_nobody_uses_it(shelf: AdapterShelf, loader: Load
     shelf.attach(files[0], 1.0)
     first, second = shelf.take([]), shelf.take([])
     shelf.detach(files[0])
-    assert shelf.fingerprint == MODEL
+    assert shelf.attached.fingerprint == MODEL
     shelf.give_back(first)
     assert loader.live, "still in use by the second request"
     shelf.give_back(second)
@@ -123,7 +123,7 @@ def test_a_change_never_touches_a_set_that_was_taken(shelf: AdapterShelf, files:
     taken = shelf.take([])
     shelf.rescale(files[0], 0.5)
     assert taken.handles == ((1, 1.0),)
-    assert taken.fingerprint != shelf.fingerprint
+    assert taken.fingerprint != shelf.attached.fingerprint
 
 
 def test_an_adapter_is_named_by_path_handle_or_its_beginning(shelf: AdapterShelf, files: list[str]) -> None:
@@ -131,16 +131,16 @@ def test_an_adapter_is_named_by_path_handle_or_its_beginning(shelf: AdapterShelf
     for name in (files[0], handle, handle[:4], handle[:9].upper()):
         shelf.attach(files[0], 1.0)
         shelf.rescale(name, 0.5)
-        assert shelf.attached[0].scale == 0.5
+        assert shelf.attached.adapters[0].scale == 0.5
         shelf.detach(name)
         shelf.detach(name)
-        assert not shelf.attached
+        assert not shelf.attached.adapters
     shelf.attach(files[0], 1.0)
     for name in (handle[:3], "", "zzzz"):
         shelf.detach(name)
         with pytest.raises(AdapterUnknown, match="attached to llama"):
             shelf.rescale(name, 0.5)
-    assert shelf.attached
+    assert shelf.attached.adapters
 
 
 def test_a_beginning_of_several_handles_is_refused(
@@ -152,7 +152,7 @@ def test_a_beginning_of_several_handles_is_refused(
     shelf.attach(files[1], 1.0)
     with pytest.raises(RequestInvalid, match="begins with 0000"):
         shelf.detach("0000")
-    assert len(shelf.attached) == 2
+    assert len(shelf.attached.adapters) == 2
 
 
 def test_three_adapters_have_a_fingerprint_of_this_loading_alone(
@@ -202,7 +202,7 @@ def test_a_file_replaced_while_it_is_loaded_is_refused(shelf: AdapterShelf, load
     with pytest.raises(AdapterUnreadable, match="changed while"):
         shelf.attach(files[0], 1.0)
     assert not loader.live
-    assert not shelf.attached
+    assert not shelf.attached.adapters
 
 
 def test_the_librarys_reason_is_told(shelf: AdapterShelf, loader: Loader, files: list[str]) -> None:
@@ -257,7 +257,7 @@ def test_what_is_usual_is_not_refused(shelf: AdapterShelf, tmp_path: Path) -> No
         str(write_strange_adapter(tmp_path / "small.gguf", dtype=np.float16, metadata={"adapter.lora.alpha": None})),
         1.0,
     )
-    assert len(shelf.attached) == 2
+    assert len(shelf.attached.adapters) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"hello, world", None])

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -14,13 +16,16 @@ import pytest
 from starlette.types import Message as AsgiMessage
 
 from erllama_cache.errors import ErllamaError
+from erllama_cache.policy import Policy
 from erllama_daemon.app import App, create_app
 from erllama_daemon.directories import user_directories
+from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import (
     AdapterChoice,
     AdapterRequest,
     CompleteRequest,
     EmbedRequest,
+    Failure,
     Message,
     ModelOptions,
     Sampling,
@@ -297,6 +302,76 @@ def test_a_turn_cancelled_before_its_model_is_there_keeps_its_question(tell: Tel
     tell(story)
 
 
+@pytest.mark.parametrize("way", ["cancel", "hang up"])
+def test_a_turn_cancelled_before_it_is_its_turn_ends_at_once_and_keeps_nothing(tell: Tell, way: str) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        session = (await daemon.post("/v1/sessions", {"model": model})).json["id"]
+
+        def say(prompt: str) -> Response:
+            return daemon.start(
+                "POST", "/v1/complete", {"session": session, "messages": [{"role": "user", "parts": [prompt]}]}
+            )
+
+        first = say("hang")
+        await first.until_event("prefilling")
+        second, third = say("second"), say("third")
+        await second.until_event("accepted")
+        await third.until_event("accepted")
+        if way == "cancel":
+            await daemon.post(f"/v1/cancel/{second.lines[0]['id']}")
+            await second.task
+            assert second.lines[-1]["stats"]["cancelled"]
+        else:
+            await second.hang_up()
+        while len(daemon.app.answers._tasks) > 2:
+            await asyncio.sleep(0.001)
+        assert not first.task.done()
+        await daemon.post(f"/v1/cancel/{first.lines[0]['id']}")
+        await third.task
+        assert third.events()[-1] == "done"
+        asked = [frame["messages"][-1]["parts"] for frame in daemon.seen(model, "Generate")]
+        assert asked == [["hang"], ["third"]]
+        assert [message.text for message in daemon.sessions.get(session).messages] == ["third", "third"]
+
+    tell(story)
+
+
+def test_an_answer_lost_with_its_worker_before_it_began_comes_from_the_next_one(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        response = await daemon.post("/v1/complete", ask(model, "die once"))
+        loading = ["loading"] * 4
+        assert response.events() == ["accepted", *loading, "prefilling", "token", "done"]
+        assert (await daemon.post("/v1/complete", ask(model, "die"))).lines[-1]["code"] == "worker_died"
+        assert len(daemon.seen(model, "Generate")) == 4
+
+    tell(story)
+
+
+@pytest.mark.parametrize(("prompt", "event"), [("queue", "queued"), ("hang", "prefilling")])
+def test_an_answer_that_a_worker_spoke_of_fails_with_it(tell: Tell, prompt: str, event: str) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        response = daemon.start("POST", "/v1/complete", ask(model, prompt))
+        await response.until_event(event)
+        os.kill((await daemon.status())[0]["pid"], signal.SIGKILL)
+        await response.task
+        assert response.lines[-1]["code"] == "worker_died"
+        assert len(daemon.seen(model, "Generate")) == 1
+
+    tell(story)
+
+
+def test_half_a_surrogate_pair_that_an_error_quotes_is_written_out() -> None:
+    error = RequestInvalid(reason="what about \ud800?")
+    error.hint = "Leave out \udfff."
+    failure = Failure.of(error)
+    assert "about \\ud800?" in failure.message
+    assert failure.hint == "Leave out \\udfff."
+    msgspec.json.encode(failure)
+
+
 def test_calls_are_answered_with_numbers_and_text(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
         model = daemon.model()
@@ -387,6 +462,26 @@ def test_unload_and_evict_answer_for_models_that_are_not_loaded(tell: Tell) -> N
         ("tokenize", b'{"model": "demo", "text": "\\ud800 x"}', 400, "request_invalid"),
         ("tokenize", b'{"model": "demo", "text": "\\udc00"}', 400, "request_invalid"),
         ("render", b'{"model": "demo", "messages": [], "tools": [' + b'{"a":' * 60_000, 400, "request_invalid"),
+        (
+            "render",
+            b'{"model": "demo", "messages": [{"role": "user", "parts": ["a"]}], "tools": [{"n": 1' + b"0" * 23 + b"}]}",
+            400,
+            "request_invalid",
+        ),
+        (
+            "render",
+            b'{"model": "demo", "messages": [{"role": "user", "parts": ["a"]}], "tools": [{"n": -1'
+            + b"0" * 19
+            + b"}]}",
+            400,
+            "request_invalid",
+        ),
+        (
+            "models/load",
+            b'{"model": "demo", "options": {"policy": {"min_tokens": 1' + b"0" * 30 + b"}}}",
+            400,
+            "request_invalid",
+        ),
         ("complete", b'{"model": "demo", "options": {"parallel": 65}, "tokens": [1]}', 400, "request_invalid"),
         ("complete", b'{"model": "/none.gguf", "tokens": [1]}', 404, "model_missing"),
         ("complete", b'{"tokens": [1]}', 400, "request_invalid"),
@@ -455,6 +550,10 @@ NAN = math.nan
                 ("min_p", NAN),
                 ("repeat_penalty", NAN),
                 ("repeat_penalty", 0.0),
+                ("temperature", 1e39),
+                ("repeat_penalty", 1e39),
+                ("repeat_penalty", 1e-50),
+                ("logit_bias", {1: -1e39}),
                 ("seed", -1),
                 ("logit_bias", {1: NAN}),
                 ("logit_bias", {1: math.inf}),
@@ -472,6 +571,8 @@ NAN = math.nan
         {"messages": USER, "adapters": [AdapterChoice("/x\0.gguf")]},
         {"messages": USER, "adapters": [AdapterChoice("/x.gguf", NAN)]},
         {"messages": USER, "adapters": [AdapterChoice("/x.gguf", math.inf)]},
+        {"messages": USER, "adapters": [AdapterChoice("/x.gguf", -1e39)]},
+        {"messages": USER, "options": ModelOptions(policy=Policy(evict_save_timeout_ms=1 << 31))},
         *(
             {"messages": USER, "options": msgspec.structs.replace(ModelOptions(), **{name: value})}
             for name, value in [
@@ -517,7 +618,7 @@ def test_an_empty_text_to_embed_is_named(texts: list[str], number: int) -> None:
         check_embed(EmbedRequest(model="a", texts=texts))
 
 
-@pytest.mark.parametrize("scale", [NAN, math.inf])
+@pytest.mark.parametrize("scale", [NAN, math.inf, 1e39])
 def test_an_adapters_scale_is_a_finite_number(scale: float) -> None:
     for check in (check_adapter_load, check_adapter_named):
         with pytest.raises(ErllamaError, match="finite"):

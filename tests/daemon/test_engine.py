@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fake_backend import END, FakeBackend
-from fake_engine import FINGERPRINT, new_engine, new_shelf
+from fake_engine import FINGERPRINT, new_engine, new_preparation, new_shelf
 from tiny_adapters import write_tiny_adapter
 from tiny_models import TinyModel
 
@@ -38,6 +39,7 @@ class Machine:
         self.backend = FakeBackend()
         self.shelf = new_shelf(self.backend, store)
         self.engine = new_engine(self.backend, store, shelf=self.shelf, policy=policy)
+        self.preparation = new_preparation(self.backend)
 
     def run(
         self,
@@ -63,6 +65,7 @@ class Machine:
                 **options,
             )
         )
+        self.preparation.prepare(generation)
         self.engine.admit(generation)
         while generation.state is not GenerationState.GENERATING:
             self.engine.prefill(generation)
@@ -182,9 +185,8 @@ def test_a_prompt_that_ends_where_a_longer_one_was_cut_reads_only_its_last_block
     machine.run(["x" * (64 - len("[user]")), "tail " * 10])
     machine.backend.decodes.clear()
     short = Machine(machine.store)
-    short.engine = new_engine(
-        FakeBackend(chat_template="{% for message in messages %}[user]{{ message.content }}{% endfor %}"), machine.store
-    )
+    short.backend = FakeBackend(chat_template="{% for message in messages %}[user]{{ message.content }}{% endfor %}")
+    short.engine, short.preparation = new_engine(short.backend, machine.store), new_preparation(short.backend)
     generation = short.run("x" * (64 - len("[user]")), max_tokens=1)
     assert (generation.hit, generation.cached) == ("partial", 32)
 
@@ -301,17 +303,20 @@ def test_an_eviction_saves_the_end_of_a_running_answer_and_lets_finished_ones_go
     running = Generation(
         Generate(id=2, messages=[Message("user", ["Tell me."])], max_tokens=40, sampling=Sampling(temperature=0.0))
     )
+    machine.preparation.prepare(running)
     machine.engine.admit(running)
     machine.engine.prefill(running)
     for _ in range(10):
         machine.engine.decode([running])
         machine.engine.sample(running)
-    assert machine.engine.evict([running]) == (0, 1)
+    before = list(running.chain)
+    machine.engine.save_copy(running)
+    assert machine.engine.evict_finished() == 0
     machine.store.flush()
     assert machine.store.stats().counters.saves_evict == 1
-    assert running.chained == running.computed
+    assert running.chain == before
     machine.engine.finish(running)
-    assert machine.engine.evict([]) == (1, 0)
+    assert machine.engine.evict_finished() == 1
     assert machine.engine.live_sequences == 0
 
 
@@ -343,6 +348,7 @@ def test_a_stop_saves_as_shutdown(machine: Machine) -> None:
     generation = Generation(
         Generate(id=2, messages=[Message("user", ["Why?"])], max_tokens=40, sampling=Sampling(temperature=0.0))
     )
+    machine.preparation.prepare(generation)
     machine.engine.admit(generation)
     machine.engine.prefill(generation)
     machine.engine.sample(generation)
@@ -377,6 +383,7 @@ def test_an_adapter_changed_while_a_request_runs_touches_the_next_one_only(machi
             logits_digest=True,
         )
     )
+    machine.preparation.prepare(running)
     machine.engine.admit(running)
     machine.engine.prefill(running)
     machine.shelf.attach(str(adapter), 1.0)
@@ -428,3 +435,51 @@ def test_logprobs_are_given_for_each_token(machine: Machine) -> None:
     assert [entry.token for entry in generation.logprobs] == generation.tokens[generation.prompt_tokens :]
     for entry in generation.logprobs:
         assert entry.top[0].logprob >= entry.top[1].logprob
+
+
+def test_a_chats_next_turn_under_another_adapter_goes_on_from_nothing(machine: Machine, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter.gguf"
+    write_tiny_adapter(TinyModel.DENSE, adapter, seed=1)
+    first = machine.run("Tell me.", answer="Once upon a time.")
+    said = [Message("user", ["Tell me."]), Message("assistant", ["Once upon a time."])]
+    second = machine.run("And then?", history=history_of(first, said), adapters=[AdapterChoice(str(adapter))])
+    assert (second.hit, second.cached) == ("cold", 0)
+    assert second.note is not None
+
+
+def test_a_reproducible_turn_whose_parent_is_gone_takes_only_what_it_would_cut_itself(
+    machine: Machine,
+) -> None:
+    first = machine.run("Tell me.", answer="A long story about nothing at all, told slowly. " * 2)
+    said = [Message("user", ["Tell me."]), Message("assistant", [first.answer.text])]
+    history = msgspec.structs.replace(history_of(first, said), finish_key=b"x" * 32)
+    kept = machine.run("And then?", history=history)
+    again = machine.run("And then?", history=history, reproducible=True)
+    assert kept.cached > 0
+    assert again.cached == 0
+
+
+def test_a_request_can_begin_where_one_was_cut_off_before_it_said_anything(machine: Machine) -> None:
+    first = machine.run(LONG_TEXT, max_tokens=1)
+    prompt = first.tokens[: first.prompt_tokens]
+    parent = machine.run("unused", tokens=pack_tokens(prompt), max_tokens=1)
+    key = parent.chain[-2].key
+    machine.engine.evict_finished()
+    cut_off = Generation(
+        Generate(id=2, tokens=pack_tokens(prompt), max_tokens=5, sampling=Sampling(temperature=0.0), parent_key=key)
+    )
+    machine.preparation.prepare(cut_off)
+    machine.engine.admit(cut_off)
+    cut_off.finish_reason = "cancelled"
+    machine.engine.finish(cut_off)
+    again = machine.run("unused", tokens=pack_tokens(prompt), parent_key=cut_off.tail_key)
+    assert again.completion_tokens == 40
+
+
+def test_what_the_policy_keeps_out_stays_out_when_its_state_goes(store: Store) -> None:
+    machine = Machine(store, policy=Policy(cold_min_tokens=1000, min_tokens=1000))
+    machine.run(LONG_TEXT)
+    machine.run("Something else entirely.")
+    machine.engine.evict_finished()
+    store.flush()
+    assert store.stats().tiers.disk.rows == 0

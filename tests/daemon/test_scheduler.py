@@ -3,16 +3,19 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
 from fake_backend import FakeBackend
-from fake_engine import new_engine
+from fake_engine import new_engine, new_preparation
 
+from erllama_cache.keys import pack_tokens
 from erllama_cache.store import Store
-from erllama_daemon.frames import Failed, Finished, FromWorker, Generate, Prefilled, Text, Waiting
+from erllama_daemon.embedder import Embedder
+from erllama_daemon.frames import Embed, Embedded, Failed, Finished, FromWorker, Generate, Prefilled, Text, Waiting
 from erllama_daemon.messages import Message, Sampling
 from erllama_daemon.scheduler import Scheduler
 
@@ -23,11 +26,14 @@ class Desk:
     def __init__(self, store: Store, parallel: int = 1) -> None:
         self.frames: queue.Queue[FromWorker] = queue.Queue()
         self._last_frames: dict[int, Finished | Failed] = {}
+        self.calls: list[object] = []
         self.backend = FakeBackend()
         self.held = threading.Event()
         self.held.set()
         self.engine = new_engine(self.backend, store, parallel=parallel)
-        self.scheduler = Scheduler(self.engine, "fake", self._send, parallel=parallel, queue_limit=8)
+        self.scheduler = Scheduler(
+            self.engine, new_preparation(self.backend), "fake", self._send, parallel=parallel, queue_limit=8
+        )
         self._thread = threading.Thread(target=self.scheduler.run)
         self._thread.start()
 
@@ -46,10 +52,31 @@ class Desk:
                 logits_digest=True,
             )
         )
+        while self.scheduler.preparing:
+            time.sleep(0.0005)
+
+    def go_on_from(self, number: int, before: Finished) -> None:
+        """Asks, reproducibly, for more after a finished request."""
+        self.scheduler.submit(
+            Generate(
+                id=number,
+                tokens=before.tokens + pack_tokens(list(b"And then?")),
+                parent_key=before.finish_key,
+                max_tokens=10,
+                sampling=Sampling(temperature=0.0),
+                reproducible=True,
+                logits_digest=True,
+            )
+        )
 
     def hold_at(self, decodes: int) -> None:
         """The engine stops at that many decodes until `go_on`, so that what is asked meanwhile meets."""
         self.backend.pause_after_decodes = decodes
+
+    def wait_until_held(self) -> None:
+        """Returns when the engine has stopped there."""
+        while len(self.backend.decodes) < (self.backend.pause_after_decodes or 0):
+            time.sleep(0.0005)
 
     def go_on(self) -> None:
         self.backend.pause_after_decodes = None
@@ -354,7 +381,7 @@ def test_cancels_at_random_moments_leave_nothing_behind(crowd: Desk) -> None:
     done = threading.Event()
 
     def evict() -> None:
-        crowd.engine.evict([])
+        crowd.scheduler.evict()
         done.set()
 
     crowd.scheduler.call(evict)
@@ -371,4 +398,112 @@ def test_a_call_is_served_between_two_steps(crowd: Desk) -> None:
     crowd.go_on()
     assert served.wait(10)
     crowd.scheduler.cancel(1)
+    assert crowd.finished(1)
+
+
+def test_without_memory_for_company_requests_are_served_one_after_the_other(crowd: Desk) -> None:
+    crowd.backend.fail_next_buffer = True
+    crowd.hold_at(1)
+    for number in range(1, 4):
+        crowd.ask(number, f"question {number}", max_tokens=10)
+    crowd.go_on()
+    assert {frame.stats.completion_tokens for frame in crowd.all_finished(range(1, 4)).values()} == {10}
+
+
+def test_an_eviction_that_cannot_read_a_running_state_ends_that_request_by_name(crowd: Desk) -> None:
+    crowd.hold_at(6)
+    crowd.ask(1, "one", max_tokens=100)
+    crowd.wait_until_held()
+    crowd.backend.fail_next_export = True
+    crowd.scheduler.call(lambda: crowd.calls.append(crowd.scheduler.evict()))
+    crowd.ask(2, "two", max_tokens=10)
+    crowd.go_on()
+    failed = crowd.last_frame(1)
+    assert isinstance(failed, Failed)
+    assert failed.failure.code == "decode_failed"
+    assert crowd.finished(2).stats.completion_tokens == 10
+
+
+def test_a_finished_lender_that_is_in_the_way_goes(store: Store) -> None:
+    desk = Desk(store, parallel=2)
+    beginning = "the same long beginning of every prompt " * 3
+    try:
+        desk.hold_at(1)
+        desk.ask(1, beginning + "1", max_tokens=200)
+        desk.ask(2, "other", max_tokens=5)
+        desk.go_on()
+        desk.all_finished([1, 2])
+        desk.backend.batches.clear()
+        desk.backend.resumed.clear()
+        desk.hold_at(len(desk.backend.decodes) + 2)
+        desk.ask(3, beginning + "3", max_tokens=250)
+        desk.ask(4, "four", max_tokens=60)
+        desk.go_on()
+        desk.all_finished([3, 4])
+        assert max(desk.backend.batches) == 2, "they met, and the finished one made room"
+    finally:
+        desk.stop()
+
+
+def test_a_reproducible_turn_does_not_depend_on_who_else_said_the_same(tmp_path: Path) -> None:
+    def second_turn(folder: str, *, crowded_before: bool) -> str | None:
+        with Store(tmp_path / folder, ram_bytes=1 << 20, disk_bytes=1 << 24) as cache:
+            desk = Desk(cache, parallel=4)
+            try:
+                for text in ("one", "two", "three") if crowded_before else ():
+                    desk.backend.answer_with(f"Answer to {text}.")
+                if crowded_before:
+                    desk.hold_at(1)
+                    for number, text in enumerate(("one", "two", "three"), 1):
+                        desk.ask(number, text, max_tokens=60)
+                    desk.go_on()
+                    desk.all_finished([1, 2, 3])
+                desk.backend.answer_with("Answer to one.")
+                desk.ask(4, "one", max_tokens=60, reproducible=True)
+                first = desk.finished(4)
+                desk.go_on_from(5, first)
+                return desk.finished(5).stats.logits_digest
+            finally:
+                desk.stop()
+
+    assert second_turn("alone", crowded_before=False) == second_turn("crowd", crowded_before=True)
+
+
+def test_texts_to_embed_take_turns_with_running_answers(crowd: Desk) -> None:
+    embedder = Embedder(crowd.backend, "fake", crowd.scheduler, crowd.frames.put)
+    crowd.hold_at(2)
+    crowd.ask(1, "one", max_tokens=60)
+    crowd.scheduler.call(lambda: embedder.start(Embed(7, ["text"] * 30)))
+    crowd.go_on()
+    decodes_at_end = None
+    while decodes_at_end is None:
+        frame = crowd.frames.get(timeout=10)
+        if isinstance(frame, Embedded):
+            decodes_at_end = len(crowd.backend.decodes)
+    assert decodes_at_end >= 28, "one text a tick"
+
+
+def test_a_stop_does_not_wait_for_texts_to_embed(crowd: Desk) -> None:
+    embedder = Embedder(crowd.backend, "fake", crowd.scheduler, crowd.frames.put)
+    crowd.hold_at(2)
+    crowd.ask(1, "one", max_tokens=60)
+    crowd.scheduler.call(lambda: embedder.start(Embed(7, ["text"] * 30)))
+    crowd.scheduler.stop()
+    crowd.go_on()
+    failed = crowd.last_frame(7)
+    assert isinstance(failed, Failed)
+    assert failed.failure.code == "answer_cut_off"
+
+
+def test_an_embedding_that_fails_in_whatever_way_is_named(crowd: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(crowd.backend, "embed", broken)
+    embedder = Embedder(crowd.backend, "fake", crowd.scheduler, crowd.frames.put)
+    crowd.scheduler.call(lambda: embedder.start(Embed(7, ["text"])))
+    failed = crowd.last_frame(7)
+    assert isinstance(failed, Failed)
+    assert failed.failure.code == "internal"
+    crowd.ask(1, "one")
     assert crowd.finished(1)

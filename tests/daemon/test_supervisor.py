@@ -15,7 +15,9 @@ import msgspec
 import pytest
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon import frames
+from erllama_cache.policy import Policy
+from erllama_daemon import frames, worker_process
+from erllama_daemon.deaths import Deaths
 from erllama_daemon.errors import AnswerCutOff, RequestKillsWorker, WorkerDied
 from erllama_daemon.keeper import Lease
 from erllama_daemon.messages import Evicted, Message, ModelOptions, RemoteError, Sampling
@@ -420,6 +422,54 @@ def test_evict_saves_what_is_live_and_never_loads(tell: Tell) -> None:
     tell(story)
 
 
+def test_evict_is_no_use_of_the_model(tell: Tell) -> None:
+    async def story(house: House) -> None:
+        path = house.model()
+        await house.touch(path)
+        house.now += 30
+        await house.supervisor.evict(path)
+        (row,) = await house.supervisor.statuses()
+        assert (row.idle_s, row.expires_s) == (30.0, 1770.0)
+        house.now += 1770
+        (worker,) = house.supervisor._workers()
+        await house.supervisor.evict(path)
+        await until(lambda: worker.is_stopping)
+
+    tell(story)
+
+
+def test_evict_beside_a_request_leaves_it_the_models_last_use(tell: Tell) -> None:
+    async def story(house: House) -> None:
+        path = house.model()
+        lease = await house.acquire(path)
+        eviction = asyncio.create_task(house.supervisor.evict(path))
+        await settle()
+        house.now += 30
+        lease.release()
+        await eviction
+        (row,) = await house.supervisor.statuses()
+        assert (row.idle_s, row.expires_s) == (0.0, 1800.0)
+
+    tell(story)
+
+
+def test_a_worker_has_as_long_to_end_as_its_policy_gives_its_last_saves(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(house: House) -> None:
+        policy = Policy(evict_save_timeout_ms=90_000)
+        patient = await house.acquire(house.model("a"), policy=policy)
+        assert patient.worker.stop_timeout_s == 100.0
+        patient.release()
+        monkeypatch.setattr(worker_process, "STOP_GRACE_S", 0.0)
+        path = house.model("b", stop_gate=str(house.folder / "never"))
+        await house.touch(path, policy=Policy(evict_save_timeout_ms=0))
+        assert await house.supervisor.unload(path)
+        assert await house.loaded() == ["a"]
+
+    tell(story)
+
+
 def test_the_idle_model_that_was_used_least_recently_makes_room(tell: Tell) -> None:
     async def story(house: House) -> None:
         a, b, c, d = (house.model(name) for name in "abcd")
@@ -540,7 +590,64 @@ def test_a_call_that_kills_workers_is_refused_too(tell: Tell) -> None:
             error = await failure_of(supervisor.call("a", path, frames.Tokenize(supervisor.next_id(), "die", True)))
             return error.failure.code if isinstance(error, RemoteError) else error.code
 
-        assert [await call() for _ in range(4)] == [*["worker_died"] * 3, "request_kills_worker"]
+        # The first is put to two workers, the second to one: that was the third death.
+        assert [await call() for _ in range(3)] == ["worker_died", *["request_kills_worker"] * 2]
+        assert len(house.seen(path, "Tokenize")) == 3
+
+    tell(story)
+
+
+def test_a_call_to_a_worker_that_died_unnoticed_is_put_to_the_next_one(tell: Tell) -> None:
+    async def story(house: House) -> None:
+        path, supervisor = house.model(), house.supervisor
+        pid = await house.touch(path)
+        os.kill(pid, signal.SIGKILL)
+        answer = await supervisor.call("a", path, frames.Tokenize(supervisor.next_id(), "hi", False))
+        assert isinstance(answer, frames.Tokens)
+        assert len(house.seen(path, "Configure")) == 2
+
+    tell(story)
+
+
+def test_a_call_that_was_put_to_another_worker_still_counts_the_death(tell: Tell) -> None:
+    async def story(house: House) -> None:
+        path, supervisor = house.model(), house.supervisor
+
+        async def call() -> frames.FromWorker:
+            return await supervisor.call("a", path, frames.Tokenize(supervisor.next_id(), "die once", False))
+
+        for _ in range(2):
+            assert isinstance(await call(), frames.Tokens)
+            path.with_suffix(".died").unlink()
+        assert isinstance(await failure_of(call()), RequestKillsWorker)
+
+    tell(story)
+
+
+def test_a_call_that_cannot_be_encoded_leaves_no_trace(tell: Tell) -> None:
+    async def story(house: House) -> None:
+        path, supervisor = house.model(), house.supervisor
+        await house.touch(path)
+        call = frames.Render(supervisor.next_id(), [Message("user", ["hi"])], [{"n": 10**23}])
+        with pytest.raises(OverflowError):
+            await supervisor.call("a", path, call)
+        (worker,) = supervisor._workers()
+        assert (worker.leases, worker.running) == (set(), [])
+        assert await supervisor.unload(path)
+
+    tell(story)
+
+
+def test_every_request_hears_of_a_death_that_cannot_be_recorded(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(house: House) -> None:
+        def fail(*_: object) -> None:
+            raise OverflowError
+
+        monkeypatch.setattr(Deaths, "record", fail)
+        lease = await house.acquire(house.model())
+        answers = lease.worker.ask(generate(1, "die"))
+        assert isinstance(await answers.get(), frames.Failed)
+        lease.release()
 
     tell(story)
 

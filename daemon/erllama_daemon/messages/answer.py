@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -115,3 +115,28 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     adapters: list[Adapter] = []
     dropped_messages: int = 0
     logits_digest: str | None = None
+
+    @classmethod
+    def never_started(cls, *, model: str, session: str | None, seed: int, load_ms: float) -> Self:
+        """Those of an answer that was cancelled before a worker heard of it."""
+        return cls(
+            text="",
+            finish_reason="cancelled",
+            cancelled=True,
+            stop_sequence=None,
+            cache_hit_kind="cold",
+            cached_tokens=0,
+            prompt_tokens=0,
+            completion_tokens=0,
+            load_ms=load_ms,
+            queue_ms=0.0,
+            restore_ms=0.0,
+            prefill_ms=0.0,
+            ttft_ms=0.0,
+            generation_ms=0.0,
+            finish_key="",
+            model=model,
+            seed=seed,
+            saved="published",
+            session=session,
+        )

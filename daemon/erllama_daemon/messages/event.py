@@ -67,7 +67,13 @@ class Failure(msgspec.Struct, frozen=True, tag="error", tag_field="event"):
         """The failure that carries `error` over the socket; one that came over a socket goes on as it was."""
         if isinstance(error, RemoteError):
             return error.failure
-        return cls(error.code, str(error), error.hint, error.exit_code)
+        hint = None if error.hint is None else _utf8(error.hint)
+        return cls(error.code, _utf8(str(error)), hint, error.exit_code)
+
+
+def _utf8(text: str) -> str:
+    """A text with half surrogate pairs, which only errors quote, written out: they cannot be sent."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 Event = Accepted | Loading | Queued | Prefilling | Token | Thinking | Done | Failure
