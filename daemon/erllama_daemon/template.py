@@ -62,12 +62,8 @@ class ChatTemplate:
         """The prompt that asks for an answer to `messages`, from its very beginning. The template gets the tools."""
         with _guarded():
             text = self._text(messages, ask=True, tools=tools)
-            boundaries = []
-            for count in range(1, len(messages)):
-                head = self._boundary(messages[:count], tools)
-                if head is not None and text.startswith(head):
-                    boundaries.append(len(head))
-            return Rendered(text, (*boundaries, *_part_ends(text, messages)))
+            text.encode()  # half a surrogate pair is nothing that could be tokenized
+            return Rendered(text, (*self._boundaries(text, messages, tools), *_part_ends(text, messages)))
 
     def extend(self, history: Sequence[Message], new: Sequence[Message]) -> Rendered | None:
         """The text that follows the last answer of `history` and asks for an answer to `new`.
@@ -84,6 +80,29 @@ class ChatTemplate:
             if not mark or not _is_thinking_alone(opening):
                 return None
             return Rendered(after, tuple(_part_ends(after, new)))
+
+    def _boundaries(self, text: str, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Iterator[int]:
+        """Where each message but the last one ends in the text.
+
+        That is where the conversation up to the message ends when it is rendered alone. What a template writes after a
+        message's content is learned from the first one of its role, or each would cost a rendering.
+        """
+        tails: dict[str, str] = {}
+        position = 0
+        for count, message in enumerate(messages[:-1], 1):
+            found = text.find(message.text, position)
+            end = found + len(message.text)
+            tail = tails.get(message.role)
+            if message.text and found >= 0 and tail is not None and text.startswith(tail, end):
+                position = end + len(tail)
+                yield position
+                continue
+            head = self._boundary(messages[:count], tools)
+            if head is not None and text.startswith(head):
+                if message.text and found >= 0 and end <= len(head):
+                    tails[message.role] = text[end : len(head)]
+                position = len(head)
+                yield position
 
     def _boundary(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> str | None:
         try:

@@ -192,3 +192,20 @@ def test_two_templates_do_not_share_their_bounds() -> None:
     long = template("{% set t = 'a' * 4000000 %}{% for i in range(30) %}{% set s = t ~ i %}{% endfor %}fine")
     for _ in range(4):
         assert long.render([user("Hi")]).text == "fine"
+
+
+def test_a_long_conversation_is_cut_at_each_message_in_no_time() -> None:
+    messages = [
+        Message("assistant" if number % 2 else "user", [f"Message {number} says user and assistant."])
+        for number in range(2001)
+    ]
+    rendered = template(CHATML).render(messages)
+    segments = rendered.segments()
+    assert len(segments) == 2001
+    assert all(segment.startswith("<|im_start|>") for segment in segments)
+    assert template(CHATML).render(messages[:7]).segments()[:-1] == segments[:6]
+
+
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(TemplateFailed, match="surrogate"):
+        template("{{ '\\ud800' }}").render([user("Hi")])
