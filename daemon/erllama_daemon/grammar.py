@@ -8,7 +8,8 @@ from typing import Any
 
 from erllama_daemon.deadline import DeadlineExceeded, deadline
 from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid, RequestInvalid
-from erllama_daemon.gbnf import GbnfError, check_gbnf
+from erllama_daemon.gbnf import check_gbnf
+from erllama_daemon.gbnf_rule import GbnfError
 from erllama_daemon.messages import Sampling
 from erllama_daemon.requests import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
 
