@@ -110,9 +110,9 @@ class Buffer(Protocol):
     """
 
     def decode(self, runs: Sequence[Run]) -> list[Logits]:
-        """Appends each run to its sequence, all in one batch, and gives copies of the logits after each one's end.
+        """Appends each run to its sequence, all in one batch, and gives the logits after each one's end.
 
-        Raises ComputeFailed.
+        They are views into the buffer, good until it decodes again. Raises ComputeFailed.
         """
 
     def export(self, sequence: int, start: int, end: int) -> memoryview:

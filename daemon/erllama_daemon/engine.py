@@ -81,6 +81,11 @@ class Engine:
         return self._company.live_sequences + (self._solo is not None and self._solo.is_live)
 
     @property
+    def block_tokens(self) -> int:
+        """The longest block of a prompt."""
+        return self._record.block_tokens
+
+    @property
     def saved_blocks(self) -> int:
         """How many blocks the store has been given."""
         return self._saver.saved
@@ -245,7 +250,7 @@ class Engine:
                 self._distrust(generation)
             raise DecodeFailed(reason=str(error)) from error
         for generation, row in zip(generations, rows, strict=True):
-            generation.logits = row
+            generation.keep_logits(row)
             generation.computed += tokens
 
     def _cut(self, generation: Generation, kind: BlockKind, reason: SaveReason, *, with_logits: bool = False) -> None:

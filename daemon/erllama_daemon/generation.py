@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import xxhash
 
 from erllama_cache.keys import BlockKind
@@ -112,6 +113,7 @@ class Generation:
     markers: tuple[str, ...] = ()
     saves: list[Future[SaveOutcome]] = field(default_factory=list)
     unwanted: set[bytes] = field(default_factory=set)
+    _own_logits: Logits | None = None
 
     def __post_init__(self) -> None:
         seed = self.request.sampling.seed
@@ -162,6 +164,13 @@ class Generation:
     def cells(self) -> int:
         """How many tokens the chain may grow to."""
         return self.prompt_tokens + self.request.max_tokens
+
+    def keep_logits(self, row: Logits) -> None:
+        """Copies a row of the buffer into memory of the request's own: new memory each time costs five times as much."""
+        if self._own_logits is None:
+            self._own_logits = np.empty_like(row)
+        np.copyto(self._own_logits, row)
+        self.logits = self._own_logits
 
     def stats(self, model: str, *, load_ms: float = 0.0) -> Stats:
         """What is reported of a finished request. `saved` looks at the saves that are done by now."""

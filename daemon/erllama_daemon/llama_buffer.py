@@ -154,7 +154,7 @@ class LlamaBuffer:
 
     def _logits(self, row: int) -> Logits:
         pointer = llama_cpp.llama_get_logits_ith(self._context, row)
-        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary_size,)).copy()
+        return np.ctypeslib.as_array(pointer, shape=(self._vocabulary_size,))
 
     def _new_context(self, shape: BufferShape) -> llama_cpp.llama_context_p:
         params = llama_cpp.llama_context_default_params()

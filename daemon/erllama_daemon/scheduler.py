@@ -28,8 +28,9 @@ class Scheduler:
     """Up to `parallel` requests are served together; the others wait in a FIFO queue of at most `queue_limit`.
 
     A tick is one block of one prompt, or one decode step: of the request that is alone in the solo buffer, or of all in
-    company that use the same adapters. The two kinds alternate, so that a long prompt never stalls the others. Before
-    its turn comes, a request is prepared on a thread of its own.
+    company that use the same adapters. The two kinds alternate, so that a long prompt never stalls the others; short
+    prompts are read in one turn as long as they add up to no more than a block. Before its turn comes, a request is
+    prepared on a thread of its own.
 
     `submit`, `cancel`, `call`, `stop` and the properties may be called from any thread; `run` owns the engine. Frames
     leave through `send`, which must be safe to call from the cache's writer thread too.
@@ -61,6 +62,7 @@ class Scheduler:
         self._calls: deque[Callable[[], None]] = deque()
         self._stopping = False
         self._solo_turn = True
+        self._read_tokens = 0
         self._desk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="preparation")
 
     @property
@@ -206,20 +208,29 @@ class Scheduler:
         company = [generation for generation in self._running if generation is not occupant]
         if company and occupant is not None and self._engine.make_way():  # one batch costs less than two
             company, occupant = [*company, occupant], None
-        if occupant is not None and (self._solo_turn or not company):
+        if occupant is not None and (self._solo_turn or not company or self._may_read_on(occupant)):
             self._solo_turn = False
             if occupant.state is GenerationState.PREFILLING:
                 self._guard([occupant], functools.partial(self._prefill, occupant))
             else:
                 self._step([occupant])
         elif company:
-            self._solo_turn = True
+            self._solo_turn, self._read_tokens = True, 0
             longest_waiting = min(company, key=lambda generation: generation.clock.stepped)
             self._step([each for each in company if _same_adapters(each, longest_waiting)])
 
     def _prefill(self, generation: Generation) -> None:
         self._send_progress(generation)
+        before = generation.computed
         self._engine.prefill(generation)
+        self._read_tokens += generation.computed - before
+
+    def _may_read_on(self, occupant: Generation) -> bool:
+        """Whether a short prompt can be read as well before the company's next step: together they are one block."""
+        if occupant.state is not GenerationState.PREFILLING:
+            return False
+        following = occupant.ends[0] - occupant.computed if occupant.ends else 0
+        return self._read_tokens + following <= self._engine.block_tokens
 
     def _send_progress(self, generation: Generation) -> None:
         done, total, cached = generation.computed, generation.prompt_tokens, generation.cached

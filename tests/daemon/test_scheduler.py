@@ -10,13 +10,14 @@ from random import Random
 
 import pytest
 from fake_backend import FakeBackend
-from fake_engine import new_engine, new_preparation
+from fake_engine import FINGERPRINT, new_engine, new_preparation
 
 from erllama_cache.keys import pack_tokens
 from erllama_cache.store import Store
 from erllama_daemon.embedder import Embedder
 from erllama_daemon.frames import Embed, Embedded, Failed, Finished, FromWorker, Generate, Prefilled, Text, Waiting
 from erllama_daemon.messages import Message, Sampling
+from erllama_daemon.preparation import Preparation
 from erllama_daemon.scheduler import Scheduler
 
 
@@ -507,3 +508,18 @@ def test_an_embedding_that_fails_in_whatever_way_is_named(crowd: Desk, monkeypat
     assert failed.failure.code == "internal"
     crowd.ask(1, "one")
     assert crowd.finished(1)
+
+
+def test_short_prompts_are_read_in_one_turn_up_to_a_block(crowd: Desk) -> None:
+    template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    desk = crowd  # its prompts are of seven tokens
+    desk.scheduler._preparation = Preparation(FakeBackend(chat_template=template), "fake", FINGERPRINT)
+    desk.hold_at(5)
+    desk.ask(1, "first", max_tokens=60)
+    desk.wait_until_held()
+    for number in range(2, 5):
+        desk.ask(number, f"short {number}", max_tokens=30)
+    desk.go_on()
+    desk.all_finished(range(1, 5))
+    reads = [position for position, (start, end) in enumerate(desk.backend.decodes) if end - start > 1]
+    assert [later - earlier for earlier, later in itertools.pairwise(reads[1:])] == [1, 1]
