@@ -166,7 +166,7 @@ class Generation:
         return self.prompt_tokens + self.request.max_tokens
 
     def keep_logits(self, row: Logits) -> None:
-        """Copies a row of the buffer into memory of the request's own: new memory each time costs five times as much."""
+        """Copies a row of the buffer into memory of the request's own: new memory each time costs five times more."""
         if self._own_logits is None:
             self._own_logits = np.empty_like(row)
         np.copyto(self._own_logits, row)

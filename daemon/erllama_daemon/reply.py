@@ -17,6 +17,9 @@ from erllama_daemon.generation import Generation
 TEXT_INTERVAL_S = 0.015
 """Text that becomes ready within this time travels together: each wake-up elsewhere stalls llama.cpp's threads."""
 
+LONGEST_INTERVAL_S = 0.1
+"""For many answers at once the time is as many times as long, but no longer than this."""
+
 
 class Reply:
     """Collects the text of one request and sends it on; the first text leaves at once."""
@@ -27,10 +30,11 @@ class Reply:
         self._unsent: list[Span] = []
         self._sent_at = 0.0
 
-    def add(self, spans: Iterable[Span]) -> None:
-        """Text that may be shown, now or with what follows soon."""
+    def add(self, spans: Iterable[Span], *, answers: int = 1) -> None:
+        """Text that may be shown, now or with what follows soon; `answers` is how many are being generated."""
         self._unsent.extend(spans)
-        if self._unsent and time.monotonic() - self._sent_at >= TEXT_INTERVAL_S:
+        interval_s = min(TEXT_INTERVAL_S * answers, LONGEST_INTERVAL_S)
+        if self._unsent and time.monotonic() - self._sent_at >= interval_s:
             self.flush()
 
     def flush(self) -> None:

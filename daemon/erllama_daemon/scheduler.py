@@ -244,7 +244,7 @@ class Scheduler:
             self._guard([generation], functools.partial(self._speak, generation))
 
     def _speak(self, generation: Generation) -> None:
-        self._reply(generation).add(self._engine.sample(generation))
+        self._reply(generation).add(self._engine.sample(generation), answers=len(self._running))
         if generation.finish_reason is not None:
             self._finish(generation)
 
