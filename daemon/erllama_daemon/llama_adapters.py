@@ -5,22 +5,30 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import llama_cpp
 
-from erllama_daemon.backend import AdapterRejected
+from erllama_daemon.backend import AdapterRejected, AdapterSet
 from erllama_daemon.llama_log import NativeLog
 
-if TYPE_CHECKING:
-    from erllama_daemon.llama_buffer import LlamaBuffer
+
+class AdapterUser(Protocol):
+    """A context that applies adapters."""
+
+    @property
+    def applied(self) -> AdapterSet:
+        """The adapters that the next decode uses."""
+
+    def use_adapters(self, adapters: AdapterSet) -> None:
+        """Applies exactly these from now on."""
 
 
 class LlamaAdapters:
     """The adapters of one model. A handle is never given out twice."""
 
     def __init__(self, model: llama_cpp.llama_model_p, log: NativeLog) -> None:
-        self.buffers: set[LlamaBuffer] = set()
+        self.users: set[AdapterUser] = set()
         self._model = model
         self._log = log
         self._natives: dict[int, llama_cpp.llama_adapter_lora_p] = {}
@@ -40,10 +48,10 @@ class LlamaAdapters:
         return self._natives[handle]
 
     def free(self, handle: int) -> None:
-        """Frees an adapter, after taking it off every buffer that still applies it."""
-        for buffer in self.buffers:
-            if any(applied == handle for applied, _scale in buffer.applied):
-                buffer.use_adapters(())
+        """Frees an adapter, after taking it off every context that still applies it."""
+        for user in self.users:
+            if any(applied == handle for applied, _scale in user.applied):
+                user.use_adapters(())
         llama_cpp.llama_adapter_lora_free(self._natives.pop(handle))
 
     def close(self) -> None:

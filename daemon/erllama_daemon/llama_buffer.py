@@ -63,7 +63,7 @@ class LlamaBuffer:
         self._batch = llama_cpp.llama_batch_init(shape.batch_tokens, 0, 1)
         self._vocabulary_size = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(model))
         self._applied: AdapterSet = ()
-        adapters.buffers.add(self)
+        adapters.users.add(self)
 
     @property
     def applied(self) -> AdapterSet:
@@ -132,7 +132,7 @@ class LlamaBuffer:
         self._applied = adapters
 
     def close(self) -> None:
-        self._adapters.buffers.discard(self)
+        self._adapters.users.discard(self)
         llama_cpp.llama_batch_free(self._batch)
         llama_cpp.llama_free(self._context)
 
