@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import time
 from pathlib import Path
 
 import gguf
@@ -38,8 +37,6 @@ SCALARS: dict[str, tuple[ValueType, int | float | bool | str]] = {
     "a.int64": (ValueType.INT64, -(1 << 63)),
     "a.float64": (ValueType.FLOAT64, 0.1),
 }
-SECONDS = 5
-"""More than a header of 64 MiB takes, however it is made."""
 
 
 def parse(data: bytes) -> GgufHeader:
@@ -197,11 +194,10 @@ class Endless(io.RawIOBase):
         header(entries=gguf_header.ENTRIES_LIMIT),
     ],
 )
-def test_no_header_takes_long_or_much_memory(beginning: bytes) -> None:
-    file, started = Endless(beginning), time.monotonic()
+def test_no_header_takes_much_memory(beginning: bytes) -> None:
+    file = Endless(beginning)
     with pytest.raises(GgufMalformed):
         read_header(file)  # type: ignore[arg-type]
-    assert time.monotonic() - started < SECONDS
     assert file.read_bytes <= gguf_header.HEADER_BYTES_LIMIT
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -74,10 +73,8 @@ def test_a_grammar_and_a_schema_together_are_refused() -> None:
     ],
 )
 def test_a_grammar_that_llama_cpp_would_not_survive_is_refused(grammar: str, reason: str) -> None:
-    started = time.monotonic()
     with pytest.raises(GrammarInvalid, match=reason):
         grammar_of(Sampling(grammar=grammar))
-    assert time.monotonic() - started < 2
 
 
 def test_definitions_may_refer_to_each_other_and_be_called_anything() -> None:
@@ -124,10 +121,8 @@ def test_definitions_may_refer_to_each_other_and_be_called_anything() -> None:
     ],
 )
 def test_a_schema_that_cannot_be_followed_is_named(schema: object, reason: str) -> None:
-    started = time.monotonic()
     with pytest.raises(JsonSchemaInvalid, match=reason):
         of_schema(schema)
-    assert time.monotonic() - started < 3
 
 
 def test_definitions_that_use_each_other_twice_do_not_take_for_ever() -> None:
