@@ -22,10 +22,16 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?([smhd]?)", re.ASCII)
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Context = Annotated[
-    int | None, typer.Option("--ctx", min=1, metavar="N", help="How many tokens the model can hold in mind.")
+    int | None,
+    typer.Option(
+        "--ctx",
+        min=1,
+        metavar="N",
+        help="How many tokens the model can hold in mind; by default what it was trained for, if memory allows.",
+    ),
 ]
 Parallel = Annotated[
-    int | None, typer.Option(min=1, max=64, metavar="N", help="How many requests are answered together.")
+    int | None, typer.Option(min=1, max=64, metavar="N", help="How many requests are answered together; 4 by default.")
 ]
 KeyValueType = Annotated[KvType | None, typer.Option("--kv-type", help="How precisely the KV cache is kept.")]
 FlashAttentionMode = Annotated[FlashAttention | None, typer.Option(help="Whether to use flash attention.")]
@@ -58,7 +64,8 @@ KeepAlive = Annotated[
     str | None,
     typer.Option(
         metavar="DURATION",
-        help="How long the model stays loaded after its last request: 30s, 10m, 2h, 0, or forever (-1).",
+        help="How long the model stays loaded after its last request, until it is loaded anew: 30s, 10m, 2h, 0, or "
+        "forever (-1); 30m by default.",
     ),
 ]
 
