@@ -15,7 +15,7 @@ from erllama_cli.model import ModelArgument, resolve_model
 from erllama_cli.output import Table, print_json, print_table
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import AdapterList, AdapterRequest
-from erllama_daemon.requests import check_adapter_named
+from erllama_daemon.messages.checks import check_adapter_named
 
 SHOWN_DIGITS = 12
 

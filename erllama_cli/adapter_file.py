@@ -8,7 +8,7 @@ from pathlib import Path
 from erllama_cli.question import valid_text
 from erllama_daemon.errors import AdapterUnreadable
 from erllama_daemon.messages import AdapterChoice
-from erllama_daemon.requests import check_adapter_choice
+from erllama_daemon.messages.checks import check_adapter_choice
 
 
 def adapter_choice(text: str) -> AdapterChoice:

@@ -14,7 +14,7 @@ from erllama_cli.question import valid_text
 from erllama_cli.sampling_options import SamplingOptions
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import CompleteRequest, Message
-from erllama_daemon.requests import LOGPROBS_LIMIT, check_complete
+from erllama_daemon.messages.checks import LOGPROBS_LIMIT, check_complete
 
 MAX_TOKENS = 1024
 

@@ -15,7 +15,7 @@ from erllama_cli.question import read_text
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import DetokenizeRequest
-from erllama_daemon.requests import check_tokens
+from erllama_daemon.messages.checks import check_tokens
 
 EXAMPLES = """\b
 Examples:

@@ -16,7 +16,7 @@ from erllama_cli.question import STDIN_ONLY, read_text, valid_text
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import EmbedRequest
-from erllama_daemon.requests import check_embed
+from erllama_daemon.messages.checks import check_embed
 
 EXAMPLES = """\b
 Examples:

@@ -15,7 +15,7 @@ from erllama_cache.keys import FingerprintMode
 from erllama_cache.policy import Policy
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import FlashAttention, KvType, ModelOptions
-from erllama_daemon.requests import check_options
+from erllama_daemon.messages.checks import check_options
 
 FOREVER_S = -1.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?([smhd]?)", re.ASCII)

@@ -10,7 +10,7 @@ import typer
 from erllama_cli.files import read_text_file
 from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid, RequestInvalid
 from erllama_daemon.messages import Sampling
-from erllama_daemon.requests import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
+from erllama_daemon.messages.checks import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
 
 DEFAULT = Sampling()
 

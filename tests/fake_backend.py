@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from erllama_daemon.backend import AdapterSet, BackendFacts, ComputeFailed, Logits, Run, Vector
+from erllama_daemon.engine.backend import AdapterSet, BackendFacts, ComputeFailed, Logits, Run, Vector
 from erllama_daemon.errors import GrammarInvalid
 from erllama_daemon.messages import Sampling
 

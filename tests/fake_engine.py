@@ -6,9 +6,9 @@ from fake_backend import FakeBackend
 
 from erllama_cache.policy import Policy
 from erllama_cache.store import Store
-from erllama_daemon.adapters import AdapterShelf
-from erllama_daemon.engine import Engine
-from erllama_daemon.preparation import Preparation
+from erllama_daemon.engine.adapters import AdapterShelf
+from erllama_daemon.engine.engine import Engine
+from erllama_daemon.worker.preparation import Preparation
 
 BLOCK_TOKENS = 32
 FINGERPRINT = b"f" * 32

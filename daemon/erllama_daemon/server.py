@@ -19,13 +19,13 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.answers import Answers
-from erllama_daemon.app import App, create_app
 from erllama_daemon.directories import Directories, create_private, user_directories
 from erllama_daemon.errors import DaemonAlreadyRuns, DaemonUnreachable, SocketPathTooLong
+from erllama_daemon.http.answers import Answers
+from erllama_daemon.http.app import App, create_app
+from erllama_daemon.models.supervisor import Supervisor
+from erllama_daemon.models.worker_process import STOP_TIMEOUT_S
 from erllama_daemon.sessions import Sessions
-from erllama_daemon.supervisor import Supervisor
-from erllama_daemon.worker_process import STOP_TIMEOUT_S
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from erllama_cli.model_options import duration_s
 from erllama_cli.sampling_options import SamplingOptions
 from erllama_daemon.errors import EXIT_MODEL, EXIT_USAGE, RequestInvalid
 from erllama_daemon.messages import AdapterChoice, CompleteRequest, ModelOptions
-from erllama_daemon.requests import check_sampling
+from erllama_daemon.messages.checks import check_sampling
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from tiny_adapters import write_strange_adapter, write_tiny_adapter
 from tiny_models import TinyModel
 
 from erllama_cache.keys import effective_fingerprint
-from erllama_daemon.adapters import AdapterShelf
-from erllama_daemon.backend import AdapterRejected
+from erllama_daemon.engine.adapters import AdapterShelf
+from erllama_daemon.engine.backend import AdapterRejected
 from erllama_daemon.errors import AdapterUnknown, AdapterUnreadable, RequestInvalid
 from erllama_daemon.messages import AdapterChoice
 
@@ -147,7 +147,7 @@ def test_a_beginning_of_several_handles_is_refused(
     shelf: AdapterShelf, files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digests = {Path(path): bytes(31) + bytes([number]) for number, path in enumerate(files)}
-    monkeypatch.setattr("erllama_daemon.adapters.safe_fingerprint", lambda path, _memo: digests[path])
+    monkeypatch.setattr("erllama_daemon.engine.adapters.safe_fingerprint", lambda path, _memo: digests[path])
     shelf.attach(files[0], 1.0)
     shelf.attach(files[1], 1.0)
     with pytest.raises(RequestInvalid, match="begins with 0000"):

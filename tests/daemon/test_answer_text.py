@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erllama_daemon.answer_text import AnswerText, Span, StopSequences, ThinkingMarkers, ThinkingSplit, thinking_markers
+from erllama_daemon.engine.answer_text import AnswerText, Span, StopSequences, ThinkingSplit
+from erllama_daemon.template.thinking import ThinkingMarkers, thinking_markers
 
 MARKERS = ThinkingMarkers("<think>", "</think>")
 INSIDE = ThinkingMarkers("<think>", "</think>", starts_inside=True)

@@ -17,9 +17,9 @@ from starlette.types import Message as AsgiMessage
 
 from erllama_cache.errors import ErllamaError
 from erllama_cache.policy import Policy
-from erllama_daemon.app import App, create_app
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import RequestInvalid
+from erllama_daemon.http.app import App, create_app
 from erllama_daemon.messages import (
     AdapterChoice,
     AdapterRequest,
@@ -30,9 +30,9 @@ from erllama_daemon.messages import (
     ModelOptions,
     Sampling,
 )
-from erllama_daemon.requests import check_adapter_load, check_adapter_named, check_complete, check_embed
+from erllama_daemon.messages.checks import check_adapter_load, check_adapter_named, check_complete, check_embed
+from erllama_daemon.models.supervisor import Supervisor
 from erllama_daemon.sessions import Sessions
-from erllama_daemon.supervisor import Supervisor
 
 COMMAND = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 

@@ -17,9 +17,9 @@ from erllama_cache.disk import DiskTier
 from erllama_cache.keys import pack_tokens
 from erllama_cache.policy import Policy
 from erllama_cache.store import Store
+from erllama_daemon.engine.generation import Generation, GenerationState
 from erllama_daemon.errors import ContextExceeded, DecodeFailed, PromptEmpty, TokenUnknown
 from erllama_daemon.frames import Generate, History
-from erllama_daemon.generation import Generation, GenerationState
 from erllama_daemon.messages import AdapterChoice, Message, Sampling
 
 LONG_TEXT = "All happy families are alike; every unhappy family is unhappy in its own way. " * 2

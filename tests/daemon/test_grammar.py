@@ -5,7 +5,7 @@ import json
 import pytest
 
 from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid, RequestInvalid
-from erllama_daemon.grammar import MAX_GRAMMAR_BYTES, MAX_SCHEMA_BYTES, grammar_of
+from erllama_daemon.llama.grammar import MAX_GRAMMAR_BYTES, MAX_SCHEMA_BYTES, grammar_of
 from erllama_daemon.messages import Sampling
 
 GRAMMAR = r"""

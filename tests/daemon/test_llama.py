@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tiny_models import TinyModel, write_tiny_model
 
-from erllama_daemon.backend import ComputeFailed, ModelRejected, Run
-from erllama_daemon.llama import LlamaBackend, LlamaOptions
-from erllama_daemon.llama_buffer import LlamaBuffer
+from erllama_daemon.engine.backend import ComputeFailed, ModelRejected, Run
+from erllama_daemon.llama.backend import LlamaBackend, LlamaOptions
+from erllama_daemon.llama.buffer import LlamaBuffer
 from erllama_daemon.messages import Sampling
 
 OPTIONS = LlamaOptions(batch_tokens=64, context_size=512)

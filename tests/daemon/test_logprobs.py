@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from erllama_daemon.logprobs import token_logprobs
+from erllama_daemon.engine.logprobs import token_logprobs
 
 
 def test_the_probabilities_of_a_row_sum_to_one() -> None:

@@ -14,11 +14,11 @@ from fake_engine import FINGERPRINT, new_engine, new_preparation
 
 from erllama_cache.keys import pack_tokens
 from erllama_cache.store import Store
-from erllama_daemon.embedder import Embedder
 from erllama_daemon.frames import Embed, Embedded, Failed, Finished, FromWorker, Generate, Prefilled, Text, Waiting
 from erllama_daemon.messages import Message, Sampling
-from erllama_daemon.preparation import Preparation
-from erllama_daemon.scheduler import Scheduler
+from erllama_daemon.worker.embedder import Embedder
+from erllama_daemon.worker.preparation import Preparation
+from erllama_daemon.worker.scheduler import Scheduler
 
 
 class Desk:

@@ -16,12 +16,13 @@ import pytest
 
 from erllama_cache.errors import ErllamaError
 from erllama_cache.policy import Policy
-from erllama_daemon import frames, worker_process
-from erllama_daemon.deaths import Deaths
+from erllama_daemon import frames
 from erllama_daemon.errors import AnswerCutOff, RequestKillsWorker, WorkerDied
-from erllama_daemon.keeper import Lease
 from erllama_daemon.messages import Evicted, Message, ModelOptions, RemoteError, Sampling
-from erllama_daemon.supervisor import Supervisor
+from erllama_daemon.models import worker_process
+from erllama_daemon.models.deaths import Deaths
+from erllama_daemon.models.keeper import Lease
+from erllama_daemon.models.supervisor import Supervisor
 
 COMMAND = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 GIB = 1 << 30

@@ -10,7 +10,7 @@ import pytest
 from erllama_daemon.deadline import DeadlineExceeded, deadline
 from erllama_daemon.errors import TemplateFailed
 from erllama_daemon.messages import Message
-from erllama_daemon.template import ChatTemplate
+from erllama_daemon.template.chat import ChatTemplate
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"

@@ -16,7 +16,7 @@ from tiny_adapters import write_adapter, write_tiny_adapter
 from tiny_embedder import CONTEXT, EMBEDDING, vocabulary, write_tiny_embedder
 from tiny_models import TinyModel, write_tiny_model
 
-from erllama_daemon.backend import Logits
+from erllama_daemon.engine.backend import Logits
 
 PROMPT = [*range(40, 72)]
 SCRATCH = 1

@@ -3,11 +3,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from erllama_daemon.watchdog import EXIT_HUNG
+from erllama_daemon.engine.watchdog import EXIT_HUNG
 
 PROGRAM = """
 import sys, time
-from erllama_daemon.watchdog import Watchdog
+from erllama_daemon.engine.watchdog import Watchdog
 watchdog = Watchdog(0.2)
 for _ in range(3):
     with watchdog.watch("a short step"):

@@ -1,0 +1,209 @@
+"""One request on its way through the engine: queued → prefilling → generating → done."""
+
+from __future__ import annotations
+
+import enum
+import secrets
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import xxhash
+
+from erllama_cache.keys import BlockKind
+from erllama_cache.writer import SaveOutcome
+from erllama_daemon.engine.adapters import EffectiveSet
+from erllama_daemon.engine.answer_text import AnswerText
+from erllama_daemon.engine.backend import Buffer, Logits, Sampler
+from erllama_daemon.engine.prompt import Prompt
+from erllama_daemon.frames import Generate
+from erllama_daemon.messages import FinishReason, HitKind, Stats, TokenLogprobs
+
+SEEDS = 2**32 - 1
+"""Seeds are below this number, which llama.cpp takes for "draw one"."""
+
+
+class GenerationState(enum.Enum):
+    """Where a request is."""
+
+    QUEUED = "queued"
+    PREFILLING = "prefilling"
+    GENERATING = "generating"
+    DONE = "done"
+
+
+@dataclass(slots=True)
+class Clock:
+    """When things happened to a request, in seconds of the monotonic clock; None if they did not."""
+
+    arrived: float = field(default_factory=time.monotonic)
+    admitted: float | None = None
+    restored: float | None = None
+    prefilled: float | None = None
+    first_token: float | None = None
+    finished: float | None = None
+    stepped: float = 0.0
+
+    def ms(self, start: float | None, end: float | None) -> float:
+        """Milliseconds from `start` to `end`; 0 if either did not happen."""
+        return 0.0 if start is None or end is None else round((end - start) * 1000, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request's state lies: a sequence of a buffer."""
+
+    buffer: Buffer
+    sequence: int
+
+
+class ChainLink(NamedTuple):
+    """A block of a request's chain, and the position after its last token."""
+
+    key: bytes
+    end: int
+    kind: BlockKind
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """The state of one request; owned by the engine's thread.
+
+    `tokens` is the prompt and then what was generated. The first `computed` of them are in the KV buffer at `place`,
+    the first `chained` are in blocks, and `chain` holds those blocks' keys and ends, of which `reused_blocks` came from
+    the cache. `saves` tell what became of the other ones, and of all of them once the request is finished. `logits`
+    belong to the last computed token. `is_chain_cut` says that the end of the chain could not be kept;
+    `unwanted` are the keys of blocks that the policy keeps out of the cache.
+    `markers` are the control texts that stand around thinking.
+
+    `has_company` says that the request has moved to the buffer of those that generate together; `must_stay` that it
+    cannot, `is_shadowed` that the cache holds the same tokens with other bits, so that its own are of no use later.
+    """
+
+    request: Generate
+    clock: Clock = field(default_factory=Clock)
+    state: GenerationState = GenerationState.QUEUED
+    prompt: Prompt | None = None
+    has_company: bool = False
+    must_stay: bool = False
+    is_shadowed: bool = False
+    adapters: EffectiveSet | None = None
+    place: Place | None = None
+    root: bytes = b""
+    tokens: list[int] = field(default_factory=list)
+    prompt_tokens: int = 0
+    ends: list[int] = field(default_factory=list)
+    chain: list[ChainLink] = field(default_factory=list)
+    computed: int = 0
+    cached: int = 0
+    reused_blocks: int = 0
+    is_chain_cut: bool = False
+    hit: HitKind = "cold"
+    note: str | None = None
+    dropped_messages: int = 0
+    logits: Logits | None = None
+    sampler: Sampler | None = None
+    seed: int = 0
+    digest: xxhash.xxh3_128 | None = None
+    logprobs: list[TokenLogprobs] | None = None
+    finish_reason: FinishReason | None = None
+    answer: AnswerText = field(default_factory=AnswerText)
+    markers: tuple[str, ...] = ()
+    saves: list[Future[SaveOutcome]] = field(default_factory=list)
+    unwanted: set[bytes] = field(default_factory=set)
+    _own_logits: Logits | None = None
+
+    def __post_init__(self) -> None:
+        seed = self.request.sampling.seed
+        self.seed = secrets.randbelow(SEEDS) if seed is None else seed
+        if self.request.logits_digest:
+            self.digest = xxhash.xxh3_128()
+        if self.request.logprobs is not None:
+            self.logprobs = []
+
+    @property
+    def id(self) -> int:
+        """The request's number, given by the daemon."""
+        return self.request.id
+
+    @property
+    def completion_tokens(self) -> int:
+        """How many tokens were generated, an end token included."""
+        return max(0, len(self.tokens) - self.prompt_tokens)
+
+    @property
+    def tail_key(self) -> bytes:
+        """The parent of the next block."""
+        return self.chain[-1].key if self.chain else self.root
+
+    @property
+    def where(self) -> Place:
+        """The place of an admitted request."""
+        if self.place is None:
+            raise RuntimeError(f"request {self.id} has no place in a buffer")
+        return self.place
+
+    @property
+    def generated_kind(self) -> BlockKind:
+        """The kind of a block of the answer that ends now."""
+        return BlockKind.TOGETHER if self.has_company else BlockKind.GENERATED
+
+    @property
+    def can_stay_live(self) -> bool:
+        """Whether its state may be gone on from: it is in blocks to its very end, and is what they hold."""
+        return bool(self.chain) and self.computed == self.chained and not self.is_shadowed
+
+    @property
+    def chained(self) -> int:
+        """How many tokens are in blocks."""
+        return self.chain[-1].end if self.chain else 0
+
+    @property
+    def cells(self) -> int:
+        """How many tokens the chain may grow to."""
+        return self.prompt_tokens + self.request.max_tokens
+
+    def keep_logits(self, row: Logits) -> None:
+        """Copies a row of the buffer into memory of the request's own: new memory each time costs five times more."""
+        if self._own_logits is None:
+            self._own_logits = np.empty_like(row)
+        np.copyto(self._own_logits, row)
+        self.logits = self._own_logits
+
+    def stats(self, model: str, *, load_ms: float = 0.0) -> Stats:
+        """What is reported of a finished request. `saved` looks at the saves that are done by now."""
+        clock = self.clock
+        dropped = self.is_chain_cut or any(is_dropped(save) for save in self.saves)
+        return Stats(
+            text=self.answer.text,
+            finish_reason=self.finish_reason or "cancelled",
+            cancelled=self.finish_reason == "cancelled",
+            stop_sequence=self.answer.stop_sequence,
+            cache_hit_kind=self.hit,
+            cached_tokens=self.cached,
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            load_ms=load_ms,
+            queue_ms=clock.ms(clock.arrived, clock.admitted),
+            restore_ms=clock.ms(clock.admitted, clock.restored),
+            prefill_ms=clock.ms(clock.restored, clock.prefilled),
+            ttft_ms=clock.ms(clock.arrived, clock.first_token),
+            generation_ms=clock.ms(clock.prefilled, clock.finished),
+            finish_key=self.tail_key.hex(),
+            model=model,
+            seed=self.seed,
+            saved="dropped" if dropped else "published",
+            cache_note=self.note,
+            thinking=self.answer.thinking,
+            logprobs=self.logprobs,
+            adapters=list(self.adapters.adapters) if self.adapters is not None else [],
+            dropped_messages=self.dropped_messages,
+            logits_digest=self.digest.hexdigest() if self.digest is not None else None,
+        )
+
+
+def is_dropped(save: Future[SaveOutcome]) -> bool:
+    """Whether a save is over and the block is not in the cache."""
+    return save.cancelled() or (save.done() and save.result() is SaveOutcome.DROPPED)

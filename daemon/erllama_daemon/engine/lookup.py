@@ -1,0 +1,68 @@
+"""What the cache holds of a prompt, in the order in which it is looked for."""
+
+from __future__ import annotations
+
+from erllama_cache.cuts import cuts
+from erllama_cache.keys import BlockKind
+from erllama_cache.ref import BlockRef
+from erllama_cache.store import Store
+from erllama_daemon.engine.generation import Generation
+from erllama_daemon.engine.prompt import Prompt
+
+
+class Lookup:
+    """Finds chains and counts hits."""
+
+    def __init__(self, store: Store, block_tokens: int) -> None:
+        self._store = store
+        self._block_tokens = block_tokens
+
+    def find(self, generation: Generation, prompt: Prompt) -> list[BlockRef]:
+        """The stored chain that a request may begin with.
+
+        A conversation resumes its parent's chain, of whatever kind its blocks are. Any other prompt takes only
+        prefilled blocks, cut where a cold run would cut: others would change the bits of the answer.
+        """
+        if prompt.parent_key is not None or prompt.parent_end:
+            resumed = self._resumed(generation, prompt)
+            if resumed is not None:
+                self._store.tally.add("hits_resume")
+                return self._usable(generation, resumed)
+        if prompt.parent_end and not generation.request.reproducible:
+            refs = self._usable(generation, self._store.longest(generation.root, generation.tokens))
+        else:
+            ends = self.cuts(generation, prompt.breakpoints, 0)
+            refs = self._usable(generation, self._store.chain(generation.root, generation.tokens, ends))
+        self._count(generation, refs)
+        return refs
+
+    def cuts(self, generation: Generation, breakpoints: tuple[int, ...], start: int) -> list[int]:
+        """Where the blocks of a prompt end, from token `start` on."""
+        return cuts(generation.prompt_tokens, breakpoints, block_tokens=self._block_tokens, start=start)
+
+    def _resumed(self, generation: Generation, prompt: Prompt) -> tuple[BlockRef, ...] | None:
+        """The chain of the parent, if it is whole and may be used; notes why not."""
+        resumed = None
+        if prompt.parent_key is not None:
+            resumed = self._store.resume(generation.root, prompt.parent_key, generation.tokens)
+        if resumed is None:
+            generation.note = "the saved state of the conversation is gone from the cache"
+        elif generation.request.reproducible and any(ref.kind is BlockKind.TOGETHER for ref in resumed):
+            generation.note = "the conversation was generated beside others, which is not reproducible"
+            return None
+        return resumed
+
+    def _usable(self, generation: Generation, refs: tuple[BlockRef, ...]) -> list[BlockRef]:
+        """The chain without a last block that ends the prompt but has no logits to sample the first token from."""
+        usable = list(refs)
+        if usable and usable[-1].end == generation.prompt_tokens and not usable[-1].has_logits:
+            usable.pop()
+        return usable
+
+    def _count(self, generation: Generation, refs: list[BlockRef]) -> None:
+        if not refs:
+            self._store.tally.add("misses")
+        elif refs[-1].end == generation.prompt_tokens:
+            self._store.tally.add("hits_exact")
+        else:
+            self._store.tally.add("hits_longest_prefix")

@@ -1,0 +1,1 @@
+"""GBNF, and which grammars llama.cpp can be trusted with. Only `llama` imports it."""

@@ -1,0 +1,105 @@
+"""The HTTP application: its endpoints, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from erllama_cache.errors import ErllamaError
+from erllama_daemon import __version__
+from erllama_daemon.directories import Directories
+from erllama_daemon.errors import RequestInvalid
+from erllama_daemon.http.answer import Question
+from erllama_daemon.http.answers import Answers
+from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body
+from erllama_daemon.http.call_endpoints import CallEndpoints
+from erllama_daemon.http.model_endpoints import ModelEndpoints
+from erllama_daemon.http.session_endpoints import SessionEndpoints
+from erllama_daemon.messages import CompleteRequest, DaemonStatus
+from erllama_daemon.messages.checks import check_complete
+from erllama_daemon.models.file import find_model
+from erllama_daemon.models.supervisor import Supervisor
+from erllama_daemon.sessions import Sessions
+
+
+class App:
+    """The endpoints of answers and of the daemon itself. `stop` is called when a client asks the daemon to end."""
+
+    def __init__(
+        self, directories: Directories, supervisor: Supervisor, sessions: Sessions, stop: Callable[[], None]
+    ) -> None:
+        self._directories = directories
+        self._supervisor = supervisor
+        self._sessions = sessions
+        self._stop = stop
+        self._started = time.monotonic()
+        self.answers = Answers(supervisor, sessions)
+
+    def routes(self) -> list[Route]:
+        """Every endpoint."""
+        return [
+            Route("/v1/status", self.status, methods=["GET"]),
+            Route("/v1/complete", self.complete, methods=["POST"]),
+            Route("/v1/cancel/{id}", self.cancel, methods=["POST"]),
+            Route("/v1/stop", self.stop, methods=["POST"]),
+            *CallEndpoints(self._supervisor).routes(),
+            *ModelEndpoints(self._supervisor).routes(),
+            *SessionEndpoints(self._sessions).routes(),
+        ]
+
+    async def status(self, _request: Request) -> Response:
+        """GET /v1/status → DaemonStatus."""
+        status = DaemonStatus(
+            running=True,
+            socket=str(self._directories.socket),
+            pid=os.getpid(),
+            version=__version__,
+            uptime_s=round(time.monotonic() - self._started, 3),
+            models=await self._supervisor.statuses(),
+        )
+        return json_response(status)
+
+    async def complete(self, request: Request) -> Response:
+        """POST /v1/complete, CompleteRequest → NDJSON of Event. A client that hangs up cancels."""
+        question = await self._question(await read_body(request, CompleteRequest))
+        answer = self.answers.start(question)
+        return LinesResponse(answer.events(), answer.cancel)
+
+    async def cancel(self, request: Request) -> Response:
+        """POST /v1/cancel/ID: the answer ends at its next tick. One that is unknown or has ended is fine."""
+        name = request.path_params["id"]
+        if not (name.isascii() and name.isdigit() and len(name) < 20):
+            raise RequestInvalid(reason="the id is not a number")
+        self.answers.cancel(int(name))
+        return Response(status_code=202)
+
+    async def stop(self, _request: Request) -> Response:
+        """POST /v1/stop: every request is cancelled and saved, then the daemon ends."""
+        self._stop()
+        return Response(status_code=202)
+
+    async def _question(self, request: CompleteRequest) -> Question:
+        check_complete(request)
+        if request.session is not None:
+            session = await asyncio.to_thread(self._sessions.get, request.session)
+            return Question(request, session.model, find_model(session.model), session.id)
+        if request.model is None:
+            raise RequestInvalid(reason="it names neither a model nor a session")
+        return Question(request, request.model, find_model(request.model), None)
+
+
+def create_app(app: App, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
+    """The ASGI application around the endpoints."""
+    return Starlette(
+        routes=app.routes(),
+        lifespan=lifespan,
+        exception_handlers={ErllamaError: error_response, Exception: error_response},
+    )

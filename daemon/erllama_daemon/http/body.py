@@ -1,0 +1,78 @@
+"""Bodies of HTTP requests and responses: JSON, and streams of JSON lines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from erllama_cache.errors import ErllamaError
+from erllama_daemon.errors import EXIT_CONTEXT, EXIT_MODEL, EXIT_USAGE, InternalError, RequestInvalid
+from erllama_daemon.messages import Event, Failure, LoadEvent
+from erllama_daemon.messages.checks import check_carriable
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+_STATUS_OF_CODE = {
+    "session_unknown": 404,
+    "no_session": 404,
+    "adapter_unknown": 404,
+    "not_supported": 501,
+    "busy": 503,
+}
+_STATUS_OF_EXIT = {EXIT_USAGE: 400, EXIT_MODEL: 404, EXIT_CONTEXT: 413}
+_Body = TypeVar("_Body")
+
+
+async def read_body(request: Request, kind: type[_Body]) -> _Body:
+    """The request's body as a struct that a worker could be sent. Raises RequestInvalid."""
+    try:
+        body = msgspec.json.decode(await request.body(), type=kind)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RequestInvalid(reason=error) from error
+    check_carriable(body)
+    return body
+
+
+def json_response(body: object, status: int = 200) -> Response:
+    """A response with a struct as its body."""
+    return Response(msgspec.json.encode(body), status_code=status, media_type=JSON)
+
+
+class LinesResponse(StreamingResponse):
+    """A response with one event a line, as they come. When it ends, or the client goes away, `hang_up` is called.
+
+    Closing the generator is not enough for that: one that was never started does not notice.
+    """
+
+    def __init__(
+        self, events: AsyncGenerator[Event | LoadEvent, None], hang_up: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__(_lines(events), media_type=NDJSON)
+        self._hang_up = hang_up
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it all."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._hang_up()
+
+
+async def error_response(_request: Request, error: Exception) -> Response:
+    """The response for whatever an endpoint raised."""
+    failure = Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
+    status = _STATUS_OF_CODE.get(failure.code) or _STATUS_OF_EXIT.get(failure.exit_code, 500)
+    return json_response(failure, status)
+
+
+async def _lines(events: AsyncGenerator[Event | LoadEvent, None]) -> AsyncIterator[bytes]:
+    async with aclosing(events) as open_events:  # closed at once when the client goes away, not when collected
+        async for event in open_events:
+            yield msgspec.json.encode(event) + b"\n"

@@ -1,0 +1,248 @@
+"""The supervisor: every model of a daemon, each in a worker process of its own, and the memory they share."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from erllama_cache.quotas import default_ram_bytes
+from erllama_daemon import frames, memory
+from erllama_daemon.errors import AnswerCutOff
+from erllama_daemon.messages import Evicted, ModelOptions, ModelStatus, RemoteError
+from erllama_daemon.models.deaths import Deaths
+from erllama_daemon.models.keeper import Keeper, Lease, Start
+from erllama_daemon.models.worker_process import OnLoading, Request, WorkerProcess
+
+STATUS_TIMEOUT_S = 2.0
+KEEP_ALIVE_S = 30 * 60.0
+"""How long a model stays loaded after its last request, unless a request says otherwise."""
+
+WORKER_COMMAND = (sys.executable, "-P", "-m", "erllama_daemon.worker")
+
+
+class Supervisor:
+    """The models of a daemon, one worker for each file; all calls from the event loop.
+
+    `log` is where the workers print, `clock` gives seconds and never goes back, `available_bytes` says how much
+    memory is left, or None if that is not known.
+    """
+
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        log: Path,
+        ram_bytes: int | None = None,
+        keep_alive_s: float = KEEP_ALIVE_S,
+        command: Sequence[str] = WORKER_COMMAND,
+        clock: Callable[[], float] = time.monotonic,
+        available_bytes: Callable[[], int | None] = memory.available_bytes,
+    ) -> None:
+        self._cache = cache
+        self._log = log
+        self._ram_bytes = default_ram_bytes() if ram_bytes is None else ram_bytes
+        self._keep_alive_s = keep_alive_s
+        self._command = command
+        self._clock = clock
+        self._available_bytes = available_bytes
+        self._keepers: dict[Path, Keeper] = {}
+        self._starting = asyncio.Lock()
+        self._is_stopping = False
+        self._ids = itertools.count(1)
+
+    def next_id(self) -> int:
+        """A number for a request, unique in this daemon."""
+        return next(self._ids)
+
+    async def acquire(
+        self,
+        model: str,
+        path: Path,
+        *,
+        options: ModelOptions | None = None,
+        request: Request | None = None,
+        on_loading: OnLoading | None = None,
+    ) -> Lease:
+        """A model's worker, loaded and kept so until the lease is released. `on_loading` hears of a load.
+
+        Raises what loading the model raised, AnswerCutOff when the daemon stops, and RequestKillsWorker if `request`
+        is known for that.
+        """
+        keeper, options = self._keeper(path), options or ModelOptions()
+        if request is not None:
+            keeper.deaths.check(model, request)
+        if on_loading is not None and not keeper.is_ready(options):
+            on_loading(0.0)
+        lease = await keeper.acquire(model, options)
+        try:
+            await lease.worker.until_ready(on_loading)
+        except BaseException:
+            lease.release()
+            raise
+        return lease
+
+    async def call(self, model: str, path: Path, call: frames.Call) -> frames.FromWorker:
+        """The answer to a call; the model is loaded if it is not. Raises as `acquire` and what the worker answers.
+
+        A call that a dying worker may never have seen is put to the next one, once.
+        """
+        answer, is_lost = await _answer(await self.acquire(model, path, request=call), call)
+        if is_lost:
+            answer, _ = await _answer(await self.acquire(model, path, request=call), call)
+        return _unless_failed(answer)
+
+    async def evict(self, path: Path) -> Evicted:
+        """Saves whatever is live of a model and lets go of what nobody uses. Neither loads the model nor keeps it."""
+        lease = self._keeper(path).acquire_loaded()
+        if lease is None:
+            return Evicted(0, 0)
+        answer = _unless_failed((await _answer(lease, frames.EvictLive(self.next_id())))[0])
+        return Evicted(answer.sequences, answer.saved) if isinstance(answer, frames.LiveEvicted) else Evicted(0, 0)
+
+    async def unload(self, path: Path) -> bool:
+        """Waits until a model is idle, has it saved and ended; whether it was loaded at all."""
+        return await self._keeper(path).unload()
+
+    def forget_adapter(self, path: Path, adapter: str) -> None:
+        """Leaves out an adapter at the model's next load."""
+        self._keeper(path).forget_adapter(adapter)
+
+    async def stop(self) -> None:
+        """Stops every worker, for good; each saves what is live first."""
+        self._is_stopping = True
+        async with self._starting:
+            await asyncio.gather(*(worker.stop() for worker in self._workers()))
+
+    async def statuses(self) -> list[ModelStatus]:
+        """One row for each worker, loading ones included."""
+        found = [(keeper, keeper.worker) for keeper in self._keepers.values()]
+        rows = (self._status(keeper, worker) for keeper, worker in found if worker is not None)
+        return list(await asyncio.gather(*rows))
+
+    async def status(self, lease: Lease) -> ModelStatus:
+        """The row of one worker."""
+        return await self._status(self._keeper(Path(lease.worker.configuration.path)), lease.worker)
+
+    def _keeper(self, path: Path) -> Keeper:
+        """The keeper of a file, whatever links lead to it."""
+        file = path.resolve()
+        if file not in self._keepers:
+            deaths = Deaths(self._clock, self._log)
+            self._keepers[file] = Keeper(path, self._start, deaths, self._clock, self._keep_alive_s)
+        return self._keepers[file]
+
+    def _workers(self) -> list[WorkerProcess]:
+        return [keeper.worker for keeper in self._keepers.values() if keeper.worker is not None]
+
+    async def _start(self, start: Start) -> WorkerProcess:
+        async with self._starting:
+            if not self._is_stopping:
+                await self._make_room(memory.needed_bytes(Path(start.configuration.path)))
+            if self._is_stopping:
+                raise AnswerCutOff
+
+            def on_exit(worker: WorkerProcess) -> None:
+                start.on_exit(worker)
+                self._share_ram()
+
+            share = self._ram_bytes // (len(self._workers()) + 1)
+            configuration = msgspec.structs.replace(start.configuration, cache=str(self._cache), ram_bytes=share)
+            worker = await WorkerProcess.start(self._command, configuration, start.options, start.adapters, on_exit)
+            for other in self._workers():
+                other.send(frames.RamQuota(share))
+            return worker
+
+    async def _make_room(self, needed: int) -> None:
+        """Unloads the models that were not used for longest until there is memory, or nothing more to unload."""
+        while (free := self._free_bytes()) is not None and free < needed:
+            idle = [keeper for keeper in self._keepers.values() if keeper.can_be_unloaded]
+            if not idle:
+                return
+            await min(idle, key=lambda keeper: keeper.used).make_room()
+
+    def _free_bytes(self) -> int | None:
+        """The memory that is left once the models that are being loaded have theirs."""
+        available = self._available_bytes()
+        if available is None:
+            return None
+        loading = (worker for worker in self._workers() if not worker.ready.done())
+        promised = (
+            memory.needed_bytes(Path(worker.configuration.path)) - memory.resident_bytes(worker.pid)
+            for worker in loading
+        )
+        return available - sum(max(0, more) for more in promised)
+
+    def _share_ram(self) -> None:
+        workers = self._workers()
+        for worker in workers:
+            worker.send(frames.RamQuota(self._ram_bytes // len(workers)))
+
+    async def _status(self, keeper: Keeper, worker: WorkerProcess) -> ModelStatus:
+        ready = worker.ready.result() if worker.is_ready else None
+        status = await self._ask_status(worker) if ready is not None and not worker.is_stopping else None
+        expires_s = keeper.expires_s
+        return ModelStatus(
+            id=worker.model,
+            path=worker.configuration.path,
+            pid=worker.pid,
+            status=status.status if status else _unasked_status(worker),
+            backend=ready.backend if ready else "",
+            context_size=ready.context_size if ready else 0,
+            quant_type=ready.quant_type if ready else "",
+            quant_bits=ready.quant_bits if ready else 0.0,
+            tier="disk",
+            fingerprint=status.fingerprint if status else ready.fingerprint if ready else "",
+            queue_depth=status.queue_depth if status else 0,
+            live_sequences=status.live_sequences if status else 0,
+            resident_bytes=memory.resident_bytes(worker.pid),
+            ram_rows=status.ram_rows if status else 0,
+            ram_bytes=status.ram_bytes if status else 0,
+            ram_quota_bytes=status.ram_quota_bytes if status else 0,
+            running=status.running if status else 0,
+            parallel=ready.parallel if ready else worker.configuration.parallel,
+            adapters=status.adapters if status else worker.adapters,
+            idle_s=round(keeper.idle_s, 3),
+            expires_s=None if expires_s is None else round(expires_s, 3),
+        )
+
+    async def _ask_status(self, worker: WorkerProcess) -> frames.Status | None:
+        request = frames.AskStatus(self.next_id())
+        try:
+            answer = await asyncio.wait_for(worker.ask(request).get(), STATUS_TIMEOUT_S)
+        except TimeoutError:
+            return None
+        finally:
+            worker.forget(request.id)
+        return answer if isinstance(answer, frames.Status) else None
+
+
+async def _answer(lease: Lease, call: frames.Call) -> tuple[frames.FromWorker, bool]:
+    """What a worker answers to a call, and whether the call was lost with the worker instead. Ends the lease."""
+    worker = lease.worker
+    try:
+        answer = await worker.ask(call).get()
+        return answer, isinstance(answer, frames.Failed) and worker.is_lost(call.id)
+    finally:
+        worker.forget(call.id)
+        lease.release()
+
+
+def _unless_failed(answer: frames.FromWorker) -> frames.FromWorker:
+    """An answer that is none raises the failure that it is."""
+    if isinstance(answer, frames.Failed):
+        raise RemoteError(answer.failure)
+    return answer
+
+
+def _unasked_status(worker: WorkerProcess) -> Literal["loading", "idle", "prefilling"]:
+    """What a worker that has not said so is doing."""
+    if not worker.ready.done():
+        return "loading"
+    return "prefilling" if worker.running else "idle"

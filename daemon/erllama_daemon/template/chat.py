@@ -1,0 +1,169 @@
+"""A model's chat template: messages to text, in a sandbox, with the text's message boundaries."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import jinja2
+
+from erllama_daemon.deadline import DeadlineExceeded, deadline
+from erllama_daemon.errors import TemplateFailed
+from erllama_daemon.messages import Message
+from erllama_daemon.template.sandbox import TemplateSandbox
+from erllama_daemon.template.thinking import THINKING
+
+PLAIN_TEMPLATE = "{% for message in messages %}{{ message.content }}{% if not loop.last %}\n{% endif %}{% endfor %}"
+"""For base models without a template: the text as it is."""
+
+RENDER_SECONDS = 2.0
+"""How long a template may take, for a prompt and all its message boundaries together."""
+
+_ANSWER_MARK = "\x02erllama answer\x03"
+"""Stands for an answer while the text around it is rendered; control characters keep it from meeting real text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A rendered text and the character offsets in it where a block should end."""
+
+    text: str
+    breakpoints: tuple[int, ...]
+
+    def segments(self) -> list[str]:
+        """The text split at its breakpoints. Tokenized one by one, equal beginnings give equal tokens."""
+        edges = sorted({0, *self.breakpoints, len(self.text)})
+        return [self.text[start:end] for start, end in itertools.pairwise(edges)]
+
+
+class ChatTemplate:
+    """Renders messages with a model's own Jinja template, which may be broken or hostile.
+
+    `source` is the template's text. Raises TemplateFailed if it does not work, takes more than RENDER_SECONDS or breaks
+    the bounds of its sandbox. Used by one thread at a time.
+    """
+
+    def __init__(self, source: str | None, *, bos_text: str, eos_text: str) -> None:
+        self.source = source if source is not None else PLAIN_TEMPLATE
+        self._environment = TemplateSandbox()
+        self._environment.add_filter("tojson", _to_json)
+        self._environment.globals["raise_exception"] = _raise_exception
+        self._environment.globals["strftime_now"] = _strftime_now
+        self._names = {"bos_token": bos_text, "eos_token": eos_text}
+        with _guarded():
+            self._template = self._environment.from_string(self.source)
+
+    def render(self, messages: Sequence[Message], *, tools: Sequence[dict[str, Any]] = ()) -> Rendered:
+        """The prompt that asks for an answer to `messages`, from its very beginning. The template gets the tools."""
+        with _guarded():
+            text = self._text(messages, ask=True, tools=tools)
+            text.encode()  # half a surrogate pair is nothing that could be tokenized
+            return Rendered(text, (*self._boundaries(text, messages, tools), *_part_ends(text, messages)))
+
+    def extend(self, history: Sequence[Message], new: Sequence[Message]) -> Rendered | None:
+        """The text that follows the last answer of `history` and asks for an answer to `new`.
+
+        None if the template renders what came before that answer differently now than it did when the answer
+        was asked for: then the old tokens are not a beginning of the new prompt. That it leaves out the thinking of
+        old answers, whose markers it may have opened itself, makes no difference: the chain keeps it.
+        """
+        asked, marked = history[:-1], Message("assistant", [_ANSWER_MARK])
+        with _guarded():
+            text = self._text([*asked, marked, *new], ask=True)
+            before, mark, after = text.partition(_ANSWER_MARK)
+            opening = self._text(asked, ask=True).removeprefix(before)
+            if not mark or not _is_thinking_alone(opening):
+                return None
+            return Rendered(after, tuple(_part_ends(after, new)))
+
+    def _boundaries(self, text: str, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Iterator[int]:
+        """Where each message but the last one ends in the text.
+
+        That is where the conversation up to the message ends when it is rendered alone. What a template writes after a
+        message's content is learned from the first one of its role, or each would cost a rendering.
+        """
+        tails: dict[str, str] = {}
+        position = 0
+        for count, message in enumerate(messages[:-1], 1):
+            found = text.find(message.text, position)
+            end = found + len(message.text)
+            tail = tails.get(message.role)
+            if message.text and found >= 0 and tail is not None and text.startswith(tail, end):
+                position = end + len(tail)
+                yield position
+                continue
+            head = self._boundary(messages[:count], tools)
+            if head is not None and text.startswith(head):
+                if message.text and found >= 0 and end <= len(head):
+                    tails[message.role] = text[end : len(head)]
+                position = len(head)
+                yield position
+
+    def _boundary(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> str | None:
+        try:
+            return self._text(messages, ask=False, tools=tools)
+        except Exception:  # some templates refuse a conversation that stops at this role
+            return None
+
+    def _text(self, messages: Sequence[Message], *, ask: bool, tools: Sequence[dict[str, Any]] = ()) -> str:
+        rows = [{"role": message.role, "content": message.text} for message in messages]
+        self._environment.start()
+        return self._template.render(messages=rows, add_generation_prompt=ask, tools=list(tools) or None, **self._names)
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Makes every failure of a template a TemplateFailed, that of not coming to an end too."""
+    try:
+        with deadline(RENDER_SECONDS):
+            yield
+    except DeadlineExceeded:
+        raise TemplateFailed(reason=f"it takes longer than {RENDER_SECONDS:g} s") from None
+    except Exception as error:
+        raise TemplateFailed(reason=f"{type(error).__name__}: {error}"[:500]) from error
+
+
+def _part_ends(text: str, messages: Iterable[Message]) -> list[int]:
+    """Where the parts of each message end in the rendered text; a message that the template changed has none."""
+    ends, position = [], 0
+    for message in messages:
+        found = text.find(message.text, position)
+        if found < 0 or not message.text:
+            continue
+        position = found
+        for part in message.parts[:-1]:
+            position += len(part)
+            ends.append(position)
+        position = found + len(message.text)
+    return ends
+
+
+def _is_thinking_alone(text: str) -> bool:
+    """Whether a text is nothing but markers of thinking and white space."""
+    for marker in itertools.chain(*THINKING):
+        text = text.replace(marker, "")
+    return not text.strip()
+
+
+def _to_json(
+    value: object,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """What templates expect of `tojson`: no escapes for HTML, and the arguments that the Transformers library has."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def _raise_exception(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+def _strftime_now(pattern: str) -> str:
+    return datetime.datetime.now().astimezone().strftime(pattern)

@@ -1,0 +1,43 @@
+"""What is done for a request before it is its turn: its prompt is rendered and tokenized, its grammar compiled."""
+
+from __future__ import annotations
+
+from erllama_daemon.engine.answer_text import AnswerText
+from erllama_daemon.engine.backend import Backend
+from erllama_daemon.engine.generation import Generation
+from erllama_daemon.engine.prompt import build_prompt
+from erllama_daemon.errors import NotSupported
+from erllama_daemon.template.chat import ChatTemplate
+from erllama_daemon.template.thinking import thinking_markers
+
+
+class Preparation:
+    """Touches neither buffers nor the cache, so it has a thread of its own and no answer waits for a slow template.
+
+    All calls from one thread.
+    """
+
+    def __init__(self, backend: Backend, model: str, fingerprint: bytes) -> None:
+        facts = backend.facts
+        self._backend = backend
+        self._model = model
+        self._fingerprint = fingerprint.hex()
+        self._template = ChatTemplate(facts.chat_template, bos_text=facts.bos_text, eos_text=facts.eos_text)
+
+    def prepare(self, generation: Generation) -> None:
+        """Gives the request its prompt, its sampler and its answer's text.
+
+        Raises PromptEmpty, TokenUnknown, TemplateFailed, ContextExceeded, GrammarInvalid, JsonSchemaInvalid and
+        NotSupported.
+        """
+        if not self._backend.facts.can_generate:
+            raise NotSupported(model=self._model, what="generate text")
+        request = generation.request
+        prompt = build_prompt(request, self._backend, self._template, self._fingerprint)
+        generation.sampler = self._backend.sampler(request.sampling, generation.seed, prompt.tokens)
+        markers = thinking_markers(self._backend.facts.chat_template, prompt.text)
+        generation.answer = AnswerText(request.stop, markers)
+        generation.markers = (markers.opening, markers.closing) if markers is not None else ()
+        generation.prompt = prompt
+        generation.tokens, generation.prompt_tokens = list(prompt.tokens), len(prompt.tokens)
+        generation.note, generation.dropped_messages = prompt.note, prompt.dropped_messages

@@ -1,0 +1,254 @@
+"""The worker process: owns one loaded model. Frames come in on stdin and leave on what was stdout.
+
+One thread reads frames, one prepares requests, one runs the scheduler, one serves calls that need no engine, and one
+(the store's) writes the cache. When stdin ends, the daemon is
+gone: the worker saves what is live and exits, so no daemon's death leaves a process behind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from erllama_cache.errors import ErllamaError
+from erllama_cache.fingerprint import model_fingerprint
+from erllama_cache.gguf_header import GgufMalformed
+from erllama_cache.quotas import default_disk_bytes
+from erllama_cache.store import Store
+from erllama_daemon.engine.adapters import AdapterShelf
+from erllama_daemon.engine.backend import Backend, ComputeFailed, ModelRejected
+from erllama_daemon.engine.engine import Engine
+from erllama_daemon.errors import ModelUnreadable
+from erllama_daemon.frames import (
+    Cancel,
+    Configure,
+    FromWorker,
+    Generate,
+    LoadFailed,
+    LoadProgress,
+    RamQuota,
+    Ready,
+    Shutdown,
+    encode,
+    read_body,
+    to_worker_decoder,
+)
+from erllama_daemon.memory import available_bytes
+from erllama_daemon.messages import Failure
+from erllama_daemon.worker.calls import Calls
+from erllama_daemon.worker.desk import Desk
+from erllama_daemon.worker.embedder import Embedder
+from erllama_daemon.worker.preparation import Preparation
+from erllama_daemon.worker.scheduler import Scheduler
+
+BLOCK_TOKENS = 256
+"""The longest block; shorter ones prefill slower, longer ones are reused less."""
+
+_GGUF_MAGIC = b"GGUF"
+
+_PLENTY_OF_MEMORY = 1 << 34
+"""What is assumed where the system does not tell."""
+
+
+class FrameWriter:
+    """Sends frames from any thread. A daemon that is gone is not an error here: stdin ends too."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def send(self, frame: FromWorker) -> None:
+        """Writes one frame whole."""
+        data = encode(frame)
+        try:
+            with self._lock:
+                self._stream.write(data)
+                self._stream.flush()
+        except (BrokenPipeError, ValueError):
+            return
+
+
+class Worker:
+    """Serves one model until it is told to stop or the daemon goes away."""
+
+    def __init__(self, configuration: Configure, backend: Backend, fingerprint: bytes, frames: FrameWriter) -> None:
+        model, cache = configuration.model, Path(configuration.cache)
+        self._configuration = configuration
+        self._backend = backend
+        self._fingerprint = fingerprint
+        self._frames = frames
+        self._save_timeout_s = configuration.policy.evict_save_timeout_ms / 1000
+        disk_bytes = configuration.disk_bytes
+        self._store = Store(
+            cache,
+            ram_bytes=configuration.ram_bytes,
+            disk_bytes=default_disk_bytes(cache) if disk_bytes is None else disk_bytes,
+        )
+        self._store.open()
+        shelf = AdapterShelf(backend, model, fingerprint, _fingerprint_memo(configuration))
+        for adapter in configuration.adapters:
+            shelf.attach(adapter.path, adapter.scale)
+        engine = Engine(
+            backend,
+            self._store,
+            shelf,
+            model=model,
+            block_tokens=BLOCK_TOKENS,
+            parallel=configuration.parallel,
+            policy=configuration.policy,
+        )
+        self._scheduler = Scheduler(
+            engine,
+            Preparation(backend, model, fingerprint),
+            model,
+            frames.send,
+            parallel=configuration.parallel,
+            queue_limit=configuration.queue_limit,
+        )
+        self._calls = Calls(
+            Desk(backend, BLOCK_TOKENS),
+            Embedder(backend, model, self._scheduler, frames.send),
+            engine,
+            self._scheduler,
+            shelf,
+            self._store,
+            frames.send,
+            flush_s=self._save_timeout_s,
+        )
+
+    def serve(self, stdin: BinaryIO) -> None:
+        """Reads frames until the stream ends or `Shutdown` comes; returns when everything is saved."""
+        thread = threading.Thread(target=self._run_scheduler, name="scheduler")
+        thread.start()
+        facts = self._backend.facts
+        self._frames.send(
+            Ready(
+                backend=facts.name,
+                context_size=facts.context_size,
+                quant_type=facts.quant_type,
+                quant_bits=facts.quant_bits,
+                fingerprint=self._fingerprint.hex(),
+                parallel=self._configuration.parallel,
+            )
+        )
+        try:
+            while (body := read_body(stdin)) is not None and self._handle(body):
+                pass
+        finally:
+            self._scheduler.stop()
+            thread.join()
+            self._calls.close()
+            self._store.close(self._save_timeout_s)
+
+    def _run_scheduler(self) -> None:
+        try:
+            self._scheduler.run()
+        except BaseException:
+            # Without its engine thread a worker is useless: end it, so that the daemon loads the model anew.
+            sys.excepthook(*sys.exc_info())
+            os._exit(70)
+
+    def _handle(self, body: bytes) -> bool:
+        frame = to_worker_decoder.decode(body)
+        match frame:
+            case Generate():
+                self._scheduler.submit(frame)
+            case Cancel():
+                self._scheduler.cancel(frame.id)
+            case RamQuota():
+                self._store.ram_bytes = frame.bytes
+            case Shutdown() | Configure():
+                return False
+            case _:
+                self._calls.handle(frame)
+        return True
+
+
+def _fingerprint_memo(configuration: Configure) -> Path:
+    return Path(configuration.cache) / "fingerprints.sqlite3"
+
+
+def _load(configuration: Configure, frames: FrameWriter) -> tuple[Backend, bytes]:
+    """The backend of a model file, and the file's fingerprint; a file that is no GGUF never reaches native code."""
+    path = Path(configuration.path)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_GGUF_MAGIC))
+    except OSError as error:
+        raise ModelUnreadable(path=path, reason=error.strerror or error) from error
+    if magic != _GGUF_MAGIC:
+        raise ModelUnreadable(path=path, reason="it is not a GGUF file")
+    from erllama_daemon.llama.backend import LlamaBackend, LlamaOptions
+
+    options = LlamaOptions(
+        batch_tokens=BLOCK_TOKENS,
+        context_size=configuration.context_size,
+        kv_type=configuration.kv_type,
+        flash_attention=configuration.flash_attention,
+        gpu_layers=configuration.gpu_layers,
+        threads=configuration.threads,
+        mmap=configuration.mmap,
+        free_memory=available_bytes() or _PLENTY_OF_MEMORY,
+    )
+    try:
+        fingerprint = _fingerprint(configuration)
+        backend = LlamaBackend(path, options, _progress_sender(frames))
+        # A file replaced in between would put one model's state under the other's name.
+        if _fingerprint(configuration) != fingerprint:
+            raise ModelUnreadable(path=path, reason="it changed while it was loaded")
+    except (GgufMalformed, ModelRejected, OSError) as error:
+        raise ModelUnreadable(path=path, reason=error) from error
+    return backend, fingerprint
+
+
+def _fingerprint(configuration: Configure) -> bytes:
+    given = bytes.fromhex(configuration.fingerprint) if configuration.fingerprint is not None else None
+    memo = _fingerprint_memo(configuration)
+    return model_fingerprint(Path(configuration.path), memo, configuration.fingerprint_mode, given)
+
+
+def _progress_sender(frames: FrameWriter) -> Callable[[float], None]:
+    """Passes progress on, a percent at a time."""
+    last = -1
+
+    def send(progress: float) -> None:
+        nonlocal last
+        if (percent := int(100 * progress)) > last:
+            last = percent
+            frames.send(LoadProgress(progress))
+
+    return send
+
+
+def _take_stdout() -> BinaryIO:
+    """The pipe to the daemon, moved away from fd 1, which native code prints to and which becomes stderr."""
+    pipe = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return pipe
+
+
+def main() -> int:
+    """The process: the first frame says what to load."""
+    frames, stdin = FrameWriter(_take_stdout()), sys.stdin.buffer
+    # Ctrl-C in the daemon's terminal reaches the whole group; the daemon decides when a worker ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    body = read_body(stdin)
+    configuration = to_worker_decoder.decode(body) if body is not None else None
+    if not isinstance(configuration, Configure):
+        return 1
+    try:
+        backend, fingerprint = _load(configuration, frames)
+        worker = Worker(configuration, backend, fingerprint, frames)
+    except ComputeFailed as error:  # its KV buffer
+        frames.send(LoadFailed(Failure.of(ModelUnreadable(path=configuration.path, reason=error))))
+        return 1
+    except ErllamaError as error:
+        frames.send(LoadFailed(Failure.of(error)))
+        return 1
+    worker.serve(stdin)
+    return 0
