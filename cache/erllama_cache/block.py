@@ -14,11 +14,13 @@ from erllama_cache.errors import BlockCorrupt
 from erllama_cache.keys import KEY_BYTES, TOKEN_BYTES, BlockKind, block_key
 
 MAGIC = b"erllkv\r\n"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
-_FIELDS = struct.Struct("<8sHHBBxx32s32s32sQdIIQ16s")
+_FIELDS = struct.Struct("<8sHHBBH32s32s32sQddIIQ16s")
 _CHECKSUM = struct.Struct("<Q")
 HEADER_BYTES = _FIELDS.size + _CHECKSUM.size
+
+LABEL_BYTES_LIMIT = (1 << 16) - 1
 
 
 class SaveReason(StrEnum):
@@ -41,7 +43,8 @@ class Block:
 
     `start` is the position of the first token; `tokens` are little-endian u32; `logits` are the last token's
     as little-endian float32, or empty; `payload` belongs to whoever exported it; `created` is in Unix seconds.
-    Raises ValueError if the fields contradict each other.
+    For people alone: `label` is how the tokens begin as text, cut off at 65,535 bytes of UTF-8; `cost_s` is how many
+    seconds it took to compute them, 0 if nobody knows. Raises ValueError if the fields contradict each other.
     """
 
     root: bytes
@@ -53,6 +56,8 @@ class Block:
     logits: bytes = field(default=b"", repr=False)
     payload: bytes | memoryview = field(repr=False)
     created: float = field(default_factory=time.time)
+    label: str = field(default="", repr=False)
+    cost_s: float = 0.0
     key: bytes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +67,8 @@ class Block:
             raise ValueError("a block holds one token or more, of four bytes each")
         if self.start < 0 or (self.start == 0) != (self.parent == self.root):
             raise ValueError("a block starts at 0 exactly when its parent is the root")
+        label = self.label.encode(errors="replace")[:LABEL_BYTES_LIMIT].decode(errors="ignore")
+        object.__setattr__(self, "label", label)
         object.__setattr__(self, "key", block_key(self.parent, self.kind, self.tokens))
 
     @property
@@ -87,7 +94,7 @@ class Block:
     @property
     def file_bytes(self) -> int:
         """Bytes that the block takes on disk."""
-        return HEADER_BYTES + self.size
+        return HEADER_BYTES + len(self.label.encode()) + self.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +108,13 @@ class BlockHeader:
     reason: SaveReason
     start: int
     created: float
+    cost_s: float
     n_tokens: int
+    label_bytes: int
     logits_bytes: int
     payload_bytes: int
     checksum: bytes
-    """XXH3-128 of tokens ‖ logits ‖ payload, most significant byte first."""
+    """XXH3-128 of tokens ‖ label ‖ logits ‖ payload, most significant byte first."""
 
     @property
     def has_logits(self) -> bool:
@@ -115,29 +124,37 @@ class BlockHeader:
     @property
     def file_bytes(self) -> int:
         """The size that the whole file must have."""
-        return HEADER_BYTES + self.n_tokens * TOKEN_BYTES + self.logits_bytes + self.payload_bytes
+        return self.text_bytes + self.logits_bytes + self.payload_bytes
+
+    @property
+    def text_bytes(self) -> int:
+        """How much of the file holds header, tokens and label: all that can be read without the state."""
+        return HEADER_BYTES + self.n_tokens * TOKEN_BYTES + self.label_bytes
 
 
 def encode(block: Block) -> list[bytes | memoryview]:
     """The buffers that make up the block's file, in order. The payload is not copied."""
+    label = block.label.encode()
     fields = _FIELDS.pack(
         MAGIC,
         FORMAT_VERSION,
         HEADER_BYTES,
         block.kind,
         _REASONS.index(block.reason),
+        len(label),
         block.root,
         block.parent,
         block.key,
         block.start,
         block.created,
+        block.cost_s,
         block.n_tokens,
         len(block.logits),
         memoryview(block.payload).nbytes,
-        _body_checksum(block.tokens, block.logits, block.payload),
+        _body_checksum(block.tokens, label, block.logits, block.payload),
     )
     header = fields + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(fields))
-    return [header, block.tokens, block.logits, block.payload]
+    return [header, block.tokens, label, block.logits, block.payload]
 
 
 def decode(data: bytes, path: Path) -> Block:
@@ -148,10 +165,10 @@ def decode(data: bytes, path: Path) -> Block:
     header = decode_header(data, path)
     if len(data) != header.file_bytes:
         raise BlockCorrupt(path=path, reason=f"it has {len(data)} bytes instead of {header.file_bytes}")
-    logits_at = HEADER_BYTES + header.n_tokens * TOKEN_BYTES
-    payload_at = logits_at + header.logits_bytes
-    tokens, logits, payload = data[HEADER_BYTES:logits_at], data[logits_at:payload_at], memoryview(data)[payload_at:]
-    if _body_checksum(tokens, logits, payload) != header.checksum:
+    tokens, label = decode_text(data, header)
+    payload_at = header.text_bytes + header.logits_bytes
+    logits, payload = data[header.text_bytes : payload_at], memoryview(data)[payload_at:]
+    if _body_checksum(tokens, label, logits, payload) != header.checksum:
         raise BlockCorrupt(path=path, reason="its contents do not match their checksum")
     try:
         block = Block(
@@ -164,6 +181,8 @@ def decode(data: bytes, path: Path) -> Block:
             logits=logits,
             payload=payload,
             created=header.created,
+            label=label.decode(errors="ignore"),
+            cost_s=header.cost_s,
         )
     except ValueError as error:
         raise BlockCorrupt(path=path, reason=str(error)) from error
@@ -172,12 +191,18 @@ def decode(data: bytes, path: Path) -> Block:
     return block
 
 
+def decode_text(data: bytes, header: BlockHeader) -> tuple[bytes, bytes]:
+    """Tokens and label at the beginning of a file, of which `data` holds `header.text_bytes` or more. Unchecked."""
+    label_at = HEADER_BYTES + header.n_tokens * TOKEN_BYTES
+    return data[HEADER_BYTES:label_at], data[label_at : header.text_bytes]
+
+
 def decode_header(data: bytes, path: Path) -> BlockHeader:
     """The header at the beginning of `data`, which was read from `path`. Raises BlockCorrupt."""
     if len(data) < HEADER_BYTES:
         raise BlockCorrupt(path=path, reason="it is shorter than a header")
     fields, checksum = data[: _FIELDS.size], data[_FIELDS.size : HEADER_BYTES]
-    magic, version, header_bytes, kind, reason, *rest = _FIELDS.unpack(fields)
+    magic, version, header_bytes, kind, reason, label_bytes, *rest = _FIELDS.unpack(fields)
     if magic != MAGIC:
         raise BlockCorrupt(path=path, reason="it is not a block file")
     if (version, header_bytes) != (FORMAT_VERSION, HEADER_BYTES):
@@ -186,7 +211,7 @@ def decode_header(data: bytes, path: Path) -> BlockHeader:
         raise BlockCorrupt(path=path, reason="its header does not match its checksum")
     if kind not in set(BlockKind) or reason >= len(_REASONS):
         raise BlockCorrupt(path=path, reason="its kind or save reason is not known")
-    root, parent, key, start, created, n_tokens, logits_bytes, payload_bytes, body_checksum = rest
+    root, parent, key, start, created, cost_s, n_tokens, logits_bytes, payload_bytes, body_checksum = rest
     return BlockHeader(
         root=root,
         parent=parent,
@@ -195,7 +220,9 @@ def decode_header(data: bytes, path: Path) -> BlockHeader:
         reason=_REASONS[reason],
         start=start,
         created=created,
+        cost_s=cost_s,
         n_tokens=n_tokens,
+        label_bytes=label_bytes,
         logits_bytes=logits_bytes,
         payload_bytes=payload_bytes,
         checksum=body_checksum,

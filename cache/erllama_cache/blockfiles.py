@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from erllama_cache.block import HEADER_BYTES, Block, BlockHeader, decode, decode_header, encode
+from erllama_cache.atomic import TEMPORARY_NAME, sync_folder, write_atomically
+from erllama_cache.block import HEADER_BYTES, Block, BlockHeader, decode, decode_header, decode_text, encode
 from erllama_cache.errors import BlockCorrupt, CacheUnwritable
 
 MAX_QUARANTINED_FILES = 8
@@ -22,7 +21,8 @@ MAX_TEMPORARY_AGE_S = 3600
 ROOM_FOR_INDEX = 256 << 10
 
 _BLOCK_NAME = re.compile(r"([0-9a-f]{64})\.kv")
-_TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{64}\.(\d+)\.[0-9a-f]{8}\.tmp")
+_OWN_NAMES = {"blocks", "quarantine", "roots", "pins", "open.lock", ".locking"}
+_OWN_BEGINNINGS = ("index.sqlite3", "fingerprints.sqlite3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,15 @@ class FoundFile:
     path: Path
     size: int
     key: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A block file without its state. `tokens` are little-endian u32."""
+
+    header: BlockHeader
+    tokens: bytes
+    label: str
 
 
 class BlockFiles:
@@ -73,18 +82,7 @@ class BlockFiles:
         """
         path = self.path(block.key)
         self._make_folder(path.parent)
-        temporary = path.parent / f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-        try:
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                for buffer in encode(block):
-                    file.write(buffer)
-                file.flush()
-                _sync_data(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(path.parent)
+        write_atomically(path, encode(block))
         return block.file_bytes
 
     def read(self, key: bytes) -> Block:
@@ -95,16 +93,20 @@ class BlockFiles:
             raise BlockCorrupt(path=path, reason="it is filed under another key")
         return block
 
-    def header(self, found: FoundFile) -> BlockHeader:
-        """Read and check the header only. Raises FileNotFoundError, OSError or BlockCorrupt."""
-        with found.path.open("rb") as file:
-            header = decode_header(file.read(HEADER_BYTES), found.path)
+    def head(self, key: bytes) -> Head:
+        """Read all but the state, and check header and size. Raises FileNotFoundError, OSError or BlockCorrupt."""
+        path = self.path(key)
+        with path.open("rb") as file:
+            data = file.read(HEADER_BYTES)
+            header = decode_header(data, path)
+            data += file.read(header.text_bytes - HEADER_BYTES)
             size = os.fstat(file.fileno()).st_size
-        if header.key != found.key:
-            raise BlockCorrupt(path=found.path, reason="it is filed under another key")
+        if header.key != key:
+            raise BlockCorrupt(path=path, reason="it is filed under another key")
         if header.file_bytes != size:
-            raise BlockCorrupt(path=found.path, reason=f"it has {size} bytes instead of {header.file_bytes}")
-        return header
+            raise BlockCorrupt(path=path, reason=f"it has {size} bytes instead of {header.file_bytes}")
+        tokens, label = decode_text(data, header)
+        return Head(header, tokens, label.decode(errors="ignore"))
 
     def remove(self, key: bytes) -> None:
         """Unlink the block's file. Whoever has it open keeps reading it unharmed."""
@@ -122,42 +124,54 @@ class BlockFiles:
 
     def scan(self) -> Iterator[FoundFile]:
         """Every file below `blocks/` except temporary ones, in no order; files that vanish are passed over."""
-        for path in self._blocks.glob("*/*"):
-            with suppress(FileNotFoundError):
-                if not _TEMPORARY_NAME.fullmatch(path.name) and path.is_file():
-                    name = _BLOCK_NAME.fullmatch(path.name)
-                    key = bytes.fromhex(name[1]) if name else None
-                    yield FoundFile(path, path.stat().st_size, key if key and self.path(key) == path else None)
+        for folder in _entries(self._blocks):
+            for entry in _entries(folder.path) if folder.is_dir(follow_symlinks=False) else ():
+                with suppress(FileNotFoundError):
+                    if not TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file():
+                        key = _key_of(entry.name, folder.name)
+                        yield FoundFile(Path(entry.path), entry.stat().st_size, key)
+
+    def foreign_bytes(self) -> int:
+        """How much room is taken in the directory by what is neither a block nor needed to find one."""
+        total = 0
+        for entry in _entries(self.directory):
+            if entry.name in _OWN_NAMES - {"quarantine"} or entry.name.startswith(_OWN_BEGINNINGS):
+                continue
+            inside = Path(entry.path).rglob("*") if entry.is_dir(follow_symlinks=False) else [Path(entry.path)]
+            for path in inside:
+                with suppress(FileNotFoundError):
+                    total += 0 if path.is_dir() else path.lstat().st_size
+        return total
 
     def sweep(self) -> None:
         """Remove temporary files whose writers are gone."""
-        for path in self._blocks.glob("*/.*.tmp"):
-            name = _TEMPORARY_NAME.fullmatch(path.name)
-            with suppress(FileNotFoundError):
-                # After a reboot some other process may bear the number of a writer that died.
-                stale = time.time() - path.stat().st_mtime > MAX_TEMPORARY_AGE_S
-                if name and (stale or not _is_alive(int(name[1]))):
-                    path.unlink()
+        for folder in (self._blocks, self.directory / "roots"):
+            for path in folder.rglob(".*.tmp"):
+                name = TEMPORARY_NAME.fullmatch(path.name)
+                with suppress(FileNotFoundError):
+                    # After a reboot some other process may bear the number of a writer that died.
+                    stale = time.time() - path.stat().st_mtime > MAX_TEMPORARY_AGE_S
+                    if name and (stale or not _is_alive(int(name[1]))):
+                        path.unlink()
 
     def _make_folder(self, folder: Path) -> None:
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-            _sync_folder(self._blocks)
+            sync_folder(self._blocks)
 
 
-def _sync_data(descriptor: int) -> None:
-    if sys.platform == "darwin":
-        os.fsync(descriptor)
-    else:
-        os.fdatasync(descriptor)
+def _key_of(name: str, folder: str) -> bytes | None:
+    """The key of the block that a file of this name, in this folder, has to hold."""
+    match = _BLOCK_NAME.fullmatch(name)
+    return bytes.fromhex(match[1]) if match and match[1].startswith(folder) and len(folder) == 2 else None
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _is_alive(pid: int) -> bool:

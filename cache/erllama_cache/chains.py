@@ -6,6 +6,7 @@ other tokens. What is stored is only ever asked "do you hold this key?" and "how
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -19,6 +20,9 @@ class Shelf(Protocol):
     def find(self, key: bytes) -> BlockRef | None:
         """A reference to the block of this key, or None."""
 
+    def find_all(self, keys: Sequence[bytes]) -> dict[bytes, BlockRef]:
+        """As `find`, for many keys at once: references to those that are there."""
+
     def shapes(self, parent: bytes) -> set[Shape]:
         """Kind and length of each block that extends `parent`."""
 
@@ -26,18 +30,16 @@ class Shelf(Protocol):
 def strict_chain(shelf: Shelf, root: bytes, tokens: Sequence[int], ends: Sequence[int]) -> tuple[BlockRef, ...]:
     """The longest chain of prefill blocks that end exactly at `ends`, from the first one on."""
     packed = pack_tokens(tokens)
-    chain: list[BlockRef] = []
+    keys: list[bytes] = []
     parent, start = root, 0
     for end in ends:
         if not start < end <= len(tokens):
             break
         parent = block_key(parent, BlockKind.PREFILL, _span(packed, start, end))
-        found = shelf.find(parent)
-        if found is None:
-            break
-        chain.append(found)
+        keys.append(parent)
         start = end
-    return tuple(chain)
+    found = shelf.find_all(keys)
+    return tuple(found[key] for key in itertools.takewhile(found.__contains__, keys))
 
 
 def longest_chain(shelf: Shelf, root: bytes, tokens: Sequence[int]) -> tuple[BlockRef, ...]:
@@ -47,14 +49,11 @@ def longest_chain(shelf: Shelf, root: bytes, tokens: Sequence[int]) -> tuple[Blo
     unexplored: list[tuple[bytes, int]] = [(root, 0)]
     while unexplored:
         parent, start = unexplored.pop()
-        for shape in shelf.shapes(parent):
-            end = start + shape.n_tokens
-            if end > len(tokens):
-                continue
-            found = shelf.find(block_key(parent, shape.kind, _span(packed, start, end)))
-            if found is not None:
-                reached[found.key] = found
-                unexplored.append((found.key, end))
+        shapes = [shape for shape in shelf.shapes(parent) if start + shape.n_tokens <= len(tokens)]
+        keys = [block_key(parent, shape.kind, _span(packed, start, start + shape.n_tokens)) for shape in shapes]
+        found = shelf.find_all(keys)
+        reached |= found
+        unexplored += [(ref.key, ref.end) for ref in found.values()]
     if not reached:
         return ()
     last = max(reached.values(), key=lambda ref: (ref.end, ref.has_logits, ref.tier == "ram", ref.key))

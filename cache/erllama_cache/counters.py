@@ -9,7 +9,11 @@ import msgspec
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals since the cache directory was made. Bytes in bytes, `_ns` in nanoseconds, the rest in events."""
+    """Totals since the cache directory was made. Bytes in bytes, `_ns` in nanoseconds, the rest in events.
+
+    `tokens_reused` came from the cache, `tokens_prefilled` were read; `saved_total_ns` is how long it once took to
+    compute what was reused, `evicted` counts blocks that made room.
+    """
 
     hits_exact: int = 0
     hits_resume: int = 0
@@ -26,6 +30,10 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
     bytes_read: int = 0
     pack_total_ns: int = 0
     load_total_ns: int = 0
+    tokens_reused: int = 0
+    tokens_prefilled: int = 0
+    saved_total_ns: int = 0
+    evicted: int = 0
 
     @classmethod
     def of(cls, *counts: dict[str, int]) -> Counters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,13 +13,23 @@ import filelock
 from erllama_cache.block import Block
 from erllama_cache.blockfiles import BlockFiles
 from erllama_cache.counters import Tally
-from erllama_cache.errors import BlockCorrupt, CacheFull, CacheUnwritable, IndexUnusable
-from erllama_cache.index import Index, Row, Totals
+from erllama_cache.errors import (
+    BlockCorrupt,
+    CacheFull,
+    CacheUnwritable,
+    IndexUnusable,
+    ParentGone,
+    WriteBudgetSpent,
+)
+from erllama_cache.index import INDEX_NAME, Departure, Index, Totals
+from erllama_cache.locks import LOCK_NAME, check_locking
+from erllama_cache.origins import Origins
+from erllama_cache.pins import Pins
 from erllama_cache.recovery import open_index, reconcile
 from erllama_cache.ref import BlockRef, Shape
-
-INDEX_NAME = "index.sqlite3"
-EVICTION_BATCH = 32
+from erllama_cache.room import Room
+from erllama_cache.row import Row
+from erllama_cache.stats import today
 
 _log = logging.getLogger(__name__)
 
@@ -31,38 +41,52 @@ class DiskTier:
     `publish` is meant for one thread a process. Sizes in bytes.
     """
 
-    def __init__(self, directory: Path, quota_bytes: int, tally: Tally | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        quota_bytes: int,
+        tally: Tally | None = None,
+        *,
+        write_bytes_per_day: int | None = None,
+    ) -> None:
         self.quota_bytes = quota_bytes
+        self.write_bytes_per_day = write_bytes_per_day
         self._tally = tally or Tally()
         self._has_complained = False
-        self._files = BlockFiles(directory)
+        self.files = BlockFiles(directory)
         self.index = Index(directory / INDEX_NAME)
+        self.origins = Origins(directory)
+        self._pins = Pins(directory)
+        self._room = Room(self.files, self.index, quota_bytes)
 
     def open(self) -> None:
         """Create the directory, bring index and files into agreement, and enforce the quota.
 
         Other processes may be using the directory meanwhile. On a full disk the tier opens all the same, and
-        finds and keeps nothing until there is room again. Raises CacheUnwritable or IndexUnusable.
+        finds and keeps nothing until there is room again. Raises CacheUnwritable, CacheUnlockable or IndexUnusable.
         """
         try:
             self._open()
         except (CacheUnwritable, IndexUnusable) as error:
-            if not self._files.is_disk_full():
+            if not self.files.is_disk_full():
                 raise
             _log.warning("the disk is full, so nothing is kept on it: %s", error)
 
     def _open(self) -> None:
-        self._files.prepare()
-        directory = self._files.directory
+        self.files.prepare()
+        directory = self.files.directory
         try:
+            check_locking(directory)
             # Two processes that replace a damaged index at once would each use their own.
-            with filelock.FileLock(directory / "open.lock", mode=0o600):
-                self.index = open_index(directory / INDEX_NAME, self._files)
-                reconcile(self._files, self.index, self._tally)
+            with filelock.FileLock(directory / LOCK_NAME, mode=0o600):
+                self.index = open_index(directory / INDEX_NAME, self.files)
+                reconcile(self.files, self.index, self._tally)
+                self.index.pin(self._pins.all(), pinned=True)
+            self._room = Room(self.files, self.index, self.quota_bytes)
+            with suppress(CacheFull):
+                self._make_room(0, ())
         except OSError as error:
             raise CacheUnwritable(path=directory, reason=error.strerror or error) from error
-        with suppress(CacheFull):
-            self._make_room(0, ())
 
     def close(self) -> None:
         """Close the index. What comes later finds nothing."""
@@ -93,60 +117,83 @@ class DiskTier:
             self._complain(error)
             return set()
 
+    def find_all(self, keys: Sequence[bytes]) -> dict[bytes, BlockRef]:
+        """References to those of the blocks that are here."""
+        try:
+            return {key: _reference(row) for key, row in self.index.get_all(keys).items()}
+        except IndexUnusable as error:
+            self._complain(error)
+            return {}
+
     def publish(self, block: Block, in_use: Collection[bytes] = ()) -> int:
         """Make the block durable and return the bytes written; 0 if the cache holds as much already.
 
-        Least recently used leaves make room for it, but neither its parent nor a key of `in_use`; nobody does
-        if its parent is not here, for then it cannot be found. A block stored without logits is replaced by
-        one that has them. Raises CacheFull, OSError or IndexUnusable; the index then names no file that is
-        not there.
+        Others make room for it, but neither what it extends nor a key of `in_use`. A block stored without logits is
+        replaced by one that has them. Raises ParentGone, WriteBudgetSpent, CacheFull, OSError or IndexUnusable; the
+        index then names no file that is not there.
         """
         row = self.index.get(block.key)
-        if row and (row.has_logits or not block.has_logits) and self._files.path(block.key).is_file():
+        if row and (row.has_logits or not block.has_logits) and self.files.path(block.key).is_file():
             return 0
-        needed = block.file_bytes - (row.file_bytes if row else 0)
-        if block.parent == block.root or self.index.get(block.parent):
-            self._make_room(needed, {block.key, block.parent, *in_use})
-        elif self._excess(needed) > 0:
-            raise CacheFull(needed=needed, quota=self.quota_bytes)
+        if block.parent != block.root and self.index.get(block.parent) is None:
+            raise ParentGone(key=block.key.hex())
+        self._check_write_budget(block.file_bytes)
+        self._make_room(block.file_bytes - (row.file_bytes if row else 0), {block.key, block.parent, *in_use})
         try:
-            written = self._files.write(block)
+            written = self.files.write(block)
         except OSError:
             # A file without a row would escape the quota until the next start.
             if row is None:
-                self._files.remove(block.key)
+                self.files.remove(block.key)
             raise
-        self.index.insert(Row.of(block, used=time.time()))
+        self._enter(block)
+        self.index.add_written(today(), written)
         return written
+
+    def _make_room(self, needed: int, spared: Collection[bytes]) -> None:
+        if gone := self._room.make(needed, spared):
+            self._tally.add("evicted", gone)
+
+    def _enter(self, block: Block) -> None:
+        row = Row.of(block, used=time.time(), label=block.label, is_pinned=block.key in self._pins)
+        if not self.index.insert([row]):
+            # Another process let the parent go while this one wrote.
+            self.files.remove(block.key)
+            raise ParentGone(key=block.key.hex())
+
+    def _check_write_budget(self, needed: int) -> None:
+        quota = self.write_bytes_per_day
+        if quota is not None and self.index.written(today()) + needed > quota:
+            raise WriteBudgetSpent(quota=quota)
 
     def load(self, key: bytes) -> Block | None:
         """The block, read whole and checked. A damaged file is quarantined, a missing one forgotten: None."""
         try:
-            return self._files.read(key)
+            return self.files.read(key)
         except BlockCorrupt as error:
             _log.warning("%s", error)
             self.quarantine(key)
         except FileNotFoundError:
-            self._forget(key)
+            self._forget(key, "removed")
         except OSError as error:
-            _log.warning("cannot read %s: %s", self._files.path(key), error)
+            _log.warning("cannot read %s: %s", self.files.path(key), error)
         return None
 
     def quarantine(self, key: bytes) -> bool:
         """Set the block's file aside and count it, so that nobody loads it again; False if there was none."""
-        self._forget(key)
+        self._forget(key, "damaged")
         try:
-            moved = self._files.set_aside(self._files.path(key))
+            moved = self.files.set_aside(self.files.path(key))
         except OSError as error:
-            _log.warning("cannot quarantine %s: %s", self._files.path(key), error)
+            _log.warning("cannot quarantine %s: %s", self.files.path(key), error)
             return False
         if moved:
             self._tally.add("quarantined")
         return moved
 
-    def _forget(self, key: bytes) -> None:
+    def _forget(self, key: bytes, why: Departure) -> None:
         try:
-            self.index.delete(key)
+            self.index.delete([key], why, now=time.time())
         except IndexUnusable as error:
             self._complain(error)
 
@@ -154,23 +201,6 @@ class DiskTier:
         # Every lookup would repeat it.
         _log.log(logging.DEBUG if self._has_complained else logging.WARNING, "%s", error)
         self._has_complained = True
-
-    def _excess(self, needed: int) -> int:
-        return self.index.totals().file_bytes + needed - self.quota_bytes
-
-    def _make_room(self, needed: int, spared: Collection[bytes]) -> None:
-        if needed > self.quota_bytes:
-            raise CacheFull(needed=needed, quota=self.quota_bytes)
-        while (excess := self._excess(needed)) > 0:
-            leaves = self.index.oldest_leaves(len(spared) + EVICTION_BATCH)
-            evictable = [row for row in leaves if row.key not in spared]
-            if not evictable:
-                raise CacheFull(needed=needed, quota=self.quota_bytes)
-            for row in evictable:
-                # Row first: a crash in between leaves a file to adopt, never a row without its file.
-                if excess > 0 and self.index.delete_leaf(row.key):
-                    self._files.remove(row.key)
-                    excess -= row.file_bytes
 
 
 def _reference(row: Row) -> BlockRef:
@@ -181,5 +211,6 @@ def _reference(row: Row) -> BlockRef:
         start=row.start,
         n_tokens=row.n_tokens,
         has_logits=row.has_logits,
+        cost_s=row.cost_s,
         tier="disk",
     )

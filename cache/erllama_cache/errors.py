@@ -34,11 +34,46 @@ class CacheUnwritable(ErllamaError):
     hint = "Give yourself write permission on {path}, or set XDG_CACHE_HOME to a directory you can write."
 
 
+class CacheUnlockable(ErllamaError):
+    """The cache directory {path} cannot be shared safely: {reason}."""
+
+    code = "cache_unlockable"
+    hint = "Files in it cannot be locked; set XDG_CACHE_HOME to a directory on a local file system."
+
+
 class CacheFull(ErllamaError):
     """A block of {needed} bytes does not fit into the disk cache of {quota} bytes."""
 
     code = "cache_full"
     hint = "Raise the disk quota: what is left in the cache is in use, or holds up other blocks."
+
+
+class ParentGone(ErllamaError):
+    """The block that {key} extends is not on disk."""
+
+    code = "parent_gone"
+    hint = "Nothing to do: it is saved with its whole chain when that is used next."
+
+
+class WriteBudgetSpent(ErllamaError):
+    """The {quota} bytes that may be written to the cache in a day are written."""
+
+    code = "write_budget_spent"
+    hint = "Saving goes on tomorrow. Raise cache.write_bytes_per_day to save more in a day."
+
+
+class KeyUnknown(ErllamaError):
+    """There is no block {key} in the cache."""
+
+    code = "key_unknown"
+    hint = "See what there is with: erllama cache ls"
+
+
+class KeyAmbiguous(ErllamaError):
+    """{count} blocks have a key that begins with {key}."""
+
+    code = "key_ambiguous"
+    hint = "Write more of it."
 
 
 class BlockCorrupt(ErllamaError):

@@ -5,84 +5,31 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from erllama_cache.block import Block, BlockHeader, SaveReason
+from erllama_cache import index_schema as sql
+from erllama_cache.block import SaveReason
 from erllama_cache.errors import IndexUnusable
+from erllama_cache.eviction import Candidate
 from erllama_cache.keys import BlockKind
 from erllama_cache.ref import Shape
+from erllama_cache.row import Row, cooled
 
-SCHEMA_VERSION = 1
+INDEX_NAME = "index.sqlite3"
 BUSY_TIMEOUT_MS = 5000
-
-_SCHEMA = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS blocks (
-    key BLOB PRIMARY KEY, parent BLOB NOT NULL, root BLOB NOT NULL, kind INTEGER NOT NULL,
-    start INTEGER NOT NULL, n_tokens INTEGER NOT NULL, bytes INTEGER NOT NULL, logits INTEGER NOT NULL,
-    reason TEXT NOT NULL, created REAL NOT NULL, used REAL NOT NULL, hits INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS blocks_by_parent ON blocks (parent, kind, n_tokens);
-CREATE INDEX IF NOT EXISTS blocks_by_use ON blocks (used);
-CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = {SCHEMA_VERSION};
-COMMIT;
-"""
-_OLDEST_LEAVES = """
-SELECT * FROM blocks AS leaf
-WHERE NOT EXISTS (SELECT 1 FROM blocks AS child WHERE child.parent = leaf.key)
-ORDER BY used, start DESC, key LIMIT ?
-"""
-# Whoever publishes the same block last knows its file best; who used it, and how often, stays.
-_INSERT = """
-INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (key) DO UPDATE SET bytes = excluded.bytes, logits = excluded.logits, reason = excluded.reason,
-    created = excluded.created, used = max(used, excluded.used)
-"""
-_DELETE_LEAF = "DELETE FROM blocks WHERE key = ? AND NOT EXISTS (SELECT 1 FROM blocks WHERE parent = ?) RETURNING key"
-_TOUCH = "UPDATE blocks SET used = max(used, ?), hits = hits + 1 WHERE key = ?"
-_ADD_COUNTER = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
+MAX_DEPARTED = 50_000
+"""How many blocks that are gone are remembered, to say why."""
 
 # SQLITE_ERROR is what a file with somebody else's tables answers to ours.
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+_KEYS_A_QUERY = 500
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """What the index knows of a block file. `file_bytes` in bytes, `created` and `used` in Unix seconds."""
-
-    key: bytes
-    parent: bytes
-    root: bytes
-    kind: BlockKind
-    start: int
-    n_tokens: int
-    file_bytes: int
-    has_logits: bool
-    reason: SaveReason
-    created: float
-    used: float
-    hits: int = 0
-
-    @classmethod
-    def of(cls, block: Block | BlockHeader, *, used: float) -> Row:
-        """The row of a block file that was last used at `used`."""
-        return cls(
-            key=block.key,
-            parent=block.parent,
-            root=block.root,
-            kind=block.kind,
-            start=block.start,
-            n_tokens=block.n_tokens,
-            file_bytes=block.file_bytes,
-            has_logits=block.has_logits,
-            reason=block.reason,
-            created=block.created,
-            used=used,
-        )
+Departure = Literal["evicted", "removed", "damaged"]
+"""Why a block is gone: it made room, somebody asked for it, or its file was damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +62,9 @@ class Index:
             connection.execute("PRAGMA journal_mode = WAL")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if version not in (0, SCHEMA_VERSION) or verdict != "ok":
+            if version not in (0, sql.SCHEMA_VERSION) or verdict != "ok":
                 return False
-            connection.executescript(_SCHEMA)
+            connection.executescript(sql.SCHEMA)
         except sqlite3.Error as error:
             # sqlite_errorcode may be an extended code, whose low byte is the plain one.
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
@@ -136,13 +83,31 @@ class Index:
 
     def get(self, key: bytes) -> Row | None:
         """The row of a block, or None."""
-        found = self._query("SELECT * FROM blocks WHERE key = ?", (key,))
+        found = self._query(sql.SELECT_ROWS + "WHERE key = ?", (key,))
         return _row(found[0]) if found else None
+
+    def get_all(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
+        """The rows of those blocks that are there, in far fewer questions than one a block."""
+        found: dict[bytes, Row] = {}
+        for first in range(0, len(keys), _KEYS_A_QUERY):
+            some = keys[first : first + _KEYS_A_QUERY]
+            marks = ",".join("?" * len(some))
+            rows = self._query(f"{sql.SELECT_ROWS} WHERE key IN ({marks})", some)
+            found.update((values[0], _row(values)) for values in rows)
+        return found
+
+    def rows(self) -> Iterator[Row]:
+        """Every row, in no order."""
+        return map(_row, self._query(sql.SELECT_ROWS))
 
     def shapes(self, parent: bytes) -> set[Shape]:
         """Kind and length of each block that extends `parent`."""
         found = self._query("SELECT DISTINCT kind, n_tokens FROM blocks WHERE parent = ?", (parent,))
         return {Shape(BlockKind(kind), n_tokens) for kind, n_tokens in found}
+
+    def children(self, parent: bytes) -> list[Row]:
+        """The rows of the blocks that extend `parent`."""
+        return [*map(_row, self._query(sql.SELECT_ROWS + "WHERE parent = ?", (parent,)))]
 
     def sizes(self) -> dict[bytes, int]:
         """File size in bytes by key, of every row."""
@@ -150,52 +115,102 @@ class Index:
 
     def totals(self) -> Totals:
         """The number of rows and the sum of their file sizes."""
-        ((rows, file_bytes),) = self._query("SELECT count(*), coalesce(sum(bytes), 0) FROM blocks")
+        ((rows, file_bytes),) = self._query("SELECT rows, bytes FROM totals")
         return Totals(rows, file_bytes)
 
-    def oldest_leaves(self, limit: int) -> list[Row]:
-        """Blocks that no other extends, the one longest unused first."""
-        return [_row(values) for values in self._query(_OLDEST_LEAVES, (limit,))]
+    def candidates(self) -> list[Candidate]:
+        """Every block, as an eviction looks at it."""
+        return [*map(Candidate._make, self._query(sql.CANDIDATES))]
 
-    def insert(self, row: Row) -> None:
-        """Add the row, or bring the one there up to date."""
-        values = (row.key, row.parent, row.root, row.kind, row.start, row.n_tokens, row.file_bytes)
-        self._query(_INSERT, (*values, row.has_logits, row.reason, row.created, row.used, row.hits))
+    def insert(self, rows: Iterable[Row], *, may_be_orphans: bool = False) -> set[bytes]:
+        """Add the rows, or bring those there up to date, and say which are there now.
 
-    def delete(self, key: bytes) -> None:
-        """Delete the row if it is there."""
-        self._query("DELETE FROM blocks WHERE key = ?", (key,))
+        One that extends a block which is not there is left out, unless it may be an orphan.
+        """
+        inserted: set[bytes] = set()
+        with self._transaction() as connection:
+            for row in rows:
+                values = {**asdict(row), "may_be_orphan": may_be_orphans}
+                inserted.update(key for (key,) in connection.execute(sql.INSERT, values))
+                connection.execute("DELETE FROM departed WHERE key = ?", (row.key,))
+        return inserted
 
-    def delete_leaf(self, key: bytes) -> bool:
-        """Delete the row unless, by now, another block extends it, and say whether it was deleted."""
-        return bool(self._query(_DELETE_LEAF, (key, key)))
+    def delete(self, keys: Iterable[bytes], why: Departure | None = None, *, now: float = 0.0) -> None:
+        """Delete the rows that are there, whatever extends them, and remember why unless that is not known."""
+        with self._transaction() as connection:
+            for key in keys:
+                connection.execute("DELETE FROM blocks WHERE key = ?", (key,))
+                if why is not None:
+                    connection.execute(sql.REMEMBER_DEPARTED, (key, now, why))
 
-    def touch(self, keys: Iterable[bytes], now: float) -> None:
+    def delete_leaves(
+        self, keys: Iterable[bytes], why: Departure, *, now: float, even_pinned: bool = False
+    ) -> list[bytes]:
+        """Delete these blocks in this order, but none that is pinned or that, by now, another extends; which went."""
+        gone: list[bytes] = []
+        with self._transaction() as connection:
+            for key in keys:
+                gone += [
+                    deleted
+                    for (deleted,) in connection.execute(sql.DELETE_LEAF, {"key": key, "even_pinned": even_pinned})
+                ]
+            connection.executemany(sql.REMEMBER_DEPARTED, [(key, now, why) for key in gone])
+            connection.execute(sql.FORGET_OLD_DEPARTED, (MAX_DEPARTED,))
+        return gone
+
+    def departed(self, key: bytes) -> tuple[float, Departure] | None:
+        """When (Unix seconds) and why a block went that is not here any more; None if that is not known."""
+        found = self._query("SELECT at, why FROM departed WHERE key = ?", (key,))
+        return found[0] if found else None
+
+    def pin(self, keys: Iterable[bytes], *, pinned: bool) -> None:
+        """Spare these blocks from eviction, or no longer."""
+        with self._transaction() as connection:
+            connection.executemany("UPDATE blocks SET pinned = ? WHERE key = ?", [(pinned, key) for key in keys])
+
+    def touch(self, keys: Sequence[bytes], now: float) -> None:
         """One more hit for each block, used at `now` (Unix seconds)."""
-        self._write(_TOUCH, [(now, key) for key in keys])
+        if keys:
+            with self._transaction() as connection:
+                connection.executemany(sql.TOUCH, [{"key": key, "now": now} for key in keys])
 
-    def add_counters(self, counts: dict[str, int]) -> None:
+    def add_counters(self, counts: Mapping[str, int]) -> None:
         """Add to the counters by name."""
-        self._write(_ADD_COUNTER, list(counts.items()))
+        if counts:
+            with self._transaction() as connection:
+                connection.executemany(sql.ADD_COUNTER, [*counts.items()])
 
     def counters(self) -> dict[str, int]:
         """All counters by name."""
         return dict(self._query("SELECT name, value FROM counters"))
 
-    def _query(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+    def add_written(self, day: str, count: int) -> None:
+        """So many bytes more were written on a day (YYYY-MM-DD)."""
+        self._query(sql.ADD_WRITTEN, (day, count))
+
+    def written(self, day: str) -> int:
+        """How many bytes all processes wrote on a day (YYYY-MM-DD)."""
+        found = self._query("SELECT bytes FROM written WHERE day = ?", (day,))
+        return int(found[0][0]) if found else 0
+
+    def compact(self) -> None:
+        """Give back the space of what was deleted."""
+        self._query("VACUUM")
+        self._query("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _query(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
         try:
-            return self._connection().execute(sql, values).fetchall()
+            return self._connection().execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
-    def _write(self, sql: str, rows: list[tuple[Any, ...]]) -> None:
-        if not rows:
-            return
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
             connection = self._connection()
             connection.execute("BEGIN IMMEDIATE")
             with connection:
-                connection.executemany(sql, rows)
+                yield connection
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
@@ -210,6 +225,7 @@ class Index:
             uri = f"{self.path.absolute().as_uri()}?mode={mode}"
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
             self._connections.append(connection)
+        connection.create_function("cooled", 2, cooled, deterministic=True)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA synchronous = NORMAL")
         self._local.connection = connection
@@ -220,7 +236,8 @@ class Index:
 
 
 def _row(values: tuple[Any, ...]) -> Row:
-    key, parent, root, kind, start, n_tokens, file_bytes, logits, reason, created, used, hits = values
+    (key, parent, root, kind, start, n_tokens, file_bytes, has_logits, reason, created, used) = values[:11]
+    cost_s, hits, heat, is_pinned, label = values[11:]
     return Row(
         key=key,
         parent=parent,
@@ -229,9 +246,13 @@ def _row(values: tuple[Any, ...]) -> Row:
         start=start,
         n_tokens=n_tokens,
         file_bytes=file_bytes,
-        has_logits=bool(logits),
+        has_logits=bool(has_logits),
         reason=SaveReason(reason),
         created=created,
         used=used,
+        cost_s=cost_s,
         hits=hits,
+        heat=heat,
+        is_pinned=bool(is_pinned),
+        label=label,
     )

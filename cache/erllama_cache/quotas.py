@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from erllama_cache.blockfiles import BlockFiles
+from erllama_cache.stats import disk_totals
 
 GIB = 1 << 30
 
@@ -21,7 +21,7 @@ def default_disk_bytes(directory: Path) -> int:
 
     What the cache holds counts as free, or its quota would shrink as it fills. Creates nothing.
     """
-    held = sum(file.size for file in BlockFiles(directory).scan())
+    held = disk_totals(directory).file_bytes
     absolute = directory.absolute()
     existing = next(folder for folder in (absolute, *absolute.parents) if folder.is_dir())
     return min(20 * GIB, (shutil.disk_usage(existing).free + held) // 10)

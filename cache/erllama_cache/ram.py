@@ -81,6 +81,12 @@ class RamTier:
                 self._remove(block)
             return block is not None
 
+    def forget_root(self, root: bytes) -> None:
+        """Let go of every block of one root."""
+        with self._lock:
+            for block in [block for block in self._blocks.values() if block.root == root]:
+                self._remove(block)
+
     def shapes(self, parent: bytes) -> set[Shape]:
         """Kind and length of each block held that extends `parent`."""
         with self._lock:

@@ -8,7 +8,8 @@ from pathlib import Path
 from erllama_cache.blockfiles import BlockFiles, FoundFile
 from erllama_cache.counters import Tally
 from erllama_cache.errors import BlockCorrupt, IndexUnusable
-from erllama_cache.index import Index, Row
+from erllama_cache.index import Index
+from erllama_cache.row import Row
 
 _log = logging.getLogger(__name__)
 
@@ -39,30 +40,32 @@ def reconcile(files: BlockFiles, index: Index, tally: Tally) -> None:
     and are counted. Raises IndexUnusable or OSError.
     """
     files.sweep()
-    found = {file.path: file for file in files.scan()}
-    sizes = index.sizes()
-    for file in found.values():
-        if file.key is None or sizes.get(file.key) != file.size:
-            _adopt(file, files, index, tally)
-    for key in sizes:
-        path = files.path(key)
-        if path not in found and not path.exists():
-            index.delete(key)
+    found, sizes = list(files.scan()), index.sizes()
+    doubtful = [file for file in found if file.key is None or sizes.get(file.key) != file.size]
+    adopted = [row for file in doubtful if (row := _row_of(file, files, index, tally))]
+    if adopted:
+        # Their parents may be damaged: a chain is whole again when its missing block is computed anew.
+        index.insert(adopted, may_be_orphans=True)
+    # Somebody may have evicted a file just before its row came back, or removed it without a word.
+    unseen = (sizes.keys() - {file.key for file in found}) | {row.key for row in adopted}
+    gone = [key for key in unseen if not files.path(key).exists()]
+    if gone:
+        index.delete(gone)
 
 
-def _adopt(file: FoundFile, files: BlockFiles, index: Index, tally: Tally) -> None:
+def _row_of(file: FoundFile, files: BlockFiles, index: Index, tally: Tally) -> Row | None:
+    """The row that a file without one, or of another size than its row says, gets; a damaged file is set aside."""
     try:
-        header = files.header(file)
+        if file.key is None:
+            raise BlockCorrupt(path=file.path, reason="its name is not that of a block")
+        head = files.head(file.key)
     except FileNotFoundError:
-        return
+        return None
     except BlockCorrupt as error:
         _log.warning("%s", error)
         if file.key is not None:
-            index.delete(file.key)
+            index.delete([file.key])
         if files.set_aside(file.path):
             tally.add("quarantined")
-        return
-    index.insert(Row.of(header, used=header.created))
-    # Somebody may have evicted the file just before its row came back.
-    if not file.path.exists():
-        index.delete(header.key)
+        return None
+    return Row.of(head.header, used=head.header.created, label=head.label)

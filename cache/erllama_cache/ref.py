@@ -28,6 +28,7 @@ class BlockRef:
     start: int
     n_tokens: int
     has_logits: bool
+    cost_s: float
     tier: TierName
 
     @property
@@ -45,5 +46,6 @@ class BlockRef:
             start=block.start,
             n_tokens=block.n_tokens,
             has_logits=block.has_logits,
+            cost_s=block.cost_s,
             tier="ram",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from erllama_cache.block import Block
 from erllama_cache.chains import longest_chain, resumed_chain, strict_chain
 from erllama_cache.counters import Tally
 from erllama_cache.disk import DiskTier
+from erllama_cache.origins import Origin
 from erllama_cache.ram import RamTier
 from erllama_cache.ref import BlockRef, Shape
 from erllama_cache.stats import StoreStats, Tiers, TierStats
@@ -29,11 +30,19 @@ class Store:
     are in bytes, all times in seconds.
     """
 
-    def __init__(self, directory: Path, *, ram_bytes: int, disk_bytes: int, queue_bytes: int = 256 << 20) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        ram_bytes: int,
+        disk_bytes: int,
+        write_bytes_per_day: int | None = None,
+        queue_bytes: int = 256 << 20,
+    ) -> None:
         self.directory = directory
         self.tally = Tally()
         self._ram = RamTier(ram_bytes)
-        self._disk = DiskTier(directory, disk_bytes, self.tally)
+        self._disk = DiskTier(directory, disk_bytes, self.tally, write_bytes_per_day=write_bytes_per_day)
         self._writer = Writer(self._disk, self.tally, queue_bytes=queue_bytes)
 
     @property
@@ -46,7 +55,7 @@ class Store:
         self._ram.quota_bytes = ram_bytes
 
     def open(self) -> None:
-        """Open the directory and start the writer. Raises CacheUnwritable or IndexUnusable."""
+        """Open the directory and start the writer. Raises CacheUnwritable, CacheUnlockable or IndexUnusable."""
         self._disk.open()
         self._writer.start()
 
@@ -85,6 +94,17 @@ class Store:
             return nearest
         stored = self._disk.find(key)
         return stored if stored is not None and (nearest is None or stored.has_logits) else nearest
+
+    def find_all(self, keys: Sequence[bytes]) -> dict[bytes, BlockRef]:
+        """As `find`, for many keys at once: references to those blocks that are there."""
+        found: dict[bytes, BlockRef] = {}
+        for key in keys:
+            held = self._ram.get(key, touch=False) or self._writer.pending(key)
+            if held is not None:
+                found[key] = BlockRef.in_memory(held)
+        wanted = [key for key in keys if key not in found or not found[key].has_logits]
+        stored = self._disk.find_all(wanted) if wanted else {}
+        return found | {key: ref for key, ref in stored.items() if key not in found or ref.has_logits}
 
     def shapes(self, parent: bytes) -> set[Shape]:
         """Kind and length of each block, in either tier or on its way to the disk, that extends `parent`."""
@@ -141,6 +161,28 @@ class Store:
         future.set_result(SaveOutcome.PRESENT if self._disk.find(key) else SaveOutcome.DROPPED)
         return future
 
+    def hold(self, keys: Collection[bytes]) -> None:
+        """Spare these blocks from being evicted from disk by this process until they are released as often as held."""
+        self._writer.hold(keys)
+
+    def release(self, keys: Collection[bytes]) -> None:
+        """End what `hold` began."""
+        self._writer.release(keys)
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """Let go of blocks in memory and in the queue, because somebody removed them from the disk."""
+        for key in keys:
+            self._ram.discard(key)
+            self._writer.forget(key)
+
+    def forget_root(self, root: bytes) -> None:
+        """Let go of all that is in memory of one root."""
+        self._ram.forget_root(root)
+
+    def note_origin(self, root: bytes, origin: Origin) -> None:
+        """Have it written down, some time soon, what a root was made from."""
+        self._writer.note_origin(root, origin)
+
     def quarantine(self, key: bytes) -> None:
         """Take the block out of use everywhere, because what it restored did not work. Counted once."""
         was_in_memory = self._ram.discard(key) | self._writer.forget(key)
@@ -165,11 +207,15 @@ class Store:
     def stats(self) -> StoreStats:
         """Both tiers and the counters of every process that ever used this directory, this one's up to now."""
         totals = self._disk.totals()
+        counters, written = self._writer.counters()
         return StoreStats(
             path=str(self.directory),
             tiers=Tiers(
                 ram=self.ram_stats(),
                 disk=TierStats(rows=totals.rows, bytes=totals.file_bytes, quota_bytes=self._disk.quota_bytes),
             ),
-            counters=self._writer.counters(),
+            counters=counters,
+            foreign_bytes=self._disk.files.foreign_bytes(),
+            bytes_written_today=written,
+            write_bytes_per_day=self._disk.write_bytes_per_day,
         )

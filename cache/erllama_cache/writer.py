@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Collection, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,8 +14,10 @@ from enum import StrEnum
 from erllama_cache.block import Block
 from erllama_cache.counters import Counters, Tally
 from erllama_cache.disk import DiskTier
-from erllama_cache.errors import IndexUnusable
+from erllama_cache.errors import IndexUnusable, ParentGone
+from erllama_cache.origins import Origin
 from erllama_cache.ref import Shape
+from erllama_cache.stats import today
 
 MAX_QUEUED_BLOCKS = 1024
 HOUSEKEEPING_INTERVAL_S = 1.0
@@ -54,6 +56,8 @@ class Writer:
         self._counting = threading.Lock()
         self._jobs: deque[_Job] = deque()
         self._touched: list[bytes] = []
+        self._origins: dict[bytes, Origin] = {}
+        self._held: Counter[bytes] = Counter()
         self._flushes_asked = 0
         self._flushes_done = 0
         self._is_closing = False
@@ -101,6 +105,21 @@ class Writer:
         with self._changed:
             self._touched.extend(keys)
 
+    def note_origin(self, root: bytes, origin: Origin) -> None:
+        """Have it written down, some time soon, what a root was made from."""
+        with self._changed:
+            self._origins[root] = origin
+
+    def hold(self, keys: Collection[bytes]) -> None:
+        """Spare these blocks from making room for others, until they are released as often as held."""
+        with self._changed:
+            self._held.update(keys)
+
+    def release(self, keys: Collection[bytes]) -> None:
+        """End what `hold` began."""
+        with self._changed:
+            self._held -= Counter(keys)
+
     def forget(self, key: bytes) -> bool:
         """Drop the block if it still waits in the queue, and say whether it did."""
         with self._changed:
@@ -112,14 +131,17 @@ class Writer:
         self._drop(job)
         return True
 
-    def counters(self) -> Counters:
-        """The totals written down by every process, and this one's since then. May wait for one short write."""
+    def counters(self) -> tuple[Counters, int]:
+        """The totals written down by every process, and this one's since then; and the bytes written today by all.
+
+        May wait for one short write.
+        """
         with self._counting:
             try:
-                written = self._disk.index.counters()
+                counted, written = self._disk.index.counters(), self._disk.index.written(today())
             except IndexUnusable:
-                written = {}
-            return Counters.of(written, self._tally.peek())
+                counted, written = {}, 0
+            return Counters.of(counted, self._tally.peek()), written
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was submitted so far, and every count, is written; False after `timeout` seconds."""
@@ -170,7 +192,7 @@ class Writer:
                 self._changed.wait_for(self._has_work, HOUSEKEEPING_INTERVAL_S)
                 job = self._next_job()
                 asked, is_closing = self._flushes_asked, self._is_closing
-                in_use = {waiting.block.parent for waiting in self._jobs}
+                in_use = {waiting.block.parent for waiting in self._jobs} | self._held.keys()
             # Before a save, so that what it evicts is not what was just used.
             self._housekeep()
             if job is not None:
@@ -210,7 +232,8 @@ class Writer:
         try:
             written = self._disk.publish(block, in_use)
         except Exception as error:
-            self._log_once(error)
+            if not isinstance(error, ParentGone):  # what kept its parent out has been told
+                self._log_once(error)
             self._tally.add("saves_dropped")
             return SaveOutcome.DROPPED
         if not written:
@@ -227,11 +250,14 @@ class Writer:
     def _housekeep(self) -> None:
         with self._changed:
             touched, self._touched = self._touched, []
+            origins, self._origins = self._origins, {}
         try:
             with self._counting:
                 self._write_counters()
             self._disk.index.touch(touched, time.time())
-        except IndexUnusable as error:
+            for root, origin in origins.items():
+                self._disk.origins.note(root, origin)
+        except (IndexUnusable, OSError) as error:
             self._log_once(error)
 
     def _write_counters(self) -> None:

@@ -14,7 +14,9 @@ from erllama_cache.block import HEADER_BYTES, Block
 from erllama_cache.blockfiles import MAX_QUARANTINED_FILES
 from erllama_cache.counters import Tally
 from erllama_cache.disk import DiskTier
-from erllama_cache.errors import CacheFull, CacheUnwritable
+from erllama_cache.errors import CacheFull, CacheUnlockable, CacheUnwritable, WriteBudgetSpent
+from erllama_cache.index import INDEX_NAME
+from erllama_cache.pins import Pins
 from erllama_cache.store import Store
 from erllama_cache.writer import SaveOutcome
 
@@ -122,7 +124,7 @@ def test_rows_without_a_file_are_dropped_and_files_without_a_row_adopted_at_star
     disk.publish(lost)
     disk.publish(orphan)
     block_path(directory, lost).unlink()
-    disk.index.delete(orphan.key)
+    disk.index.delete([orphan.key])
     later = reopened(directory)
     assert later.find(lost.key) is None
     adopted = later.find(orphan.key)
@@ -170,8 +172,9 @@ def test_the_quota_is_enforced_at_start_and_counts_foreign_files(disk: DiskTier,
     chain = make_chain([1], [2], [3], [4])
     for block in chain:
         disk.publish(block)
-        disk.index.delete(block.key)
-    smaller = reopened(directory, 2 * BLOCK_FILE_BYTES)
+    disk.index.delete(block.key for block in chain)
+    (directory / "holiday.jpg").write_bytes(b"x" * BLOCK_FILE_BYTES)
+    smaller = reopened(directory, 3 * BLOCK_FILE_BYTES)
     assert [smaller.find(block.key) is not None for block in chain] == [True, True, False, False]
     assert len(files(directory)) == 2
     smaller.close()
@@ -183,7 +186,7 @@ def test_a_full_disk_at_any_step_leaves_neither_temporary_file_nor_row(
 ) -> None:
     block = make_block([1])
     disk.publish(block)
-    disk.index.delete(block.key)
+    disk.index.delete([block.key])
     block_path(directory, block).unlink()
 
     def fail(*_: object, **__: object) -> int:
@@ -210,6 +213,41 @@ def test_a_failed_replacement_leaves_the_old_block_alone(disk: DiskTier, monkeyp
         with pytest.raises(OSError, match="No space left"):
             disk.publish(make_block([1], logits=LOGITS))
     assert disk.load(bare.key) == bare
+
+
+def test_what_is_written_in_a_day_can_be_bounded(directory: Path) -> None:
+    disk = DiskTier(directory, QUOTA, write_bytes_per_day=2 * BLOCK_FILE_BYTES)
+    disk.open()
+    for number in range(2):
+        disk.publish(make_block([number]))
+    with pytest.raises(WriteBudgetSpent):
+        disk.publish(make_block([2]))
+    assert disk.totals().rows == 2
+    disk.close()
+
+
+def test_a_directory_without_working_locks_is_refused_by_name(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    for flock in (refuse, lambda *_: None):
+        monkeypatch.setattr("fcntl.flock", flock)
+        with pytest.raises(CacheUnlockable, match=str(directory)):
+            DiskTier(directory, QUOTA).open()
+
+
+def test_pins_survive_the_index(disk: DiskTier, directory: Path) -> None:
+    pinned, other = make_block([1]), make_block([2])
+    disk.publish(pinned)
+    disk.publish(other)
+    Pins(directory).add([pinned.key])
+    disk.close()
+    (directory / INDEX_NAME).unlink()
+    later = reopened(directory, BLOCK_FILE_BYTES)
+    assert (later.find(pinned.key) is not None, later.find(other.key) is not None) == (True, False)
+    with pytest.raises(CacheFull):
+        later.publish(other)
+    later.close()
 
 
 def test_the_row_comes_after_the_file_is_safe(disk: DiskTier, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

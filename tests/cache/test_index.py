@@ -5,9 +5,10 @@ import pytest
 from cache.samples import make_block, make_chain
 
 from erllama_cache.block import Block
-from erllama_cache.disk import INDEX_NAME, DiskTier
+from erllama_cache.disk import DiskTier
 from erllama_cache.errors import IndexUnusable
-from erllama_cache.index import Index, Row
+from erllama_cache.index import INDEX_NAME, Index
+from erllama_cache.row import HEAT_HALF_LIFE_S, Row
 
 
 @pytest.fixture
@@ -16,34 +17,62 @@ def index(disk: DiskTier) -> Index:
 
 
 def row(block: Block, used: float = 0.0) -> Row:
-    return Row.of(block, used=used)
+    return Row.of(block, used=used, label="how it begins")
 
 
 def test_a_row_comes_back_as_it_was(index: Index) -> None:
     written = row(make_block([1, 2, 3]), used=5.0)
-    index.insert(written)
+    index.insert([written])
     assert index.get(written.key) == written
 
 
 def test_inserting_again_keeps_hits_and_the_latest_use(index: Index) -> None:
     written = row(make_block([1]), used=5.0)
-    index.insert(written)
+    index.insert([written])
     index.touch([written.key], now=9.0)
-    index.insert(written)
+    index.insert([written])
     again = index.get(written.key)
     assert again is not None
     assert (again.hits, again.used) == (1, 9.0)
 
 
-def test_leaves_come_oldest_first_and_parents_not_at_all(index: Index) -> None:
+def test_heat_halves_with_time_and_does_not_grow_when_the_clock_goes_back(index: Index) -> None:
+    written = row(make_block([1]))
+    index.insert([written])
+    for now, heat in ((0.0, 1.0), (HEAT_HALF_LIFE_S, 1.5), (0.0, 2.5)):
+        index.touch([written.key], now=now)
+        touched = index.get(written.key)
+        assert touched is not None
+        assert touched.heat == pytest.approx(heat)
+
+
+def test_only_leaves_that_are_not_pinned_can_be_deleted_as_leaves(index: Index) -> None:
     parent, child = make_chain([1], [2])
-    alone = make_block([3])
-    for block, used in ((parent, 1.0), (child, 3.0), (alone, 2.0)):
-        index.insert(row(block, used))
-    assert [leaf.key for leaf in index.oldest_leaves(9)] == [alone.key, child.key]
-    assert not index.delete_leaf(parent.key)
-    assert index.delete_leaf(child.key)
-    assert index.delete_leaf(parent.key)
+    index.insert([row(parent), row(child)])
+    index.pin([child.key], pinned=True)
+    assert index.delete_leaves([parent.key, child.key], "evicted", now=7.0) == []
+    index.pin([child.key], pinned=False)
+    assert index.delete_leaves([parent.key, child.key], "evicted", now=7.0) == [child.key]
+    assert index.delete_leaves([parent.key], "removed", now=8.0) == [parent.key]
+    assert (index.departed(child.key), index.departed(parent.key)) == ((7.0, "evicted"), (8.0, "removed"))
+    index.insert([row(parent)])
+    assert index.departed(parent.key) is None
+
+
+def test_a_block_without_its_parent_is_left_out_unless_it_may_be_an_orphan(index: Index) -> None:
+    parent, child = make_chain([1], [2])
+    assert index.insert([row(child)]) == set()
+    assert index.insert([row(child)], may_be_orphans=True) == {child.key}
+    assert index.insert([row(parent)]) == {parent.key}
+
+
+def test_totals_follow_every_change(index: Index) -> None:
+    blocks = [make_block([number]) for number in range(3)]
+    index.insert(row(block) for block in blocks)
+    index.insert([row(make_block([0], logits=b"1234"))])
+    index.delete([blocks[1].key, b"not there"])
+    assert index.totals().rows == 2
+    assert index.totals().file_bytes == sum(index.sizes().values()) == 2 * blocks[0].file_bytes + 4
 
 
 def test_counters_add_up(index: Index) -> None:

@@ -4,7 +4,7 @@ import msgspec
 from cache.samples import make_block
 
 from erllama_cache.counters import Counters
-from erllama_cache.disk import INDEX_NAME
+from erllama_cache.index import INDEX_NAME
 from erllama_cache.quotas import default_disk_bytes, default_ram_bytes
 from erllama_cache.stats import read_stats
 from erllama_cache.store import Store
@@ -41,7 +41,7 @@ def test_without_a_usable_index_the_files_are_counted(directory: Path) -> None:
 
 def test_stats_have_the_documented_json_shape(store: Store) -> None:
     shape = msgspec.json.decode(msgspec.json.encode(store.stats()))
-    assert list(shape) == ["path", "tiers", "counters"]
+    assert list(shape) == ["path", "tiers", "counters", "foreign_bytes", "bytes_written_today", "write_bytes_per_day"]
     assert list(shape["tiers"]) == ["ram", "disk"]
     assert list(shape["tiers"]["disk"]) == ["rows", "bytes", "quota_bytes"]
     assert list(shape["counters"]) == list(Counters.__struct_fields__)

@@ -9,7 +9,7 @@ from cache.samples import LOGITS, make_block, make_chain
 
 from erllama_cache.block import Block
 from erllama_cache.disk import DiskTier
-from erllama_cache.errors import CacheFull
+from erllama_cache.errors import CacheFull, ParentGone
 from erllama_cache.keys import BlockKind
 from erllama_cache.ram import RamTier
 from erllama_cache.ref import Shape
@@ -38,7 +38,7 @@ class DiskAsTier:
     def put(self, block: Block) -> bool:
         try:
             self._disk.publish(block)
-        except CacheFull:
+        except (CacheFull, ParentGone):
             return False
         return True
 
