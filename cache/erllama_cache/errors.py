@@ -62,6 +62,13 @@ class WriteBudgetSpent(ErllamaError):
     hint = "Saving goes on tomorrow. Raise cache.write_bytes_per_day to save more in a day."
 
 
+class ArchiveUnreadable(ErllamaError):
+    """The archive {path} cannot be read: {reason}."""
+
+    code = "archive_unreadable"
+    hint = "It has to be a file that erllama cache export wrote, and whole."
+
+
 class KeyUnknown(ErllamaError):
     """There is no block {key} in the cache."""
 

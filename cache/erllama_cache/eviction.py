@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from erllama_cache.row import worth
+from erllama_cache.row import Row, worth
 
 FRESH_S = 60.0
 """A block written or used within this time goes only when nothing else is left to go."""
@@ -30,6 +30,11 @@ class Candidate(NamedTuple):
     used: float
     heat: float
     is_pinned: bool
+
+    @classmethod
+    def of(cls, row: Row) -> Candidate:
+        """That part of a row."""
+        return cls(*(getattr(row, name) for name in cls._fields))
 
 
 def choose(

@@ -1,0 +1,127 @@
+"""Chains in a file, to take them to another cache: a tar of a manifest and the block files, root first."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from erllama_cache.block import Block, decode
+from erllama_cache.blockfiles import BlockFiles
+from erllama_cache.disk import DiskTier
+from erllama_cache.errors import ArchiveUnreadable, BlockCorrupt
+from erllama_cache.origins import Origin, Origins
+from erllama_cache.survey import Survey
+
+FORMAT = 1
+MANIFEST = "chain.json"
+NOTHING = msgspec.Raw(b"null")
+
+OnProgress = Callable[[int, int], None]
+"""Called with the blocks done so far, and with all that there are."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in an archive. Keys are hexadecimal, `blocks` in the order of the files.
+
+    `chat` is whatever the exporter wants to get back, such as the conversation whose chain it is.
+    """
+
+    format: int = FORMAT
+    keys: list[str]
+    blocks: list[str]
+    origins: dict[str, Origin] = {}
+    chat: msgspec.Raw = NOTHING
+
+
+def export_chains(
+    directory: Path,
+    survey: Survey,
+    keys: Sequence[bytes],
+    target: Path,
+    *,
+    chat: msgspec.Raw = NOTHING,
+    on_progress: OnProgress | None = None,
+) -> Manifest:
+    """Write the chains that end in `keys` to `target` (0600), which is there only once it is complete.
+
+    Every block is checked as at a load. Raises BlockCorrupt and OSError.
+    """
+    rows = {row.key: row for key in keys for row in survey.chain(key)}
+    roots = {row.root for row in rows.values()}
+    manifest = Manifest(
+        keys=[key.hex() for key in keys],
+        blocks=[key.hex() for key in rows],
+        origins={root.hex(): origin for root, origin in survey.origins.items() if root in roots},
+        chat=chat,
+    )
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with partial.open("xb") as file, tarfile.open(fileobj=file, mode="w") as archive:
+            partial.chmod(0o600)
+            _add(archive, MANIFEST, msgspec.json.encode(manifest))
+            for done, key in enumerate(rows, start=1):
+                path = BlockFiles(directory).path(key)
+                data = path.read_bytes()
+                decode(data, path)
+                _add(archive, path.name, data)
+                if on_progress is not None:
+                    on_progress(done, len(rows))
+        partial.replace(target)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return manifest
+
+
+def read_manifest(source: Path) -> Manifest:
+    """What is in the archive `source`. Raises ArchiveUnreadable."""
+    try:
+        with tarfile.open(source, mode="r:") as archive:
+            first = archive.next()
+            member = archive.extractfile(first) if first is not None and first.name == MANIFEST else None
+            if member is None:
+                raise ArchiveUnreadable(path=source, reason="it does not begin with a manifest")
+            manifest = msgspec.json.decode(member.read(), type=Manifest)
+    except (OSError, tarfile.TarError, msgspec.MsgspecError) as error:
+        raise ArchiveUnreadable(path=source, reason=error) from error
+    if manifest.format != FORMAT:
+        raise ArchiveUnreadable(path=source, reason=f"its format, {manifest.format}, is not known")
+    return manifest
+
+
+def import_chains(source: Path, disk: DiskTier, on_progress: OnProgress | None = None) -> int:
+    """Publish the blocks of the archive `source` that are not here yet, and say how many those were.
+
+    `disk` is open. Every block is checked before it is published. Raises ArchiveUnreadable, and what
+    `DiskTier.publish` raises; what was published before stays.
+    """
+    manifest, written = read_manifest(source), 0
+    for done, block in enumerate(_blocks(source), start=1):
+        written += bool(disk.publish(block))
+        if on_progress is not None:
+            on_progress(done, len(manifest.blocks))
+    origins = Origins(disk.files.directory)
+    for root, origin in manifest.origins.items():
+        origins.note(bytes.fromhex(root), origin)
+    return written
+
+
+def _blocks(source: Path) -> Iterator[Block]:
+    try:
+        with tarfile.open(source, mode="r:") as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.name != MANIFEST else None
+                if file is not None:
+                    yield decode(file.read(), Path(member.name))
+    except (OSError, tarfile.TarError, BlockCorrupt) as error:
+        raise ArchiveUnreadable(path=source, reason=error) from error
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(data), 0o600
+    archive.addfile(member, io.BytesIO(data))
