@@ -98,7 +98,9 @@ class FakeBuffer:
         if self._backend.fail_next_export:
             self._backend.fail_next_export = False
             raise ComputeFailed("told to fail")
-        state = self.sequences[sequence].states[end]
+        state = self.sequences[sequence].states.get(end)
+        if state is None:
+            raise ComputeFailed("a state that was restored as a whole has no parts")
         return memoryview(start.to_bytes(4, "little") + end.to_bytes(4, "little") + state)
 
     def settle(self, sequence: int, payload: bytes | memoryview, start: int, end: int) -> None:

@@ -34,7 +34,10 @@ class BlockKind(IntEnum):
 
 
 class RootRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything but tokens that changes the KV bits. Two equal records may share blocks; others never do."""
+    """Everything but tokens that changes the KV bits. Two equal records may share blocks; others never do.
+
+    `scope` changes no bit: it is a random name that keeps what is private apart, and empty for everybody else.
+    """
 
     format_version: int
     fingerprint: str
@@ -47,6 +50,7 @@ class RootRecord(msgspec.Struct, frozen=True, kw_only=True):
     build: str
     backend: str
     threads: int
+    scope: str = ""
 
 
 def root_key(record: RootRecord) -> bytes:

@@ -9,6 +9,7 @@ EXIT_USAGE = 2
 EXIT_MODEL = 3
 EXIT_UNREACHABLE = 4
 EXIT_CONTEXT = 5
+EXIT_NOT_CACHED = 6
 EXIT_INTERRUPTED = 130
 
 
@@ -110,6 +111,14 @@ class ContextExceeded(ErllamaError):
 
     code = "context_exceeded"
     exit_code = EXIT_CONTEXT
+
+
+class NotCached(ErllamaError):
+    """The cache held {cached} tokens of the prompt; {demanded} were demanded."""
+
+    code = "not_cached"
+    exit_code = EXIT_NOT_CACHED
+    hint = "`erllama cache explain {model} …` says why, and `erllama cache warm {model} …` reads them beforehand."
 
 
 class NotSupported(ErllamaError):

@@ -23,9 +23,9 @@ from erllama_daemon.directories import Directories, create_private, user_directo
 from erllama_daemon.errors import DaemonAlreadyRuns, DaemonUnreachable, SocketPathTooLong
 from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.app import App, create_app
+from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.models.supervisor import Supervisor
 from erllama_daemon.models.worker_process import STOP_TIMEOUT_S
-from erllama_daemon.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def acquire_lock(directories: Directories) -> FileLock:
 
 async def serve(directories: Directories) -> None:
     """Serves until it is told to stop by a signal or a request."""
-    sessions = Sessions(directories.sessions)
+    conversations = Conversations(directories.sessions)
     supervisor = Supervisor(directories.cache, log=directories.daemon_log)
     listener = bind(directories)
 
@@ -118,11 +118,11 @@ async def serve(directories: Directories) -> None:
         app.answers.cancel_all()
         await app.answers.finish()
         await supervisor.stop()
-        sessions.close()
+        conversations.close()
         directories.socket.unlink(missing_ok=True)
         log.info("daemon stopped: pid=%d", os.getpid())
 
-    app = App(directories, supervisor, sessions, lambda: server.stop())
+    app = App(directories, supervisor, conversations, lambda: server.stop())
     config = uvicorn.Config(
         create_app(app, lifespan),
         http=OwnerOnlyProtocol,

@@ -1,7 +1,8 @@
 """The sessions: conversations in SQLite, durable turn by turn.
 
 A turn is written when its answer is complete and before the answer's `done` is sent. The question is written first,
-so that not even a power cut in the middle of an answer loses what the user typed.
+so that not even a power cut in the middle of an answer loses what the user typed. Private conversations are in a
+database of their own, in memory.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from erllama_daemon.directories import create_private
 from erllama_daemon.errors import NoSession, SessionsUnusable, SessionUnknown
 from erllama_daemon.frames import History
 from erllama_daemon.messages import Message, Session
+
+PRIVATE = "private-"
+"""How the ids of private conversations begin."""
 
 _TOKEN_BYTES = 4
 _TITLE_CHARACTERS = 60
@@ -61,22 +65,26 @@ class Turn:
 class Sessions:
     """The database of one user; any thread may call. Raises SessionsUnusable when SQLite fails.
 
-    Every write is on the disk when the call returns (`synchronous=FULL`).
+    Every write is on the disk when the call returns (`synchronous=FULL`). Without a path, the conversations are
+    private: nothing is ever written to a disk.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path | None) -> None:
+        self._path = path or ":memory:"
+        self._is_private = path is None
         self._lock = threading.Lock()
         try:
-            create_private(path.parent)
-            path.touch(mode=0o600)
-            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+            if path is not None:
+                create_private(path.parent)
+                path.touch(mode=0o600)
+            self._database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=10)
+            self._database.execute("PRAGMA temp_store=MEMORY")
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute("PRAGMA foreign_keys=ON")
             self._database.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
-            raise SessionsUnusable(path=path, reason=error) from error
+            raise SessionsUnusable(path=self._path, reason=error) from error
 
     def close(self) -> None:
         """Closes the database."""
@@ -85,7 +93,8 @@ class Sessions:
     def create(self, model: str) -> Session:
         """A new, empty conversation with a model."""
         now = time.time()
-        session_id = secrets.token_hex(4)
+        # What a private one leaves in a worker is found through its id, which therefore nobody may guess.
+        session_id = PRIVATE + secrets.token_hex(16) if self._is_private else secrets.token_hex(4)
         self._write("INSERT INTO sessions VALUES (?, ?, '', ?, ?, NULL)", session_id, model, now, now)
         return self.get(session_id)
 
@@ -110,6 +119,7 @@ class Sessions:
             tokens=len(history.tokens) // _TOKEN_BYTES if history else 0,
             finish_key=history.finish_key.hex() if history and history.finish_key else None,
             unanswered=msgspec.json.decode(unanswered, type=list[Message])[-1] if unanswered else None,
+            private=self._is_private,
         )
 
     def latest(self) -> Session:
@@ -142,8 +152,8 @@ class Sessions:
         return msgspec.json.decode(rows[0][0], type=list[Message]) if rows else []
 
     def ask(self, session_id: str, messages: list[Message]) -> None:
-        """Keeps the messages of a new turn until it is written."""
-        self._write(
+        """Keeps the messages of a new turn until it is written. Raises SessionUnknown if it was deleted meanwhile."""
+        updated = self._write(
             "UPDATE sessions SET unanswered = ?, updated = ?, title = CASE title WHEN '' THEN ? ELSE title END"
             " WHERE id = ?",
             msgspec.json.encode(messages),
@@ -151,6 +161,12 @@ class Sessions:
             _title(messages[-1].text),
             session_id,
         )
+        if not updated:
+            raise SessionUnknown(session=session_id)
+
+    def delete(self, session_id: str) -> None:
+        """Deletes a conversation and its turns. One that is not there is fine."""
+        self._write("DELETE FROM sessions WHERE id = ?", session_id)
 
     def add_turn(self, session_id: str, turn: Turn) -> None:
         """Appends a finished turn. Tokens that earlier turns hold are not written again."""
@@ -184,9 +200,10 @@ class Sessions:
         with self._lock, self._named_errors():
             return self._database.execute(query, values).fetchall()
 
-    def _write(self, query: str, *values: object) -> None:
+    def _write(self, query: str, *values: object) -> int:
+        """How many rows were changed."""
         with self._lock, self._named_errors():
-            self._database.execute(query, values)
+            return self._database.execute(query, values).rowcount
 
     @contextlib.contextmanager
     def _named_errors(self) -> Iterator[None]:

@@ -28,6 +28,7 @@ RECORD = RootRecord(
     build="0.3.36",
     backend="cpu",
     threads=2,
+    scope="s",
 )
 
 

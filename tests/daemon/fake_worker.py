@@ -167,6 +167,8 @@ class FakeWorker:
                 self._send(frames.Embedded(frame.id, [b"\0\0\x80\x3f"] * len(frame.texts), 5, "mean"))
             case frames.EvictLive():
                 self._send(frames.LiveEvicted(frame.id, 2, 1))
+            case frames.ForgetScope():
+                self._send(frames.ScopeForgotten(frame.id))
             case _:
                 self._change_adapters(frame)
                 self._send(frames.Adapters(frame.id, self._adapters, "b" * 64))

@@ -20,6 +20,7 @@ from erllama_cache.policy import Policy
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.http.app import App, create_app
+from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.messages import (
     AdapterChoice,
     AdapterRequest,
@@ -32,7 +33,6 @@ from erllama_daemon.messages import (
 )
 from erllama_daemon.messages.checks import check_adapter_load, check_adapter_named, check_complete, check_embed
 from erllama_daemon.models.supervisor import Supervisor
-from erllama_daemon.sessions import Sessions
 
 COMMAND = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 
@@ -72,11 +72,12 @@ class Daemon:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.directories = user_directories()
-        self.sessions = Sessions(self.directories.sessions)
+        self.conversations = Conversations(self.directories.sessions)
+        self.sessions = self.conversations.kept
         self.supervisor = Supervisor(
             folder / "cache", log=folder / "log", ram_bytes=1, command=COMMAND, available_bytes=lambda: None
         )
-        self.app = App(self.directories, self.supervisor, self.sessions, lambda: None)
+        self.app = App(self.directories, self.supervisor, self.conversations, lambda: None)
         self._asgi = create_app(self.app)
 
     def model(self, name: str = "a", **script: object) -> str:
@@ -85,9 +86,11 @@ class Daemon:
         return str(path)
 
     def seen(self, model: str, kind: str) -> list[dict[str, Any]]:
+        return [frame for frame in self.all_seen(model) if frame["type"] == kind]
+
+    def all_seen(self, model: str) -> list[dict[str, Any]]:
         file = Path(model).with_suffix(".seen")
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [frame for frame in map(json.loads, lines) if frame["type"] == kind]
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     async def until_seen(self, model: str, kind: str) -> None:
         while not self.seen(model, kind):
@@ -115,8 +118,17 @@ class Daemon:
         response.task = asyncio.create_task(self._asgi(scope, receive, send))
         return response
 
+    async def get(self, path: str) -> Response:
+        return await self._whole("GET", path)
+
+    async def delete(self, path: str) -> Response:
+        return await self._whole("DELETE", path)
+
     async def post(self, path: str, body: object = None) -> Response:
-        response = self.start("POST", path, body)
+        return await self._whole("POST", path, body)
+
+    async def _whole(self, method: str, path: str, body: object = None) -> Response:
+        response = self.start(method, path, body)
         await response.task
         return response
 
@@ -144,7 +156,7 @@ async def daemon_in(folder: Path) -> AsyncIterator[Daemon]:
         daemon.app.answers.cancel_all()
         await daemon.app.answers.finish()
         await daemon.supervisor.stop()
-        daemon.sessions.close()
+        daemon.conversations.close()
 
 
 @pytest.fixture
@@ -179,6 +191,7 @@ def test_every_field_of_a_request_reaches_the_worker(tell: Tell) -> None:
             "adapters": [{"path": "/x", "scale": 0.5}],
             "reproducible": True,
             "overflow": "drop_oldest",
+            "require_cached": "prefix",
             "logits_digest": True,
         }
         body = {"model": model, "tokens": [1, 258], "parent_key": "0f" * 32, "options": {"threads": 2}, **fields}
@@ -623,3 +636,102 @@ def test_an_adapters_scale_is_a_finite_number(scale: float) -> None:
     for check in (check_adapter_load, check_adapter_named):
         with pytest.raises(ErllamaError, match="finite"):
             check(AdapterRequest(model="a", adapter="/x", scale=scale))
+
+
+def say(session: str, prompt: str, **more: object) -> dict[str, object]:
+    return {"session": session, "messages": [{"role": "user", "parts": [prompt]}], **more}
+
+
+def test_a_private_answer_is_forgotten_before_it_is_done(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        for prompt, end in (("hello", "done"), ("busy", "error"), ("hello", "done")):
+            assert (await daemon.post("/v1/complete", ask(model, prompt, private=True))).events()[-1] == end
+        asked, forgotten = daemon.seen(model, "Generate"), daemon.seen(model, "ForgetScope")
+        scopes = [frame["scope"] for frame in asked]
+        assert len(set(scopes)) == 3
+        assert all(len(scope) == 32 for scope in scopes)
+        assert [frame["scope"] for frame in forgotten] == scopes
+
+    tell(story)
+
+
+def test_without_a_wish_a_request_has_no_scope_and_uses_the_cache(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        await daemon.post("/v1/complete", ask(model, "hello"))
+        await daemon.post("/v1/complete", ask(model, "hello", cache=False))
+        first, second = daemon.seen(model, "Generate")
+        assert (first["scope"], first["cache"], second["scope"], second["cache"]) == ("", True, "", False)
+        assert not daemon.seen(model, "ForgetScope")
+
+    tell(story)
+
+
+def test_a_private_conversation_is_in_memory_alone_until_it_is_deleted(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model, marker = daemon.model(), "the third llama from the left"
+        session = (await daemon.post("/v1/sessions", {"model": model, "private": True})).json
+        assert session["private"]
+        path = f"/v1/sessions/{session['id']}"
+        for prompt in (marker, "think"):
+            await daemon.post("/v1/complete", say(session["id"], prompt))
+        first, second = daemon.seen(model, "Generate")
+        assert first["scope"] == second["scope"] == session["id"]
+        assert [message["parts"] for message in second["history"]["messages"]] == [[marker], [marker]]
+        assert (await daemon.get("/v1/sessions/latest")).json["code"] == "no_session"
+        assert len((await daemon.get(path)).json["messages"]) == 4
+        assert (await daemon.delete(path)).status == (await daemon.delete(path)).status == 204
+        assert (await daemon.get(path)).status == 404
+        assert {frame["scope"] for frame in daemon.seen(model, "ForgetScope")} == {session["id"]}
+        for file in daemon.directories.sessions.parent.iterdir():
+            assert marker.encode() not in file.read_bytes()
+
+    tell(story)
+
+
+def test_deleting_a_private_conversation_ends_its_answers_first(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        session = (await daemon.post("/v1/sessions", {"model": model, "private": True})).json["id"]
+        running = daemon.start("POST", "/v1/complete", say(session, "hang"))
+        await running.until_event("prefilling")
+        waiting = daemon.start("POST", "/v1/complete", say(session, "hello"))
+        await waiting.until_event("accepted")
+        assert (await daemon.delete(f"/v1/sessions/{session}")).status == 204
+        await running.task
+        await waiting.task
+        assert [response.lines[-1]["stats"]["cancelled"] for response in (running, waiting)] == [True, True]
+        seen = [frame["type"] for frame in daemon.all_seen(model)]
+        assert seen.index("Cancel") < seen.index("ForgetScope")
+        assert seen.count("Generate") == 1
+
+    tell(story)
+
+
+def test_what_is_kept_can_neither_be_deleted_nor_become_private(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        session = (await daemon.post("/v1/sessions", {"model": daemon.model()})).json
+        assert not session["private"]
+        assert (await daemon.delete(f"/v1/sessions/{session['id']}")).status == 400
+        assert (await daemon.post("/v1/complete", say(session["id"], "hello", private=True))).status == 400
+        assert (await daemon.get(f"/v1/sessions/{session['id']}")).status == 200
+
+    tell(story)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"private": True, "cache": False},
+        {"cache": False, "require_cached": 5},
+        {"cache": False, "require_cached": "prefix"},
+        {"require_cached": 0},
+        {"require_cached": -1},
+        {"require_cached": 1 << 31},
+    ],
+)
+def test_wishes_that_make_no_sense_are_refused(wish: dict[str, Any]) -> None:
+    request = CompleteRequest(model="m", messages=[Message("user", ["?"])], **wish)
+    with pytest.raises(RequestInvalid):
+        check_complete(request)

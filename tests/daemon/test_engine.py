@@ -3,12 +3,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 from fake_backend import END, FakeBackend
-from fake_engine import FINGERPRINT, new_engine, new_preparation, new_shelf
+from fake_engine import FINGERPRINT, Machine, digest, history_of, new_engine, new_preparation
 from tiny_adapters import write_tiny_adapter
 from tiny_models import TinyModel
 
@@ -17,7 +16,7 @@ from erllama_cache.disk import DiskTier
 from erllama_cache.keys import pack_tokens
 from erllama_cache.policy import Policy
 from erllama_cache.store import Store
-from erllama_daemon.engine.generation import Generation, GenerationState
+from erllama_daemon.engine.generation import Generation
 from erllama_daemon.errors import ContextExceeded, DecodeFailed, PromptEmpty, TokenUnknown
 from erllama_daemon.frames import Generate, History
 from erllama_daemon.messages import AdapterChoice, Message, Sampling
@@ -31,70 +30,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-class Machine:
-    """An engine with a fake backend, as one worker process would hold them."""
-
-    def __init__(self, store: Store, *, policy: Policy | None = None) -> None:
-        self.store = store
-        self.backend = FakeBackend()
-        self.shelf = new_shelf(self.backend, store)
-        self.engine = new_engine(self.backend, store, shelf=self.shelf, policy=policy)
-        self.preparation = new_preparation(self.backend)
-
-    def run(
-        self,
-        text: str | list[str],
-        *,
-        history: History | None = None,
-        max_tokens: int = 40,
-        answer: str | None = None,
-        **options: Any,
-    ) -> Generation:
-        if answer is not None:
-            self.backend.answer_with(answer)
-        self.backend.decodes.clear()
-        parts = [text] if isinstance(text, str) else text
-        generation = Generation(
-            Generate(
-                id=1,
-                messages=[Message("user", parts)],
-                history=history,
-                max_tokens=max_tokens,
-                sampling=Sampling(temperature=0.0),
-                logits_digest=True,
-                **options,
-            )
-        )
-        self.preparation.prepare(generation)
-        self.engine.admit(generation)
-        while generation.state is not GenerationState.GENERATING:
-            self.engine.prefill(generation)
-        while generation.finish_reason is None:
-            self.engine.decode([generation])
-            self.engine.sample(generation)
-        self.engine.finish(generation)
-        for save in generation.saves:
-            save.result(timeout=10)
-        return generation
-
-
 @pytest.fixture
 def machine(store: Store) -> Machine:
     return Machine(store)
-
-
-def digest(generation: Generation) -> str:
-    assert generation.digest is not None
-    return generation.digest.hexdigest()
-
-
-def history_of(generation: Generation, said: list[Message]) -> History:
-    return History(
-        messages=said,
-        tokens=pack_tokens(generation.tokens),
-        finish_key=generation.tail_key,
-        fingerprint=FINGERPRINT.hex(),
-    )
 
 
 def test_a_cold_prompt_is_decoded_once_block_by_block(machine: Machine) -> None:

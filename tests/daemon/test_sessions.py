@@ -10,7 +10,7 @@ import pytest
 from erllama_cache.keys import pack_tokens
 from erllama_daemon.errors import NoSession, SessionsUnusable, SessionUnknown
 from erllama_daemon.messages import Message
-from erllama_daemon.sessions import Sessions, Turn
+from erllama_daemon.sessions import PRIVATE, Sessions, Turn
 
 KEY = b"k" * 32
 
@@ -120,3 +120,26 @@ def test_a_write_that_fails_is_named(sessions: Sessions, path: Path) -> None:
         database.execute("DROP TABLE turns")
     with pytest.raises(SessionsUnusable):
         sessions.add_turn(session.id, turn("q", "a", [1]))
+
+
+def test_private_sessions_are_in_memory_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    private = Sessions(None)
+    session = private.create("demo")
+    private.ask(session.id, [Message("user", ["Hi"])])
+    private.add_turn(session.id, turn("Hi", "Hello", [1, 2, 3]))
+    assert private.get(session.id).private
+    assert session.id.startswith(PRIVATE)
+    assert list(tmp_path.iterdir()) == []
+    private.close()
+
+
+def test_a_deleted_session_is_gone_with_its_turns_and_can_be_asked_no_more(sessions: Sessions) -> None:
+    session, other = sessions.create("demo"), sessions.create("demo")
+    sessions.add_turn(session.id, turn("Hi", "Hello", [1, 2, 3]))
+    sessions.delete(session.id)
+    sessions.delete(session.id)
+    assert sessions.history(session.id) is None
+    with pytest.raises(SessionUnknown):
+        sessions.ask(session.id, [Message("user", ["Still there?"])])
+    assert sessions.get(other.id).id == other.id

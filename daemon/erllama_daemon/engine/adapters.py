@@ -77,7 +77,7 @@ class AdapterShelf:
     def __init__(self, backend: AdapterLoader, model: str, fingerprint: bytes, memo: Path) -> None:
         self._backend = backend
         self._model = model
-        self._model_fingerprint = fingerprint
+        self.model_fingerprint = fingerprint
         self._memo = memo
         self._loaded: dict[bytes, _Loaded] = {}
         self._attached: dict[bytes, Adapter] = {}
@@ -143,9 +143,9 @@ class AdapterShelf:
 
     def _fingerprint(self, adapters: Mapping[bytes, Adapter]) -> bytes:
         if not adapters:
-            return self._model_fingerprint
+            return self.model_fingerprint
         pairs = [(digest, adapter.scale) for digest, adapter in adapters.items()]
-        effective = effective_fingerprint(self._model_fingerprint, pairs)
+        effective = effective_fingerprint(self.model_fingerprint, pairs)
         if len(adapters) <= _SUMMED_IN_ORDER:
             return effective
         # Loaded elsewhere, the same adapters may add up in another order, to other bits: their state is nobody else's.

@@ -185,7 +185,7 @@ def _common_end(live: Generation, generation: Generation) -> int:
     """How many tokens two chains begin with together: whole blocks, and fewer than all that the request has."""
     same = 0
     for ours, theirs in zip(live.chain, generation.chain, strict=False):
-        if ours != theirs or ours.end >= generation.computed:
+        if ours.key != theirs.key or ours.end >= generation.computed:
             break
         same = ours.end
     return same

@@ -11,10 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-
 from erllama_cache.block import SaveReason
-from erllama_cache.keys import BlockKind, RootRecord, root_key
+from erllama_cache.keys import BlockKind
 from erllama_cache.policy import Policy
 from erllama_cache.store import Store
 from erllama_daemon.engine.adapters import AdapterShelf
@@ -23,13 +21,12 @@ from erllama_daemon.engine.backend import Backend, Buffer, ComputeFailed, Run
 from erllama_daemon.engine.company import Company
 from erllama_daemon.engine.generation import Generation, GenerationState
 from erllama_daemon.engine.lookup import Lookup
-from erllama_daemon.engine.saving import BlockSaver
+from erllama_daemon.engine.prompt import Prompt
+from erllama_daemon.engine.roots import Roots
+from erllama_daemon.engine.saving import BlockSaver, quarantine
 from erllama_daemon.engine.solo import SoloBuffer
 from erllama_daemon.engine.speaker import Speaker
-from erllama_daemon.errors import DecodeFailed, NotSupported
-
-CACHE_FORMAT = 1
-"""Part of every root: raised when blocks written before can no longer be used."""
+from erllama_daemon.errors import DecodeFailed, NotCached, NotSupported
 
 
 class Engine:
@@ -37,6 +34,7 @@ class Engine:
 
     Every prompt is read in the solo buffer, and its request goes on to generate there, until another prompt needs the
     buffer: then it moves to the company of those that generate together. A reproducible request never moves.
+    `block_tokens` is the longest block of a prompt.
     """
 
     def __init__(
@@ -56,21 +54,11 @@ class Engine:
         self._store = store
         self._shelf = shelf
         self._model = model
+        self.block_tokens = block_tokens
         self._generated_block = min(block_tokens, policy.continued_interval)
-        self._record = RootRecord(
-            format_version=CACHE_FORMAT,
-            fingerprint="",
-            type_k=facts.type_k,
-            type_v=facts.type_v,
-            flash_attention=facts.flash_attention,
-            rope=facts.rope,
-            block_tokens=block_tokens,
-            build=facts.build,
-            backend=f"{facts.name} {facts.device}",
-            threads=facts.threads,
-        )
+        self._roots = Roots(facts, block_tokens, model=model, model_fingerprint=shelf.model_fingerprint)
         self._lookup = Lookup(store, block_tokens)
-        self._saver = BlockSaver(facts, store, policy)
+        self._saver = BlockSaver(backend, store, policy)
         self._company = Company(backend, parallel, self._saver.save_dropped)
         self._speaker = Speaker(backend.vocabulary, facts.context_size)
         self._solo = SoloBuffer(backend, store, self._saver.save_dropped) if facts.can_generate else None
@@ -79,11 +67,6 @@ class Engine:
     def live_sequences(self) -> int:
         """How many sequences have state in a buffer."""
         return self._company.live_sequences + (self._solo is not None and self._solo.is_live)
-
-    @property
-    def block_tokens(self) -> int:
-        """The longest block of a prompt."""
-        return self._record.block_tokens
 
     @property
     def saved_blocks(self) -> int:
@@ -111,20 +94,24 @@ class Engine:
     def admit(self, generation: Generation) -> None:
         """Gives the solo buffer to a request that is prepared, and restores what the cache holds of its prompt.
 
-        Raises NotSupported, AdapterUnreadable and RequestInvalid.
+        Raises NotCached if that is less than the request demands; what was restored stays live. Raises NotSupported,
+        AdapterUnreadable and RequestInvalid.
         """
         prompt = generation.prompt
         if self._solo is None or prompt is None:
             raise NotSupported(model=self._model, what="generate text")
         generation.clock.admitted = time.monotonic()
         generation.adapters = self._shelf.take(generation.request.adapters)
-        generation.root = root_key(replace(self._record, fingerprint=generation.adapters.fingerprint.hex()))
+        self._roots.give(generation, generation.adapters)
         if prompt.parent_key is not None and self._solo.ends_in(prompt.parent_key, generation):
             self._store.tally.add("hits_resume")
             self._solo.go_on(generation)
         else:
             self._solo.take(generation, self._lookup.find(generation, prompt))
-        self._note_reuse(generation)
+        generation.cached, generation.reused_blocks = generation.computed, len(generation.chain)
+        self._hold(generation)
+        self._check_demand(generation, prompt)
+        self._lookup.note_reuse(generation)
         generation.ends = self._lookup.cuts(generation, prompt.breakpoints, generation.computed)
         generation.state = GenerationState.PREFILLING
         generation.clock.restored = time.monotonic()
@@ -133,7 +120,9 @@ class Engine:
         """Reads one block of the prompt; the request generates once all of it has been read. Raises DecodeFailed."""
         if generation.ends:
             end = generation.ends.pop(0)
-            self._compute([generation], end - generation.computed)
+            tokens = end - generation.computed
+            self._compute([generation], tokens)
+            self._store.tally.add("tokens_prefilled", tokens)
             is_last = not generation.ends
             self._cut(generation, BlockKind.PREFILL, SaveReason.COLD, with_logits=is_last)
         if not generation.ends:
@@ -181,6 +170,7 @@ class Engine:
         if generation.state is GenerationState.DONE:
             return
         generation.state = GenerationState.DONE
+        self._store.release(generation.held)
         self._company.leave(generation)
         if self._solo is not None:
             self._solo.leave(generation)
@@ -215,6 +205,17 @@ class Engine:
         self._solo.drop_finished()
         return len(finished) + 1
 
+    def forget_scope(self, scope: str) -> None:
+        """Lets go of all that the private requests of one scope have left. They must have ended."""
+        roots = self._roots.forget(scope)
+        for generation in self._company.finished:
+            if generation.root in roots:
+                self._company.drop(generation)
+        if self._solo is not None and self._solo.finished is not None and self._solo.finished.root in roots:
+            self._solo.drop_finished()
+        for root in roots:  # last, for a block that memory had no room for may have come back just now
+            self._store.forget_root(root)
+
     def close(self) -> None:
         """Frees the buffers and the model."""
         self._company.close()
@@ -226,16 +227,17 @@ class Engine:
         if generation.computed > generation.chained:
             self._cut(generation, generation.generated_kind, reason, with_logits=True)
 
-    def _note_reuse(self, generation: Generation) -> None:
-        generation.reused_blocks = len(generation.chain)
-        generation.cached = generation.computed
-        self._store.touch(link.key for link in generation.chain)
-        if generation.computed == 0:
-            generation.hit = "cold"
-        elif generation.computed == generation.prompt_tokens and generation.logits is not None:
-            generation.hit = "exact"
-        else:
-            generation.hit = "partial"
+    def _hold(self, generation: Generation) -> None:
+        """Keeps the blocks that a request goes on from on disk until it ends: what it saves extends them."""
+        generation.held = tuple(link.key for link in generation.chain)
+        self._store.hold(generation.held)
+
+    def _check_demand(self, generation: Generation, prompt: Prompt) -> None:
+        demanded = self._lookup.demanded(generation, prompt)
+        if generation.cached < demanded:
+            cached = generation.cached
+            self.finish(generation)
+            raise NotCached(cached=cached, demanded=demanded, model=self._model)
 
     def _compute(self, generations: Sequence[Generation], tokens: int) -> None:
         """Decodes the next `tokens` tokens of each request. Raises DecodeFailed."""
@@ -243,13 +245,16 @@ class Engine:
         for generation in generations:
             start = generation.computed
             runs.append(Run(generation.where.sequence, generation.tokens[start : start + tokens], start))
+        started = time.perf_counter()
         try:
             rows = self._buffer_for(generations[0]).decode(runs)
         except ComputeFailed as error:
             for generation in generations:
                 self._distrust(generation)
             raise DecodeFailed(reason=str(error)) from error
+        cost_s = (time.perf_counter() - started) / len(generations)
         for generation, row in zip(generations, rows, strict=True):
+            generation.cost_s += cost_s
             generation.keep_logits(row)
             generation.computed += tokens
 
@@ -269,7 +274,7 @@ class Engine:
     def _distrust(self, generation: Generation) -> None:
         """After a failed decode; if what failed came right after a restore, what was restored is suspect too."""
         if generation is self.occupant and generation.chain and generation.cached == generation.computed:
-            self._store.quarantine(generation.chain[-1].key)
+            quarantine(self._store, generation, generation.chain[-1].key)
         self._forget(generation)
 
     def _forget(self, generation: Generation) -> None:

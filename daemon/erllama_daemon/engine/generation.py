@@ -13,13 +13,14 @@ import numpy as np
 import xxhash
 
 from erllama_cache.keys import BlockKind
+from erllama_cache.origins import Origin
 from erllama_cache.writer import SaveOutcome
 from erllama_daemon.engine.adapters import EffectiveSet
 from erllama_daemon.engine.answer_text import AnswerText
 from erllama_daemon.engine.backend import Buffer, Logits, Sampler
 from erllama_daemon.engine.prompt import Prompt
 from erllama_daemon.frames import Generate
-from erllama_daemon.messages import FinishReason, HitKind, Stats, TokenLogprobs
+from erllama_daemon.messages import FinishReason, HitKind, SaveState, Stats, TokenLogprobs
 
 SEEDS = 2**32 - 1
 """Seeds are below this number, which llama.cpp takes for "draw one"."""
@@ -60,11 +61,12 @@ class Place:
 
 
 class ChainLink(NamedTuple):
-    """A block of a request's chain, and the position after its last token."""
+    """A block of a request's chain, the position after its last token, and the seconds it once took to compute."""
 
     key: bytes
     end: int
     kind: BlockKind
+    cost_s: float
 
 
 @dataclass(slots=True, eq=False)
@@ -73,10 +75,13 @@ class Generation:
 
     `tokens` is the prompt and then what was generated. The first `computed` of them are in the KV buffer at `place`,
     the first `chained` are in blocks, and `chain` holds those blocks' keys and ends, of which `reused_blocks` came from
-    the cache. `saves` tell what became of the other ones, and of all of them once the request is finished. `logits`
+    the cache. `saves` tell what became of the other ones, and of all of them if `is_reuse_kept`: once the first block
+    that extends what was reused is saved, and at the latest when the request is finished. `logits`
     belong to the last computed token. `is_chain_cut` says that the end of the chain could not be kept;
     `unwanted` are the keys of blocks that the policy keeps out of the cache.
-    `markers` are the control texts that stand around thinking.
+    `markers` are the control texts that stand around thinking. `cost_s` is the time spent in decode, in seconds, for
+    the tokens that are in no block yet; of a batch, each request has an equal share. `held` are the keys of blocks
+    that may not be evicted while it runs. `origin` tells what the root was made from, unless that is nobody's business.
 
     `has_company` says that the request has moved to the buffer of those that generate together; `must_stay` that it
     cannot, `is_shadowed` that the cache holds the same tokens with other bits, so that its own are of no use later.
@@ -92,13 +97,17 @@ class Generation:
     adapters: EffectiveSet | None = None
     place: Place | None = None
     root: bytes = b""
+    origin: Origin | None = None
+    held: tuple[bytes, ...] = ()
     tokens: list[int] = field(default_factory=list)
     prompt_tokens: int = 0
     ends: list[int] = field(default_factory=list)
     chain: list[ChainLink] = field(default_factory=list)
     computed: int = 0
+    cost_s: float = 0.0
     cached: int = 0
     reused_blocks: int = 0
+    is_reuse_kept: bool = False
     is_chain_cut: bool = False
     hit: HitKind = "cold"
     note: str | None = None
@@ -134,6 +143,11 @@ class Generation:
         return max(0, len(self.tokens) - self.prompt_tokens)
 
     @property
+    def is_private(self) -> bool:
+        """Whether nothing of it may reach a disk."""
+        return bool(self.request.scope)
+
+    @property
     def tail_key(self) -> bytes:
         """The parent of the next block."""
         return self.chain[-1].key if self.chain else self.root
@@ -153,7 +167,8 @@ class Generation:
     @property
     def can_stay_live(self) -> bool:
         """Whether its state may be gone on from: it is in blocks to its very end, and is what they hold."""
-        return bool(self.chain) and self.computed == self.chained and not self.is_shadowed
+        is_whole = bool(self.chain) and self.computed == self.chained
+        return is_whole and not self.is_shadowed and self.request.cache
 
     @property
     def chained(self) -> int:
@@ -165,6 +180,14 @@ class Generation:
         """How many tokens the chain may grow to."""
         return self.prompt_tokens + self.request.max_tokens
 
+    @property
+    def _save_state(self) -> SaveState:
+        if not self.request.cache:
+            return "off"
+        if self.is_private:
+            return "private"
+        return "dropped" if self.is_chain_cut or any(map(is_dropped, self.saves)) else "published"
+
     def keep_logits(self, row: Logits) -> None:
         """Copies a row of the buffer into memory of the request's own: new memory each time costs five times more."""
         if self._own_logits is None:
@@ -175,7 +198,6 @@ class Generation:
     def stats(self, model: str, *, load_ms: float = 0.0) -> Stats:
         """What is reported of a finished request. `saved` looks at the saves that are done by now."""
         clock = self.clock
-        dropped = self.is_chain_cut or any(is_dropped(save) for save in self.saves)
         return Stats(
             text=self.answer.text,
             finish_reason=self.finish_reason or "cancelled",
@@ -194,7 +216,7 @@ class Generation:
             finish_key=self.tail_key.hex(),
             model=model,
             seed=self.seed,
-            saved="dropped" if dropped else "published",
+            saved=self._save_state,
             cache_note=self.note,
             thinking=self.answer.thinking,
             logprobs=self.logprobs,

@@ -18,11 +18,13 @@ class Lookup:
         self._block_tokens = block_tokens
 
     def find(self, generation: Generation, prompt: Prompt) -> list[BlockRef]:
-        """The stored chain that a request may begin with.
+        """The stored chain that a request may begin with; none if it leaves the cache alone.
 
         A conversation resumes its parent's chain, of whatever kind its blocks are. Any other prompt takes only
         prefilled blocks, cut where a cold run would cut: others would change the bits of the answer.
         """
+        if not generation.request.cache:
+            return []
         if prompt.parent_key is not None or prompt.parent_end:
             resumed = self._resumed(generation, prompt)
             if resumed is not None:
@@ -39,6 +41,32 @@ class Lookup:
     def cuts(self, generation: Generation, breakpoints: tuple[int, ...], start: int) -> list[int]:
         """Where the blocks of a prompt end, from token `start` on."""
         return cuts(generation.prompt_tokens, breakpoints, block_tokens=self._block_tokens, start=start)
+
+    def note_reuse(self, generation: Generation) -> None:
+        """Counts what was put back, as a hit of the request and as a use of its blocks."""
+        keys = [link.key for link in generation.chain]
+        if not generation.is_private:
+            self._store.touch(keys)
+        self._store.tally.add("tokens_reused", generation.cached)
+        self._store.tally.add("saved_total_ns", round(1e9 * sum(link.cost_s for link in generation.chain)))
+        if generation.cached == 0:
+            generation.hit = "cold"
+        elif generation.cached == generation.prompt_tokens and generation.logits is not None:
+            generation.hit = "exact"
+        else:
+            generation.hit = "partial"
+
+    def demanded(self, generation: Generation, prompt: Prompt) -> int:
+        """How many tokens the cache must have held for a request to go on.
+
+        What stands before the question counts as far as whole blocks end there; if nothing does, all of the prompt.
+        """
+        required = generation.request.require_cached
+        if required != "prefix":
+            return required or 0
+        question = max(prompt.breakpoints, default=0)
+        ends = [end for end in self.cuts(generation, prompt.breakpoints, prompt.parent_end) if end <= question]
+        return ends[-1] if ends else prompt.parent_end or generation.prompt_tokens
 
     def _resumed(self, generation: Generation, prompt: Prompt) -> tuple[BlockRef, ...] | None:
         """The chain of the parent, if it is whole and may be used; notes why not."""

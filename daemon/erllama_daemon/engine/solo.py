@@ -15,6 +15,7 @@ from erllama_cache.ref import BlockRef
 from erllama_cache.store import Store
 from erllama_daemon.engine.backend import Backend, ComputeFailed
 from erllama_daemon.engine.generation import ChainLink, Generation, Place
+from erllama_daemon.engine.saving import quarantine
 
 SEQUENCE = 0
 
@@ -108,11 +109,11 @@ class SoloBuffer:
             self._buffer.restore(SEQUENCE, block.payload, ref.start, ref.end)
         except ComputeFailed:
             # After a refused state nothing in the buffer is trusted; the request goes on cold.
-            self._store.quarantine(ref.key)
+            quarantine(self._store, generation, ref.key)
             self._buffer.clear()
             generation.chain, generation.computed, generation.logits = [], 0, None
             return False
-        generation.chain.append(ChainLink(ref.key, ref.end, ref.kind))
+        generation.chain.append(ChainLink(ref.key, ref.end, ref.kind, ref.cost_s))
         generation.computed = ref.end
         generation.logits = np.frombuffer(block.logits, dtype="<f4") if block.logits else None
         return True

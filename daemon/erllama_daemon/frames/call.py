@@ -80,6 +80,13 @@ class EvictLive(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
+class ForgetScope(msgspec.Struct, frozen=True, tag=True):
+    """Lets go of all that private requests of one scope have left; they have ended. Asks for `ScopeForgotten`."""
+
+    id: int
+    scope: str
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What a worker is doing, and its RAM tier."""
 
@@ -144,6 +151,12 @@ class LiveEvicted(msgspec.Struct, frozen=True, tag=True):
     saved: int
 
 
+class ScopeForgotten(msgspec.Struct, frozen=True, tag=True):
+    """Nothing of the scope is left."""
+
+    id: int
+
+
 Call = (
     AskStatus
     | Tokenize
@@ -155,7 +168,8 @@ Call = (
     | ScaleAdapter
     | ListAdapters
     | EvictLive
+    | ForgetScope
 )
 """Frames with one answer, which come at any time, whatever is being generated."""
 
-CallAnswer = Status | Tokens | Detokenized | Rendered | Embedded | Adapters | LiveEvicted
+CallAnswer = Status | Tokens | Detokenized | Rendered | Embedded | Adapters | LiveEvicted | ScopeForgotten

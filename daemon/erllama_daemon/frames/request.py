@@ -6,7 +6,7 @@ import msgspec
 
 from erllama_cache.keys import FingerprintMode
 from erllama_cache.policy import Policy
-from erllama_daemon.messages import AdapterChoice, FlashAttention, KvType, Message, Overflow, Sampling
+from erllama_daemon.messages import AdapterChoice, CachedDemand, FlashAttention, KvType, Message, Overflow, Sampling
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -51,7 +51,9 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 class Generate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Asks for an answer to `messages`, which follow `history` if there is one, or to `tokens` as they stand.
 
-    `tokens` are little-endian u32, and `parent_key` is the chain that they extend.
+    `tokens` are little-endian u32, and `parent_key` is the chain that they extend. A `scope` makes it private: it
+    shares state with nobody but requests of the same scope, and none of it reaches a disk. Without `cache` it neither
+    looks for state nor leaves any.
     """
 
     id: int
@@ -66,6 +68,9 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     adapters: list[AdapterChoice] = []
     reproducible: bool = False
     overflow: Overflow = "error"
+    scope: str = ""
+    cache: bool = True
+    require_cached: CachedDemand = None
     logits_digest: bool = False
 
 

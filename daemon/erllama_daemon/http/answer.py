@@ -42,12 +42,16 @@ _Found = TypeVar("_Found")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A valid request: its model's file is known, and its session exists if it has one."""
+    """A valid request: its model's file is known, and its session exists if it has one.
+
+    `scope` is what private requests share their state under, and empty for others.
+    """
 
     request: CompleteRequest
     model: str
     path: Path
     session: str | None
+    scope: str
 
 
 class Answer:
@@ -69,6 +73,11 @@ class Answer:
         self._messages = question.request.messages
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._events.put_nowait(Accepted(self.id))
+
+    @property
+    def session(self) -> str | None:
+        """The conversation that it is a turn of."""
+        return self._question.session
 
     async def run(self) -> None:
         """Gets the answer and keeps it. The last event is a `Done` or a `Failure`, whatever happens."""
@@ -133,7 +142,13 @@ class Answer:
     def _end_unstarted(self) -> None:
         question = self._question
         seed = question.request.sampling.seed or 0
-        stats = Stats.never_started(model=question.model, session=question.session, seed=seed, load_ms=self._load_ms)
+        stats = Stats.never_started(
+            model=question.model,
+            session=question.session,
+            seed=seed,
+            load_ms=self._load_ms,
+            saved="off" if not question.request.cache else "private" if question.scope else "published",
+        )
         self._events.put_nowait(Done(stats))
 
     async def _unless_cancelled(self, waiting: Coroutine[Any, Any, _Found]) -> _Found | None:
@@ -176,6 +191,9 @@ class Answer:
             adapters=request.adapters,
             reproducible=request.reproducible,
             overflow=request.overflow,
+            scope=self._question.scope,
+            cache=request.cache,
+            require_cached=request.require_cached,
             logits_digest=request.logits_digest,
         )
 
@@ -210,10 +228,12 @@ class Answer:
                 case frames.Failed() if worker.is_lost(self.id):
                     return frame.failure
                 case frames.Failed():
+                    await self._forget()
                     self._events.put_nowait(frame.failure)
                     return None
                 case frames.Finished():
                     await self._keep(frame)
+                    await self._forget()
                     stats = msgspec.structs.replace(frame.stats, load_ms=self._load_ms, session=self._question.session)
                     self._events.put_nowait(Done(stats))
                     return None
@@ -225,6 +245,11 @@ class Answer:
         said = [*self._messages, Message("assistant", [finished.stats.text])]
         turn = Turn(said, finished.tokens, finished.finish_key, worker.ready.result().fingerprint)
         await asyncio.to_thread(self._sessions.add_turn, session, turn)
+
+    async def _forget(self) -> None:
+        """Lets go of what a private answer leaves behind, unless its conversation goes on from there."""
+        if self._question.scope and self._question.session is None:
+            await self._supervisor.forget_scope(self._question.scope, self._worker)
 
     async def _with_lost_system_prompt(self, session: str) -> list[Message]:
         """The new messages, after the system prompt that came with a first turn which was never answered."""

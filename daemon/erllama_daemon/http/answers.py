@@ -6,16 +6,16 @@ import asyncio
 from weakref import WeakValueDictionary
 
 from erllama_daemon.http.answer import Answer, Question
+from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.models.supervisor import Supervisor
-from erllama_daemon.sessions import Sessions
 
 
 class Answers:
     """Starts answers, and ends them before their time. All calls from the event loop."""
 
-    def __init__(self, supervisor: Supervisor, sessions: Sessions) -> None:
+    def __init__(self, supervisor: Supervisor, conversations: Conversations) -> None:
         self._supervisor = supervisor
-        self._sessions = sessions
+        self._conversations = conversations
         self._running: dict[int, Answer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # A lock lives as long as an answer holds it.
@@ -23,10 +23,11 @@ class Answers:
 
     def start(self, question: Question) -> Answer:
         """Starts an answer. One question of a session is answered after the other."""
-        turn_lock = asyncio.Lock()
+        turn_lock, sessions = asyncio.Lock(), self._conversations.kept
         if question.session is not None:
             turn_lock = self._turn_locks.setdefault(question.session, turn_lock)
-        answer = Answer(question, self._supervisor, self._sessions, turn_lock)
+            sessions = self._conversations.holding(question.session)
+        answer = Answer(question, self._supervisor, sessions, turn_lock)
         self._running[answer.id] = answer
         task = asyncio.create_task(self._run(answer))
         self._tasks.add(task)
@@ -42,6 +43,15 @@ class Answers:
         """Ends every answer at its next tick."""
         for answer in list(self._running.values()):
             answer.cancel()
+
+    async def forget_session(self, session: str) -> None:
+        """Ends the answers of a private session and lets go of it, here and in every worker."""
+        for answer in list(self._running.values()):
+            if answer.session == session:
+                answer.cancel()
+        async with self._turn_locks.setdefault(session, asyncio.Lock()):
+            await asyncio.to_thread(self._conversations.private.delete, session)
+            await self._supervisor.forget_scope(session)
 
     async def finish(self) -> None:
         """Waits until every answer that was cut off is kept."""

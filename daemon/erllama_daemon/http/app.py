@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -21,27 +22,27 @@ from erllama_daemon.http.answer import Question
 from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body
 from erllama_daemon.http.call_endpoints import CallEndpoints
+from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.model_endpoints import ModelEndpoints
 from erllama_daemon.http.session_endpoints import SessionEndpoints
 from erllama_daemon.messages import CompleteRequest, DaemonStatus
 from erllama_daemon.messages.checks import check_complete
 from erllama_daemon.models.file import find_model
 from erllama_daemon.models.supervisor import Supervisor
-from erllama_daemon.sessions import Sessions
 
 
 class App:
     """The endpoints of answers and of the daemon itself. `stop` is called when a client asks the daemon to end."""
 
     def __init__(
-        self, directories: Directories, supervisor: Supervisor, sessions: Sessions, stop: Callable[[], None]
+        self, directories: Directories, supervisor: Supervisor, conversations: Conversations, stop: Callable[[], None]
     ) -> None:
         self._directories = directories
         self._supervisor = supervisor
-        self._sessions = sessions
+        self._conversations = conversations
         self._stop = stop
         self._started = time.monotonic()
-        self.answers = Answers(supervisor, sessions)
+        self.answers = Answers(supervisor, conversations)
 
     def routes(self) -> list[Route]:
         """Every endpoint."""
@@ -52,7 +53,7 @@ class App:
             Route("/v1/stop", self.stop, methods=["POST"]),
             *CallEndpoints(self._supervisor).routes(),
             *ModelEndpoints(self._supervisor).routes(),
-            *SessionEndpoints(self._sessions).routes(),
+            *SessionEndpoints(self._conversations, self.answers).routes(),
         ]
 
     async def status(self, _request: Request) -> Response:
@@ -89,11 +90,15 @@ class App:
     async def _question(self, request: CompleteRequest) -> Question:
         check_complete(request)
         if request.session is not None:
-            session = await asyncio.to_thread(self._sessions.get, request.session)
-            return Question(request, session.model, find_model(session.model), session.id)
+            session = await asyncio.to_thread(self._conversations.get, request.session)
+            if request.private and not session.private:
+                raise RequestInvalid(reason="a session that is kept has no private turns")
+            scope = session.id if session.private else ""
+            return Question(request, session.model, find_model(session.model), session.id, scope)
         if request.model is None:
             raise RequestInvalid(reason="it names neither a model nor a session")
-        return Question(request, request.model, find_model(request.model), None)
+        scope = secrets.token_hex(16) if request.private else ""
+        return Question(request, request.model, find_model(request.model), None, scope)
 
 
 def create_app(app: App, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:

@@ -7,6 +7,7 @@ from erllama_daemon.messages.adapter import (
     AdapterRequest,
 )
 from erllama_daemon.messages.answer import (
+    CachedDemand,
     CompleteRequest,
     FinishReason,
     HitKind,
@@ -65,6 +66,7 @@ __all__ = [
     "AdapterChoice",
     "AdapterList",
     "AdapterRequest",
+    "CachedDemand",
     "CompleteRequest",
     "DaemonStatus",
     "DetokenizeRequest",

@@ -14,7 +14,12 @@ FinishReason = Literal["stop", "length", "cancelled"]
 
 HitKind = Literal["exact", "partial", "cold"]
 
-SaveState = Literal["published", "dropped"]
+SaveState = Literal["published", "dropped", "private", "off"]
+"""What became of the state of an answer: it is on disk; the cache did not take all of it; it was in memory alone, for
+as long as the conversation lasts; or it was kept nowhere."""
+
+CachedDemand = int | Literal["prefix"] | None
+"""How many tokens the cache must hold of a prompt: so many, or all that stand before the question."""
 
 Overflow = Literal["error", "drop_oldest"]
 
@@ -46,6 +51,11 @@ class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     step. `adapters` are used besides the attached ones. A reproducible request has a KV buffer to itself, so that
     its answer does not depend on what else runs. `logits_digest` asks for a digest of every row of logits that a
     token was sampled from, the proof of bit-exactness.
+
+    What a `private` request computes never reaches a disk and is gone when its answer ends; in a session, that must
+    be private too, it is gone with the session. Without `cache`, a request neither looks into the cache nor leaves
+    anything in it. `require_cached` has it fail before anything is read unless the cache holds so many tokens of the
+    prompt; "prefix" is as many as stand before the last part of the last message, or all if nothing does.
     """
 
     messages: list[Message] = []
@@ -60,6 +70,9 @@ class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     adapters: list[AdapterChoice] = []
     reproducible: bool = False
     overflow: Overflow = "error"
+    private: bool = False
+    cache: bool = True
+    require_cached: CachedDemand = None
     options: ModelOptions = ModelOptions()
     logits_digest: bool = False
 
@@ -117,7 +130,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     logits_digest: str | None = None
 
     @classmethod
-    def never_started(cls, *, model: str, session: str | None, seed: int, load_ms: float) -> Self:
+    def never_started(
+        cls, *, model: str, session: str | None, seed: int, load_ms: float, saved: SaveState = "published"
+    ) -> Self:
         """Those of an answer that was cancelled before a worker heard of it."""
         return cls(
             text="",
@@ -137,6 +152,6 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
             finish_key="",
             model=model,
             seed=seed,
-            saved="published",
+            saved=saved,
             session=session,
         )

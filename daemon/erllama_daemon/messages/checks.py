@@ -65,6 +65,7 @@ def check_complete(request: CompleteRequest) -> None:
     )
     for adapter in request.adapters:
         check_adapter_choice(adapter)
+    _check_cache(request)
     check_options(request.options)
 
 
@@ -180,6 +181,18 @@ def _check_prompt(request: CompleteRequest) -> None:
                 "parent_key must be 64 hexadecimal digits": bool(_KEY.fullmatch(request.parent_key)),
             }
         )
+
+
+def _check_cache(request: CompleteRequest) -> None:
+    demand = request.require_cached
+    _require(
+        {
+            "a private request has a cache of its own; it takes no cache: false": request.cache or not request.private,
+            "what leaves the cache alone can demand nothing of it": request.cache or demand is None,
+            f"require_cached must lie between 1 and {INT_LIMIT - 1}": isinstance(demand, str)
+            or _within(demand, 1, INT_LIMIT - 1),
+        }
+    )
 
 
 def _check_stop(stop: Sequence[str]) -> None:

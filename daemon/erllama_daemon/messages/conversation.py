@@ -24,9 +24,10 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/sessions`."""
+    """Body of `POST /v1/sessions`. A private session is kept in the daemon's memory alone, until it is deleted."""
 
     model: str
+    private: bool = False
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,3 +44,4 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     finish_key: str | None
     unanswered: Message | None = None
+    private: bool = False

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from erllama_daemon import frames
 from erllama_daemon.errors import RequestKillsWorker
 from erllama_daemon.models.worker_process import Request
 
@@ -47,5 +48,8 @@ class Deaths:
 
 
 def _digest(request: Request) -> bytes:
-    """A request's content: everything but its id."""
-    return hashlib.sha256(msgspec.msgpack.encode(msgspec.structs.replace(request, id=0))).digest()
+    """A request's content: everything but its id, and the random name of its scope."""
+    anonymous = msgspec.structs.replace(request, id=0)
+    if isinstance(anonymous, frames.Generate):
+        anonymous = msgspec.structs.replace(anonymous, scope="")
+    return hashlib.sha256(msgspec.msgpack.encode(anonymous)).digest()

@@ -106,6 +106,14 @@ class Supervisor:
         answer = _unless_failed((await _answer(lease, frames.EvictLive(self.next_id())))[0])
         return Evicted(answer.sequences, answer.saved) if isinstance(answer, frames.LiveEvicted) else Evicted(0, 0)
 
+    async def forget_scope(self, scope: str, worker: WorkerProcess | None = None) -> None:
+        """Has every worker, or the one that had them all, let go of what the private requests of a scope have left.
+
+        They must have ended.
+        """
+        workers = self._workers() if worker is None else [worker]
+        await asyncio.gather(*(self._forget_scope(each, scope) for each in workers))
+
     async def unload(self, path: Path) -> bool:
         """Waits until a model is idle, has it saved and ended; whether it was loaded at all."""
         return await self._keeper(path).unload()
@@ -211,6 +219,15 @@ class Supervisor:
             idle_s=round(keeper.idle_s, 3),
             expires_s=None if expires_s is None else round(expires_s, 3),
         )
+
+    async def _forget_scope(self, worker: WorkerProcess, scope: str) -> None:
+        if not worker.is_ready or worker.is_stopping:
+            return  # it has computed nothing yet, or takes it along
+        call = frames.ForgetScope(self.next_id(), scope)
+        try:
+            await worker.ask(call).get()
+        finally:
+            worker.forget(call.id)
 
     async def _ask_status(self, worker: WorkerProcess) -> frames.Status | None:
         request = frames.AskStatus(self.next_id())

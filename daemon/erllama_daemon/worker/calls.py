@@ -56,6 +56,8 @@ class Calls:
                 self._thread.submit(self._answer, call.id, lambda: self._desk.render(call))
             case frames.Embed():
                 self._scheduler.call(lambda: self._embedder.start(call))
+            case frames.ForgetScope():
+                self._scheduler.call(lambda: self._answer(call.id, lambda: self._forget(call)))
             case frames.EvictLive():
                 self._scheduler.call(lambda: self._evict(call))
             case _:
@@ -98,6 +100,10 @@ class Calls:
     def _flushed(self, call: frames.EvictLive, sequences: int, saved: int) -> frames.LiveEvicted:
         self._store.flush(self._flush_s)
         return frames.LiveEvicted(call.id, sequences, saved)
+
+    def _forget(self, call: frames.ForgetScope) -> frames.ScopeForgotten:
+        self._engine.forget_scope(call.scope)
+        return frames.ScopeForgotten(call.id)
 
     def _change_adapters(self, call: frames.Call) -> frames.Adapters:
         match call:

@@ -1,0 +1,38 @@
+"""The conversations of both kinds: those that are kept, and private ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from erllama_daemon.messages import Session
+from erllama_daemon.sessions import PRIVATE, Sessions
+
+
+class Conversations:
+    """Two databases, `kept` on disk and `private` in memory. Any thread may call. Raises SessionsUnusable."""
+
+    def __init__(self, path: Path) -> None:
+        self.kept = Sessions(path)
+        self.private = Sessions(None)
+
+    def holding(self, session_id: str) -> Sessions:
+        """Where the conversation of this id, or of one that begins so, would be."""
+        return self.private if is_private(session_id) else self.kept
+
+    def create(self, model: str, *, private: bool) -> Session:
+        """A new, empty conversation with a model."""
+        return (self.private if private else self.kept).create(model)
+
+    def get(self, session_id: str) -> Session:
+        """The conversation with this id, or with the only id that begins so. Raises SessionUnknown."""
+        return self.holding(session_id).get(session_id)
+
+    def close(self) -> None:
+        """Closes both; with that, the private ones are gone."""
+        self.kept.close()
+        self.private.close()
+
+
+def is_private(session_id: str) -> bool:
+    """Whether a conversation is private, by its id."""
+    return session_id.startswith(PRIVATE)
