@@ -9,14 +9,17 @@ import msgspec
 import typer
 
 from erllama_cli.adapter_file import adapter_choice
+from erllama_cli.answer_command import PREFIX, REQUIRE_CACHED
 from erllama_cli.model_options import LoadOptions
 from erllama_cli.question import valid_text
 from erllama_cli.sampling_options import SamplingOptions
 from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.messages import CompleteRequest, Message
+from erllama_daemon.messages import CachedDemand, CompleteRequest, Message
 from erllama_daemon.messages.checks import LOGPROBS_LIMIT, check_complete
 
 MAX_TOKENS = 1024
+_MOST_DIGITS = 20
+"""Of a number; which ones make sense is checked with the whole request."""
 
 MaxTokens = Annotated[
     int, typer.Option("-n", "--max-tokens", min=1, metavar="N", help="Stop the answer after this many tokens.")
@@ -38,6 +41,20 @@ Reproducible = Annotated[
     bool,
     typer.Option("--reproducible", help="Same prompt and seed, same answer, whatever else runs; others wait."),
 ]
+Private = Annotated[
+    bool,
+    typer.Option("--private", help="Keep what is said and computed in memory alone, and nothing of it afterwards."),
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither look into the cache nor leave anything in it.")]
+RequireCached = Annotated[
+    str | None,
+    typer.Option(
+        REQUIRE_CACHED,
+        metavar="[=TOKENS]",
+        help="Fail, before anything is read, unless the cache holds so many tokens of the prompt; without a number, "
+        "all that stands before the question.",
+    ),
+]
 LogitsDigest = Annotated[
     bool, typer.Option("--logits-digest", help="Prove bit-exactness: add a digest of all logits to --json.")
 ]
@@ -52,6 +69,9 @@ class AnswerOptions:
     adapter: AdapterFiles = None
     reproducible: Reproducible = False
     logprobs: Logprobs = None
+    private: Private = False
+    no_cache: NoCache = False
+    require_cached: RequireCached = None
     logits_digest: LogitsDigest = False
 
 
@@ -61,6 +81,9 @@ def unasked_request(
     """A request that lacks only its question. Raises the usage error of the first option that makes no sense."""
     if answering.logprobs is not None and not as_json:
         raise RequestInvalid(reason="--logprobs goes with --json")
+    if answering.no_cache and (answering.private or answering.require_cached is not None):
+        other = "--private" if answering.private else REQUIRE_CACHED
+        raise RequestInvalid(reason=f"{other} and --no-cache exclude each other")
     request = CompleteRequest(
         max_tokens=answering.max_tokens,
         sampling=choosing.sampling(),
@@ -68,9 +91,22 @@ def unasked_request(
         logprobs=answering.logprobs,
         adapters=[adapter_choice(file) for file in answering.adapter or []],
         reproducible=answering.reproducible,
+        private=answering.private,
+        cache=not answering.no_cache,
+        require_cached=_demand(answering.require_cached),
         options=loading.model_options(),
         logits_digest=answering.logits_digest,
     )
     # Any question will do: the user's own is checked where it is read.
     check_complete(msgspec.structs.replace(request, messages=[Message("user", ["?"])]))
     return request
+
+
+def _demand(text: str | None) -> CachedDemand:
+    if text is None:
+        return None
+    if text == PREFIX:
+        return PREFIX
+    if not (text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS):
+        raise RequestInvalid(reason=f"{REQUIRE_CACHED} takes a number of tokens, not {text!r}")
+    return int(text)

@@ -30,6 +30,7 @@ Examples:
   echo "And why?" | erllama chat --continue
   erllama chat --session 0f3a
   erllama chat demo --ctx 8192 --overflow drop-oldest
+  erllama chat demo --private
 
 On a terminal, Ctrl-C stops an answer and Ctrl-D leaves. Elsewhere standard
 input is one message, and the command ends with its answer."""
@@ -56,29 +57,33 @@ def chat(
 ) -> None:
     """Talk with a model; the conversation is kept at every turn and can be resumed, even after a crash.
 
-    With --json, one object a turn, each on a line of its own.
+    With --private it is kept nowhere, and gone when the command ends. With --json, one object a turn, each on a line of
+    its own.
     """
     with reported_failures(as_json=display.as_json, debug=display.debug):
         interactive = sys.stdin is not None and sys.stdin.isatty()
-        _check_choice(model, session, system, resume=resume)
+        _check_choice(model, session, system, resume=resume, private=answering.private)
         resolved = None if model is None else resolve_model(model)
         request = unasked_request(answering, choosing, loading, as_json=display.as_json)
         head = system_messages(system)
         question = None if interactive else read_question(None)
         conversation = Conversation(
             directories=user_directories(),
-            session=_open(resolved, session),
+            session=_open(resolved, session, private=answering.private),
             system=head,
             request=msgspec.structs.replace(request, overflow="drop_oldest" if overflow == "drop-oldest" else "error"),
             display=display,
         )
-        if question is None:
-            talk(conversation, resumed=model is None)
-        else:
-            conversation.ask(question)
+        try:
+            if question is None:
+                talk(conversation, resumed=model is None)
+            else:
+                conversation.ask(question)
+        finally:
+            conversation.close()
 
 
-def _check_choice(model: str | None, session: str | None, system: str | None, *, resume: bool) -> None:
+def _check_choice(model: str | None, session: str | None, system: str | None, *, resume: bool, private: bool) -> None:
     """Raises ChatNeedsModel and RequestInvalid unless exactly one conversation is meant."""
     chosen = [name for name, given in (("MODEL", model), ("--session", session), ("--continue", resume)) if given]
     if not chosen:
@@ -87,10 +92,12 @@ def _check_choice(model: str | None, session: str | None, system: str | None, *,
         raise RequestInvalid(reason=f"{' and '.join(chosen)} exclude each other")
     if system is not None and model is None:
         raise RequestInvalid(reason="--system belongs at the start of a conversation")
+    if private and model is None:
+        raise RequestInvalid(reason="a conversation that was kept cannot become private; --private goes with MODEL")
 
 
-def _open(model: str | None, name: str | None) -> Session:
+def _open(model: str | None, name: str | None, *, private: bool) -> Session:
     client = running_daemon(user_directories())
     if model is not None:
-        return client.new_session(model)
+        return client.new_session(model, private=private)
     return client.latest_session() if name is None else client.session(name)

@@ -87,9 +87,14 @@ class Client:
         with self._ask("POST", "/v1/stop") as response:
             response.read()
 
-    def new_session(self, model: str) -> Session:
-        """A new conversation with `model`."""
-        return self._answer("/v1/sessions", NewSession(model), Session)
+    def new_session(self, model: str, *, private: bool = False) -> Session:
+        """A new conversation with `model`; a private one is kept nowhere, and is there until it is forgotten."""
+        return self._answer("/v1/sessions", NewSession(model, private), Session)
+
+    def forget_session(self, session: Session) -> None:
+        """Have a private conversation gone, with all that was computed for it. One that is gone already is fine."""
+        with self._ask("DELETE", f"/v1/sessions/{quote(session.id, safe='')}") as response:
+            response.read()
 
     def session(self, name: str) -> Session:
         """The conversation `name`."""

@@ -1,4 +1,4 @@
-"""A conversation of which the daemon keeps every turn."""
+"""A conversation of which the daemon keeps every turn, or none that outlives the command."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from erllama_cli.answer import print_answer, print_result
+from erllama_cli.client import Client
 from erllama_cli.launcher import running_daemon
 from erllama_cli.options import DisplayOptions
 from erllama_daemon.directories import Directories
@@ -33,3 +34,9 @@ class Conversation:
             self.system = []
         request = msgspec.structs.replace(self.request, session=self.session.id, messages=[*self.system, question])
         print_result(print_answer(client, request, self.display), self.display)
+
+    def close(self) -> None:
+        """Has a private conversation forgotten; a daemon that has gone away has done so. Others stay as they are."""
+        client = Client(self.directories)
+        if self.session.private and client.answers():
+            client.forget_session(self.session)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from erllama_cli import adapter, cache, chat, daemon, detokenize, embed, load, ps, render, run, tokenize, unload
+from erllama_cli.answer_command import AnswerCommand
 from erllama_daemon import __version__
 from erllama_daemon.errors import EXIT_INTERRUPTED
 
@@ -27,8 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", epilog=run.EXAMPLES)(run.run)
-app.command("chat", epilog=chat.EXAMPLES)(chat.chat)
+app.command("run", cls=AnswerCommand, epilog=run.EXAMPLES)(run.run)
+app.command("chat", cls=AnswerCommand, epilog=chat.EXAMPLES)(chat.chat)
 app.command("tokenize", epilog=tokenize.EXAMPLES)(tokenize.tokenize)
 app.command("detokenize", epilog=detokenize.EXAMPLES)(detokenize.detokenize)
 app.command("render", epilog=render.EXAMPLES)(render.render)

@@ -26,6 +26,8 @@ Examples:
   erllama run ./model.gguf - < question.txt
   erllama run demo --json -t 0 "Count to three." | jq .cached_tokens
   erllama run demo --json-schema person.json "Invent a person."
+  erllama run demo --private "Proofread this letter." < letter.txt
+  erllama run demo --require-cached "Who may copy this?" < LICENSE
   erllama run demo --adapter pirate.gguf=0.5 --stop "Arr" "Who are you?\""""
 
 

@@ -26,7 +26,7 @@ def talk(conversation: Conversation, *, resumed: bool) -> None:
         if line.strip():
             resumable = True
             _take_turn(conversation, line)
-    if not conversation.display.quiet and resumable:
+    if resumable and not (conversation.display.quiet or conversation.session.private):
         _tell(f"Resume with: erllama chat --session {conversation.session.id}")
 
 
@@ -67,7 +67,8 @@ def _prompted() -> str:
 
 
 def _show_new(session: Session) -> None:
-    _tell(f"A conversation with {session.model}. Ctrl-C stops an answer, Ctrl-D leaves.")
+    private = ", private: nothing is kept" if session.private else ""
+    _tell(f"A conversation with {session.model}{private}. Ctrl-C stops an answer, Ctrl-D leaves.")
 
 
 def _show_resumed(session: Session) -> None:

@@ -28,6 +28,7 @@ from erllama_daemon.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_MODEL,
+    EXIT_NOT_CACHED,
     EXIT_UNREACHABLE,
     EXIT_USAGE,
 )
@@ -49,6 +50,7 @@ EXIT_STATUS = {
     EXIT_MODEL: "The model is missing or cannot be read.",
     EXIT_UNREACHABLE: "The daemon cannot be reached, or does not run.",
     EXIT_CONTEXT: "The prompt does not fit into the model's context.",
+    EXIT_NOT_CACHED: "The cache did not hold what --require-cached demanded.",
     EXIT_INTERRUPTED: "Interrupted by Ctrl-C; the answer was cancelled.",
     EXIT_PIPE_CLOSED: "Whoever read the output left; the answer was cancelled.",
 }

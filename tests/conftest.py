@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+from cli.terminal import Terminal
 
 XDG = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
 
@@ -113,3 +114,12 @@ class Erllama:
 def erllama(user_home: Path) -> Erllama:
     """The command line, with folders of its own."""
     return Erllama(user_home)
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[Terminal]]:
+    """The terminals that a test opens are closed after it."""
+    opened: list[Terminal] = []
+    yield opened
+    for terminal in opened:
+        terminal.close()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from cli.fake_daemon import FakeDaemon, Running
-from cli.terminal import Terminal
 from typer.testing import CliRunner, Result
 
 from erllama_cli.main import app
@@ -30,12 +29,3 @@ def fake() -> Iterator[FakeDaemon]:
     """A daemon that answers what the test scripts."""
     with Running(user_directories().socket) as running:
         yield running
-
-
-@pytest.fixture
-def terminals() -> Iterator[list[Terminal]]:
-    """The terminals that a test opens are closed after it."""
-    opened: list[Terminal] = []
-    yield opened
-    for terminal in opened:
-        terminal.close()

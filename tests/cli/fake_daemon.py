@@ -75,7 +75,9 @@ def answer(*texts: str) -> list[Event]:
     return [*(Token(text) for text in texts), Done(stats("".join(texts)))]
 
 
-def session(*messages: Message, name: str = "abcd1234", unanswered: Message | None = None) -> Session:
+def session(
+    *messages: Message, name: str = "abcd1234", unanswered: Message | None = None, private: bool = False
+) -> Session:
     return Session(
         id=name,
         model="demo",
@@ -86,6 +88,7 @@ def session(*messages: Message, name: str = "abcd1234", unanswered: Message | No
         tokens=9,
         finish_key=None,
         unanswered=unanswered,
+        private=private,
     )
 
 
@@ -132,6 +135,7 @@ class FakeDaemon:
     calls: list[tuple[str, msgspec.Struct]] = field(default_factory=list)
     asked: list[CompleteRequest] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     hung_up: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -166,8 +170,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif fake.refusal is not None:
             self._send(*fake.refusal)
         elif self.path == "/v1/sessions":
-            fake.models.append(msgspec.json.decode(body, type=NewSession).model)
-            self._send(200, session())
+            new = msgspec.json.decode(body, type=NewSession)
+            fake.models.append(new.model)
+            self._send(200, session(name="private-1", private=True) if new.private else session())
         elif self.path in BODIES:
             fake.calls.append((self.path, msgspec.json.decode(body, type=BODIES[self.path])))
             if self.path == "/v1/models/load":
@@ -177,6 +182,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             fake.asked.append(msgspec.json.decode(body, type=CompleteRequest))
             self._stream(fake.answers.pop(0))
+
+    def do_DELETE(self) -> None:
+        self.server.fake.deleted.append(self.path)
+        self._send(204, None)
 
     def _send(self, status: int, body: msgspec.Struct | None) -> None:
         payload = b"" if body is None else msgspec.json.encode(body)

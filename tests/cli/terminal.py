@@ -49,6 +49,11 @@ class Terminal:
             self.seen += chunk
         return self._process.wait(10), self.seen
 
+    def kill(self, number: int) -> None:
+        """Returns when the signal has ended the command."""
+        self._process.send_signal(number)
+        self._process.wait(10)
+
     def close(self) -> None:
         self._process.kill()
         self._process.wait()

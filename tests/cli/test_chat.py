@@ -7,7 +7,7 @@ from cli.fake_daemon import FakeDaemon, answer, session
 from cli.terminal import Terminal
 
 from erllama_daemon.errors import EXIT_FAILED, EXIT_USAGE
-from erllama_daemon.messages import Message, Token
+from erllama_daemon.messages import Failure, Message, Token
 
 
 def test_without_a_terminal_standard_input_is_one_message(run: Run, fake: FakeDaemon) -> None:
@@ -48,7 +48,14 @@ def test_continue_without_a_conversation_says_so(run: Run, fake: FakeDaemon) -> 
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["demo", "--continue"], ["--continue", "--session", "a"], ["--continue", "-s", "Be brief."]],
+    [
+        [],
+        ["demo", "--continue"],
+        ["--continue", "--session", "a"],
+        ["--continue", "-s", "Be brief."],
+        ["--continue", "--private"],
+        ["--session", "a", "--private"],
+    ],
 )
 def test_which_conversation_is_meant_must_be_clear(run: Run, arguments: list[str]) -> None:
     done = run("chat", *arguments, stdin="Why?")
@@ -100,3 +107,40 @@ def test_at_a_terminal_continue_shows_where_it_stood(fake: FakeDaemon, terminals
     terminal.await_text(">>> ")
     terminal.type("\x04")
     assert terminal.rest()[0] == 0
+
+
+def test_a_private_conversation_is_forgotten_when_the_command_ends(run: Run, fake: FakeDaemon) -> None:
+    fake.answers = [answer("Hm.")]
+    assert run("chat", "demo", "--private", stdin="Why?").stdout == "Hm.\n"
+    assert (fake.asked[0].session, fake.asked[0].private) == ("private-1", True)
+    assert fake.deleted == ["/v1/sessions/private-1"]
+
+
+def test_a_private_conversation_is_forgotten_when_its_answer_fails_too(run: Run, fake: FakeDaemon) -> None:
+    fake.answers = [[Failure("some", "It broke.", None, EXIT_FAILED)]]
+    assert run("chat", "demo", "--private", stdin="Why?").exit_code == EXIT_FAILED
+    assert fake.deleted == ["/v1/sessions/private-1"]
+
+
+def test_a_conversation_that_is_kept_is_never_deleted(run: Run, fake: FakeDaemon) -> None:
+    fake.answers = [answer("Hm."), answer("Hm.")]
+    run("chat", "demo", stdin="Why?")
+    run("chat", "demo", "--no-cache", stdin="Why?")
+    assert fake.deleted == []
+
+
+def test_at_a_terminal_a_private_conversation_says_so_and_offers_no_way_back(
+    fake: FakeDaemon, terminals: list[Terminal]
+) -> None:
+    fake.answers = [answer("Hm.")]
+    terminals.append(terminal := Terminal("chat", "demo", "--private"))
+    terminal.await_text("private: nothing is kept")
+    terminal.await_text(">>> ")
+    terminal.type("Why?\n")
+    terminal.await_text("Hm.")
+    terminal.await_text(">>> ")
+    terminal.type("\x04")
+    code, rest = terminal.rest()
+    assert code == 0
+    assert "Resume" not in rest
+    assert fake.deleted == ["/v1/sessions/private-1"]

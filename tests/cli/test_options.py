@@ -77,6 +77,23 @@ def test_the_fingerprint_options_reach_the_daemon(run: Run, fake: FakeDaemon, co
     assert given == ModelOptions(fingerprint_mode="fast_unsafe", fingerprint="ab" * 32)
 
 
+@pytest.mark.parametrize("command", [("run", "demo", "Who?"), ("chat", "demo")])
+def test_what_is_wanted_of_the_cache_reaches_the_daemon(run: Run, fake: FakeDaemon, command: tuple[str, ...]) -> None:
+    plain = _asked(run, fake, *command)
+    assert (plain.private, plain.cache, plain.require_cached) == (False, True, None)
+    assert _asked(run, fake, *command, "--private").private
+    assert not _asked(run, fake, *command, "--no-cache").cache
+    assert _asked(run, fake, *command, "--require-cached=500").require_cached == 500
+    assert _asked(run, fake, *command, "--require-cached").require_cached == "prefix"
+
+
+def test_the_prompt_is_no_value_of_require_cached(run: Run, fake: FakeDaemon) -> None:
+    request = _asked(run, fake, "run", "demo", "--require-cached", "500")
+    assert (request.require_cached, request.messages[0].text) == ("prefix", "500")
+    request = _asked(run, fake, "run", "demo", "--", "--require-cached")
+    assert (request.require_cached, request.messages[0].text) == (None, "--require-cached")
+
+
 def test_what_is_not_given_is_left_to_the_daemon(run: Run, fake: FakeDaemon) -> None:
     request = _asked(run, fake, "run", "demo", "Who?")
     assert request == CompleteRequest(messages=request.messages, model="demo")
@@ -140,6 +157,14 @@ def test_an_adapter_that_is_no_file_is_told_before_a_daemon_starts(run: Run, use
         (["--keep-alive", "-5"], "request_invalid"),
         (["--keep-alive", "9" * 400 + "h"], "request_invalid"),
         (["--keep-alive", "nan"], "request_invalid"),
+        (["--private", "--no-cache"], "request_invalid"),
+        (["--no-cache", "--require-cached"], "request_invalid"),
+        (["--no-cache", "--require-cached=5"], "request_invalid"),
+        (["--require-cached=0"], "request_invalid"),
+        (["--require-cached="], "request_invalid"),
+        (["--require-cached=-1"], "request_invalid"),
+        (["--require-cached=many"], "request_invalid"),
+        (["--require-cached=" + "9" * 5000], "request_invalid"),
         (["--fingerprint", "ab" * 32], "request_invalid"),
         (["--fingerprint-mode", "fast_unsafe"], "request_invalid"),
         (["--fingerprint-mode", "fast_unsafe", "--fingerprint", "ab" * 31], "request_invalid"),

@@ -12,7 +12,14 @@ from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon, answer, stats
 
 from erllama_cli.failures import EXIT_PIPE_CLOSED
-from erllama_daemon.errors import EXIT_CONTEXT, EXIT_INTERRUPTED, EXIT_MODEL, EXIT_UNREACHABLE, EXIT_USAGE
+from erllama_daemon.errors import (
+    EXIT_CONTEXT,
+    EXIT_INTERRUPTED,
+    EXIT_MODEL,
+    EXIT_NOT_CACHED,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+)
 from erllama_daemon.messages import Failure, Loading, Prefilling, Stats, Token
 
 
@@ -107,7 +114,7 @@ def test_a_missing_file_is_told_before_a_daemon_starts(run: Run, user_home: Path
     assert not list(user_home.rglob("erllama"))
 
 
-@pytest.mark.parametrize("exit_code", [1, EXIT_MODEL, EXIT_CONTEXT])
+@pytest.mark.parametrize("exit_code", [1, EXIT_MODEL, EXIT_CONTEXT, EXIT_NOT_CACHED])
 def test_a_refusal_and_a_failure_keep_their_exit_code(run: Run, fake: FakeDaemon, exit_code: int) -> None:
     failure = Failure("some", "It broke.", "Mend it.", exit_code)
     fake.answers = [[Token("So"), failure]]
