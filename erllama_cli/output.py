@@ -83,6 +83,11 @@ def readable_seconds(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of something: 1 block, 1,204 blocks."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _print_plain(table: Table) -> None:
     lines = [table.header, *table.rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]

@@ -26,6 +26,8 @@ COMMANDS = [
     ["adapter", "ls"],
     ["cache"],
     ["cache", "stats"],
+    ["cache", "ls"],
+    ["cache", "tree"],
     ["cache", "evict"],
     ["daemon"],
     ["daemon", "status"],
@@ -45,7 +47,10 @@ def test_version(run: Run) -> None:
     assert run("--version").stdout.startswith("erllama ")
 
 
-@pytest.mark.parametrize("arguments", ["['--help']", "['cache', 'stats']", "['daemon', 'status']", "['ps']"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["['--help']", "['cache', 'stats']", "['cache', 'ls']", "['cache', 'tree']", "['daemon', 'status']", "['ps']"],
+)
 def test_no_heavy_module_is_imported(arguments: str) -> None:
     program = f"""
 import sys

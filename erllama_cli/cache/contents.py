@@ -1,0 +1,98 @@
+"""What is on disk at one moment, and which conversations it belongs to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from erllama_cli.model import model_name, short_name
+from erllama_daemon.directories import Directories
+
+if TYPE_CHECKING:
+    from erllama_cache.survey import Survey
+    from erllama_daemon.chats import Chat
+
+SHOWN_DIGITS = 12
+
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Only what this model computed.")]
+ChatOption = Annotated[
+    str | None, typer.Option("--chat", metavar="ID", help="Only what this conversation uses; its id may be cut short.")
+]
+
+
+class ChatName(msgspec.Struct, frozen=True):
+    """A conversation, as people call it."""
+
+    id: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The blocks on disk and the conversations, the one used last first.
+
+    `ends` has the conversations by the block they end with: the last of theirs that is still there. `now` is in Unix
+    seconds.
+    """
+
+    survey: Survey
+    chats: list[Chat]
+    ends: dict[bytes, list[ChatName]]
+    now: float
+
+    @classmethod
+    def read(cls, directories: Directories) -> Contents:
+        """Safe beside a daemon, needs none and creates nothing. Raises SessionsUnusable."""
+        # Imported here: most commands need no SQLite.
+        from erllama_cache.survey import survey
+        from erllama_daemon.chats import read_chats
+
+        found, chats = survey(directories.cache), read_chats(directories.sessions)
+        ends: dict[bytes, list[ChatName]] = {}
+        for chat in chats:
+            last = next((key for key in reversed(chat.keys) if key in found.rows), None)
+            if last is not None:
+                ends.setdefault(last, []).append(ChatName(chat.id, chat.title))
+        return cls(found, chats, ends, time.time())
+
+    @cached_property
+    def key_digits(self) -> int:
+        """How much of a key to show: enough to tell it from every other."""
+        digits = SHOWN_DIGITS
+        while len({key.hex()[:digits] for key in self.survey.rows}) < len(self.survey.rows):
+            digits += 1
+        return digits
+
+    def model(self, root: bytes) -> str | None:
+        """The model behind a root, as its user calls it; None if that is not known."""
+        origin = self.survey.origins.get(root)
+        return None if origin is None else origin.model
+
+    def keys(self, *, model: str | None, chat: str | None) -> set[bytes]:
+        """The blocks that this model computed and this conversation uses. Raises SessionUnknown."""
+        from erllama_daemon.chats import find_chat
+
+        rows = self.survey.rows
+        found = set(rows)
+        if chat is not None:
+            found = {row.key for key in find_chat(self.chats, chat).keys for row in self.survey.chain(key)}
+        if model is not None:
+            roots = {root for root, origin in self.survey.origins.items() if _is_called(origin.model, model)}
+            found = {key for key in found if rows[key].root in roots}
+        return found
+
+    def only(self, keys: set[bytes]) -> Contents:
+        """The same moment, but of these blocks alone."""
+        from erllama_cache.survey import Survey
+
+        rows = (row for key, row in self.survey.rows.items() if key in keys)
+        return replace(self, survey=Survey(rows, self.survey.origins))
+
+
+def _is_called(model: str, name: str) -> bool:
+    return name in (model, short_name(model)) or model_name(name) == model

@@ -1,0 +1,99 @@
+"""The blocks of one root as a tree, in which a run of blocks that does not branch is one node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from erllama_cli.cache.contents import ChatName, Contents
+
+if TYPE_CHECKING:
+    from erllama_cache.row import Row
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of blocks, up to where it branches or a conversation ends.
+
+    `key` is that of the last block. Its tokens reach from position `start` to `end`; `bytes` are its own; `hits` are
+    those of the block hit most, `pinned` says whether any is. `chats` end with it, `carried` ones here or further on;
+    `blocks_below` extend it, whether `children` are shown or not. `used` is the last use here or further on, in Unix
+    seconds. `label` is how its text begins.
+    """
+
+    key: str
+    label: str
+    start: int
+    end: int
+    blocks: int
+    bytes: int
+    hits: int
+    pinned: bool
+    used: float
+    chats: list[ChatName]
+    carried: int
+    blocks_below: int
+    children: list[Node]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens the run has."""
+        return self.end - self.start
+
+
+def nodes(contents: Contents) -> dict[bytes, list[Node]]:
+    """The first nodes of each root, the one used last first.
+
+    One that does not start at 0 cannot be reached: what it extends is gone.
+    """
+    rows = contents.survey.rows
+    children: dict[bytes, list[Node]] = {}
+    first: dict[bytes, list[Node]] = {}
+    # From the ends to the beginnings, so that what extends a block is known before it.
+    for row in sorted(rows.values(), key=lambda row: -row.start):
+        node = _node(row, contents.ends.get(row.key, []), children.pop(row.key, []))
+        if row.parent in rows:
+            children.setdefault(row.parent, []).append(node)
+        else:
+            first.setdefault(row.root, []).append(node)
+    return {root: _by_use(found) for root, found in first.items()}
+
+
+def pruned(node: Node, depth: int) -> Node:
+    """`node` without what lies deeper than `depth` nodes, itself counted."""
+    children = [pruned(child, depth - 1) for child in node.children] if depth > 1 else []
+    return msgspec.structs.replace(node, children=children)
+
+
+def _node(row: Row, chats: list[ChatName], children: list[Node]) -> Node:
+    if len(children) == 1 and not chats:
+        (rest,) = children
+        return msgspec.structs.replace(
+            rest,
+            label=row.label,
+            start=row.start,
+            blocks=rest.blocks + 1,
+            bytes=rest.bytes + row.file_bytes,
+            hits=max(rest.hits, row.hits),
+            pinned=rest.pinned or row.is_pinned,
+            used=max(rest.used, row.used),
+        )
+    return Node(
+        key=row.key.hex(),
+        label=row.label,
+        start=row.start,
+        end=row.end,
+        blocks=1,
+        bytes=row.file_bytes,
+        hits=row.hits,
+        pinned=row.is_pinned,
+        used=max([row.used, *(child.used for child in children)]),
+        chats=chats,
+        carried=len(chats) + sum(child.carried for child in children),
+        blocks_below=sum(child.blocks + child.blocks_below for child in children),
+        children=_by_use(children),
+    )
+
+
+def _by_use(found: list[Node]) -> list[Node]:
+    return sorted(found, key=lambda node: (-node.used, node.key))

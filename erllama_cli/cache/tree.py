@@ -1,0 +1,125 @@
+"""`erllama cache tree`: which beginnings are shared, and by which conversations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import msgspec
+import typer
+
+from erllama_cli import options
+from erllama_cli.cache.contents import ChatOption, Contents, ModelOption
+from erllama_cli.cache.drawing import Branch, Line, dot, print_branch, print_line
+from erllama_cli.cache.node import Node, nodes, pruned
+from erllama_cli.cache.root_words import root_words
+from erllama_cli.failures import reported_failures
+from erllama_cli.one_line import one_line
+from erllama_cli.output import counted, print_json, readable_bytes
+from erllama_daemon.directories import user_directories
+
+EXAMPLES = """\b
+Examples:
+  erllama cache tree
+  erllama cache tree --model demo --depth 2
+  erllama cache tree --json | jq '.roots[].children[] | {label, carried}'"""
+
+
+class Root(msgspec.Struct, frozen=True, kw_only=True):
+    """What one model computed with the same settings; `words` say which."""
+
+    root: str
+    words: list[str]
+    model: str | None
+    blocks: int
+    bytes: int
+    carried: int
+    children: list[Node]
+
+
+class CacheTree(msgspec.Struct, frozen=True):
+    """What `cache tree --json` prints."""
+
+    path: str
+    roots: list[Root]
+
+
+def tree(
+    model: ModelOption = None,
+    chat: ChatOption = None,
+    depth: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Show no more than N parts of a chain after one another.")
+    ] = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Show shared beginnings as a tree: which system prompt carries which conversations.
+
+    A part is a run of blocks that does not branch: how its text begins, its tokens, how long a chain is at its end, its
+    size on disk, how often it was hit, and the beginning of its key. Needs no daemon.
+    """
+    with reported_failures(as_json=as_json, debug=debug):
+        directories = user_directories()
+        contents = Contents.read(directories)
+        if model is not None or chat is not None:
+            contents = contents.only(contents.keys(model=model, chat=chat))
+        shown = CacheTree(str(directories.cache), _roots(contents, depth))
+        if as_json:
+            print_json(shown)
+        else:
+            _print(shown, contents)
+
+
+def _roots(contents: Contents, depth: int | None) -> list[Root]:
+    sizes: Counter[bytes] = Counter()
+    for row in contents.survey.rows.values():
+        sizes[row.root] += row.file_bytes
+    words = root_words(contents.survey.roots, contents.survey.origins)
+    return [
+        Root(
+            root=root.hex(),
+            words=words[root],
+            model=contents.model(root),
+            blocks=sum(child.blocks + child.blocks_below for child in children),
+            bytes=sizes[root],
+            carried=sum(child.carried for child in children),
+            children=[pruned(child, depth) for child in children] if depth else children,
+        )
+        for root, children in sorted(nodes(contents).items(), key=lambda found: (-found[1][0].used, found[0]))
+    ]
+
+
+def _print(shown: CacheTree, contents: Contents) -> None:
+    blocks, size = sum(root.blocks for root in shown.roots), sum(root.bytes for root in shown.roots)
+    print_line(Line(shown.path, _held(blocks, size), whole=True))
+    for root in shown.roots:
+        print()
+        figures = [*_held(root.blocks, root.bytes), *_carries(root.carried)]
+        line = Line(dot().join(root.words), figures, whole=True, style="bold")
+        print_branch(Branch(line, [_branch(node, contents) for node in root.children]))
+
+
+def _branch(node: Node, contents: Contents, *, under: bool = False) -> Branch:
+    chats = [Branch(Line(f"chat {chat.id}  {one_line(chat.title)}", style="cyan")) for chat in node.chats]
+    below = [_branch(child, contents, under=True) for child in node.children]
+    if node.blocks_below and not node.children:
+        below = [Branch(Line(f"({counted(node.blocks_below, 'block')} further on)", style="dim"))]
+    figures = [
+        f"+{node.tokens:,} = {counted(node.end, 'token')}" if under else counted(node.tokens, "token"),
+        *(["what it extends is gone"] if node.start and not under else []),
+        *(["pinned"] if node.pinned else []),
+        *(_carries(node.carried) if node.blocks_below else []),
+        readable_bytes(node.bytes),
+        counted(node.hits, "hit"),
+        node.key[: contents.key_digits],
+    ]
+    text = one_line(node.label) or "(no text)"
+    return Branch(Line(text, figures), [*chats, *below])
+
+
+def _held(blocks: int, size: int) -> list[str]:
+    return [counted(blocks, "block"), readable_bytes(size)]
+
+
+def _carries(chats: int) -> list[str]:
+    return [f"carries {counted(chats, 'chat')}"] if chats else []
