@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
+from collections.abc import Sequence
 from unicodedata import combining, east_asian_width
 
 _CONTROL_TOKEN = re.compile(r"<\|[^<>|\s]{1,40}\|>")
 _PIPE_WIDTH = 120
+_CONTEXT = 24
+"""So many characters are shown of what two texts begin with together, and so many at least left out."""
 
 
 def line_width() -> int:
@@ -27,6 +31,14 @@ def one_line(text: str) -> str:
     )
 
 
+def told_apart(texts: Sequence[str]) -> list[str]:
+    """Texts on one line each, those that begin alike for long from shortly before they differ."""
+    distinct = sorted(set(texts))
+    alike = [0, *itertools.starmap(_shared, itertools.pairwise(distinct)), 0]
+    shared = {text: max(alike[index : index + 2]) for index, text in enumerate(distinct)}
+    return [_from_difference(text, shared[text]) for text in texts]
+
+
 def columns(text: str) -> int:
     """How many columns of a terminal a printable text takes."""
     return len(text) if text.isascii() else sum(map(_columns, text))
@@ -43,6 +55,18 @@ def cut(text: str, width: int) -> str:
             break
         kept.append(letter)
     return "".join(kept).rstrip() + "…"
+
+
+def _shared(a: str, b: str) -> int:
+    """How many characters two different texts begin with together."""
+    return next(
+        (index for index, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b))
+    )
+
+
+def _from_difference(text: str, shared: int) -> str:
+    start = text.rfind(" ", 0, max(shared - _CONTEXT, 0)) + 1
+    return f"… {text[start:]}" if start > _CONTEXT else text
 
 
 def _columns(letter: str) -> int:

@@ -36,18 +36,19 @@ class ChatName(msgspec.Struct, frozen=True):
 class Contents:
     """The blocks on disk and the conversations, the one used last first.
 
-    `ends` has the conversations by the block they end with: the last of theirs that is still there. `now` is in Unix
-    seconds.
+    `survey` is what is looked at, `whole` all there is. `ends` has the conversations by the block they end with: the
+    last of theirs that is still there. `now` is in Unix seconds.
     """
 
     survey: Survey
+    whole: Survey
     chats: list[Chat]
     ends: dict[bytes, list[ChatName]]
     now: float
 
     @classmethod
     def read(cls, directories: Directories) -> Contents:
-        """Safe beside a daemon, needs none and creates nothing. Raises SessionsUnusable."""
+        """Safe beside a daemon, and needs none. Raises SessionsUnusable."""
         # Imported here: most commands need no SQLite.
         from erllama_cache.survey import survey
         from erllama_daemon.chats import read_chats
@@ -58,7 +59,7 @@ class Contents:
             last = next((key for key in reversed(chat.keys) if key in found.rows), None)
             if last is not None:
                 ends.setdefault(last, []).append(ChatName(chat.id, chat.title))
-        return cls(found, chats, ends, time.time())
+        return cls(found, found, chats, ends, time.time())
 
     @cached_property
     def key_digits(self) -> int:

@@ -15,7 +15,7 @@ from erllama_cli.cache.listed_block import ListedBlock, listed_blocks
 from erllama_cli.failures import reported_failures
 from erllama_cli.fitted import fitted
 from erllama_cli.model import short_name
-from erllama_cli.one_line import one_line
+from erllama_cli.one_line import one_line, told_apart
 from erllama_cli.output import Table, print_json, print_table, readable_bytes, readable_seconds
 from erllama_daemon.directories import user_directories
 
@@ -89,6 +89,7 @@ def _show_chains(contents: Contents, shown: list[Chain], *, as_json: bool) -> No
     if as_json:
         print_json(ChainList(shown))
         return
+    texts = told_apart([one_line(chain.chat.title if chain.chat else chain.label) for chain in shown])
     rows = [
         [
             chain.key[: contents.key_digits],
@@ -97,9 +98,9 @@ def _show_chains(contents: Contents, shown: list[Chain], *, as_json: bool) -> No
             f"{chain.tokens:,}",
             readable_bytes(chain.own_bytes),
             *_use(contents, chain),
-            one_line(chain.chat.title if chain.chat else chain.label) or "-",
+            text or "-",
         ]
-        for chain in shown
+        for chain, text in zip(shown, texts, strict=True)
     ]
     print_table(fitted(Table(_CHAIN_HEADER, rows, _NUMERIC), _EXPENDABLE))
 
@@ -108,6 +109,7 @@ def _show_blocks(contents: Contents, shown: list[ListedBlock], *, as_json: bool)
     if as_json:
         print_json(BlockList(shown))
         return
+    texts = told_apart([one_line(block.label) for block in shown])
     rows = [
         [
             block.key[: contents.key_digits],
@@ -117,9 +119,9 @@ def _show_blocks(contents: Contents, shown: list[ListedBlock], *, as_json: bool)
             f"{block.tokens:,}",
             readable_bytes(block.bytes),
             *_use(contents, block),
-            one_line(block.label) or "-",
+            text or "-",
         ]
-        for block in shown
+        for block, text in zip(shown, texts, strict=True)
     ]
     print_table(fitted(Table(_BLOCK_HEADER, rows, _NUMERIC), _EXPENDABLE))
 

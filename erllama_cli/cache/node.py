@@ -51,7 +51,9 @@ def nodes(contents: Contents) -> dict[bytes, list[Node]]:
     first: dict[bytes, list[Node]] = {}
     # From the ends to the beginnings, so that what extends a block is known before it.
     for row in sorted(rows.values(), key=lambda row: -row.start):
-        node = _node(row, contents.ends.get(row.key, []), children.pop(row.key, []))
+        chats, extensions = contents.ends.get(row.key, []), children.pop(row.key, [])
+        is_run = not chats and len(extensions) == len(contents.whole.children(row.key)) == 1
+        node = _extended(row, extensions[0]) if is_run else _node(row, chats, extensions)
         if row.parent in rows:
             children.setdefault(row.parent, []).append(node)
         else:
@@ -65,19 +67,21 @@ def pruned(node: Node, depth: int) -> Node:
     return msgspec.structs.replace(node, children=children)
 
 
+def _extended(row: Row, rest: Node) -> Node:
+    """The run that begins with one block more."""
+    return msgspec.structs.replace(
+        rest,
+        label=row.label,
+        start=row.start,
+        blocks=rest.blocks + 1,
+        bytes=rest.bytes + row.file_bytes,
+        hits=max(rest.hits, row.hits),
+        pinned=rest.pinned or row.is_pinned,
+        used=max(rest.used, row.used),
+    )
+
+
 def _node(row: Row, chats: list[ChatName], children: list[Node]) -> Node:
-    if len(children) == 1 and not chats:
-        (rest,) = children
-        return msgspec.structs.replace(
-            rest,
-            label=row.label,
-            start=row.start,
-            blocks=rest.blocks + 1,
-            bytes=rest.bytes + row.file_bytes,
-            hits=max(rest.hits, row.hits),
-            pinned=rest.pinned or row.is_pinned,
-            used=max(rest.used, row.used),
-        )
     return Node(
         key=row.key.hex(),
         label=row.label,

@@ -14,7 +14,7 @@ from erllama_cli.cache.drawing import Branch, Line, dot, print_branch, print_lin
 from erllama_cli.cache.node import Node, nodes, pruned
 from erllama_cli.cache.root_words import root_words
 from erllama_cli.failures import reported_failures
-from erllama_cli.one_line import one_line
+from erllama_cli.one_line import one_line, told_apart
 from erllama_cli.output import counted, print_json, readable_bytes
 from erllama_daemon.directories import user_directories
 
@@ -96,12 +96,17 @@ def _print(shown: CacheTree, contents: Contents) -> None:
         print()
         figures = [*_held(root.blocks, root.bytes), *_carries(root.carried)]
         line = Line(dot().join(root.words), figures, whole=True, style="bold")
-        print_branch(Branch(line, [_branch(node, contents) for node in root.children]))
+        print_branch(Branch(line, _branches(root.children, contents, under=False)))
 
 
-def _branch(node: Node, contents: Contents, *, under: bool = False) -> Branch:
+def _branches(siblings: list[Node], contents: Contents, *, under: bool) -> list[Branch]:
+    texts = told_apart([one_line(node.label) for node in siblings])
+    return [_branch(node, text, contents, under=under) for node, text in zip(siblings, texts, strict=True)]
+
+
+def _branch(node: Node, text: str, contents: Contents, *, under: bool) -> Branch:
     chats = [Branch(Line(f"chat {chat.id}  {one_line(chat.title)}", style="cyan")) for chat in node.chats]
-    below = [_branch(child, contents, under=True) for child in node.children]
+    below = _branches(node.children, contents, under=True)
     if node.blocks_below and not node.children:
         below = [Branch(Line(f"({counted(node.blocks_below, 'block')} further on)", style="dim"))]
     figures = [
@@ -113,8 +118,7 @@ def _branch(node: Node, contents: Contents, *, under: bool = False) -> Branch:
         counted(node.hits, "hit"),
         node.key[: contents.key_digits],
     ]
-    text = one_line(node.label) or "(no text)"
-    return Branch(Line(text, figures), [*chats, *below])
+    return Branch(Line(text or "(no text)", figures), [*chats, *below])
 
 
 def _held(blocks: int, size: int) -> list[str]:

@@ -151,3 +151,15 @@ def test_keys_are_shown_as_far_as_they_differ(run: Run, cache: MadeUpCache) -> N
     keys = {line.split()[0] for line in run("cache", "ls").stdout.splitlines()[1:]}
     assert len(keys) == 2
     assert all(block.key.hex()[:16] == key[:16] and len(key) > 16 for key in keys)
+
+
+def test_texts_that_begin_alike_are_shown_from_where_they_differ(
+    run: Run, cache: MadeUpCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    beginning = "<|im_start|>system\nYou are a helpful assistant that answers.<|im_end|>\n<|im_start|>user\n"
+    for text in ("Why do llamas hum?", "Why do llamas spit?"):
+        cache.block(beginning + text, 20, days=len(text) - 16)
+    cache.block("Something else", 20, days=9)
+    texts = [line.rpartition("  -    ")[2] for line in run("cache", "ls").stdout.splitlines()[1:]]
+    assert texts == ["… answers. user Why do llamas hum?", "… answers. user Why do llamas spit?", "Something else"]

@@ -93,8 +93,9 @@ def test_a_tree_may_be_that_of_one_model_or_one_chat(run: Run, cache: MadeUpCach
     assert [root.model for root in tree(run).roots] == ["demo", "/models/other.gguf"]
     assert [root.model for root in tree(run, "--model", "other.gguf").roots] == ["/models/other.gguf"]
     (root,) = tree(run, "--chat", treasure[:6]).roots
-    (chain,) = root.children
-    assert (root.blocks, chain.end, [chat.id for chat in chain.chats]) == (4, 333, [treasure])
+    (system,) = root.children
+    (rest,) = system.children
+    assert (root.blocks, system.end, rest.end, [chat.id for chat in rest.chats]) == (4, 300, 333, [treasure])
     assert run("cache", "tree", "--chat", "nobody").exit_code == 1
 
 
