@@ -21,12 +21,15 @@ _LONGEST_PAUSE_S = 0.05
 
 
 def running_daemon(directories: Directories) -> Client:
-    """A client of the daemon, which is started if nobody listens. Raises DaemonUnreachable."""
+    """A client of the daemon, which is started if nobody listens. Raises DaemonUnreachable and ConfigInvalid."""
     client = Client(directories)
     if client.answers():
         return client
     from filelock import FileLock
 
+    from erllama_daemon.config import read_config
+
+    read_config(directories.config_file)  # what the daemon would say to its log alone
     try:
         create_private(directories.runtime)
         with FileLock(directories.runtime / "start.lock", timeout=2 * START_TIMEOUT_S):

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from erllama_cache.keys import FingerprintMode
-from erllama_cache.policy import Policy
+from erllama_cache.policy import PolicyKnobs
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import FlashAttention, KvType, ModelOptions
 from erllama_daemon.messages.checks import check_options
@@ -40,12 +40,12 @@ GpuLayers = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, max=1024, metavar="N", help="How many threads compute.")]
 NoMmap = Annotated[bool, typer.Option("--no-mmap", help="Read the whole file into memory instead of mapping it.")]
-PolicyKnobs = Annotated[
+PolicyOption = Annotated[
     list[str] | None,
     typer.Option(
         "--policy",
         metavar="NAME=N",
-        help=f"Change when state is saved: {', '.join(Policy.__struct_fields__)}. Repeatable.",
+        help=f"Change when state is saved: {', '.join(PolicyKnobs.__struct_fields__)}. Repeatable.",
     ),
 ]
 FingerprintModeOption = Annotated[
@@ -81,7 +81,7 @@ class LoadOptions:
     gpu_layers: GpuLayers = None
     threads: Threads = None
     no_mmap: NoMmap = False
-    policy: PolicyKnobs = None
+    policy: PolicyOption = None
     fingerprint_mode: FingerprintModeOption = None
     fingerprint: Fingerprint = None
     keep_alive: KeepAlive = None
@@ -105,11 +105,11 @@ class LoadOptions:
         return options
 
 
-def policy_of(knobs: Sequence[str]) -> Policy:
-    """The policy with some of its knobs turned, each given as NAME=N. Raises RequestInvalid."""
+def policy_of(knobs: Sequence[str]) -> PolicyKnobs:
+    """The knobs that are turned, each given as NAME=N; the others stay as they are. Raises RequestInvalid."""
     turned = dict(knob.partition("=")[::2] for knob in knobs)
     try:
-        return msgspec.convert(turned, Policy, strict=False)
+        return msgspec.convert(turned, PolicyKnobs, strict=False)
     except msgspec.ValidationError as error:
         raise RequestInvalid(reason=f"--policy: {error}") from error
 

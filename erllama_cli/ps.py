@@ -17,7 +17,7 @@ Examples:
   erllama ps
   erllama ps --json | jq '.models[].resident_bytes'"""
 
-HEADER = ("model", "status", "running", "waiting", "context", "memory", "idle", "unloads in")
+HEADER = ("model", "status", "running", "waiting", "context", "memory", "ram cache", "idle", "unloads in")
 
 
 class LoadedModels(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ def ps(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
         if as_json:
             print_json(LoadedModels(models))
         else:
-            print_table(Table(HEADER, [_row(model) for model in models], numeric=frozenset(HEADER[2:6])))
+            print_table(Table(HEADER, [_row(model) for model in models], numeric=frozenset(HEADER[2:7])))
 
 
 def _row(model: ModelStatus) -> list[str]:
@@ -45,6 +45,7 @@ def _row(model: ModelStatus) -> list[str]:
         f"{model.queue_depth:,}",
         f"{model.context_size:,}",
         readable_bytes(model.resident_bytes),
+        f"{readable_bytes(model.ram_bytes)}/{readable_bytes(model.ram_quota_bytes)}",
         readable_seconds(model.idle_s),
         "never" if model.expires_s is None else readable_seconds(model.expires_s),
     ]

@@ -2,7 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Self
+
 import msgspec
+
+Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+
+
+class PolicyKnobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The knobs of a `Policy` that somebody turned; None leaves one as it is."""
+
+    min_tokens: Count | None = None
+    """Tokens. A chain shorter than this is not saved when it finishes; 1 by default."""
+    cold_min_tokens: Count | None = None
+    """Tokens. Of a prompt shorter than this nothing is saved; 1 by default."""
+    cold_max_tokens: Count | None = None
+    """Tokens. Beyond this nothing of a prompt is saved; 1073741824 by default."""
+    continued_interval: Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)] | None = None
+    """Tokens. While an answer is generated, a block is saved this often, or sooner; 256 by default."""
+    evict_save_timeout_ms: Count | None = None
+    """Milliseconds that a worker that ends waits for its last blocks to reach the disk; 30000 by default."""
+
+    @property
+    def turned(self) -> dict[str, int]:
+        """The knobs that are turned, by name."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not None}
+
+    def over(self, below: Self) -> Self:
+        """These knobs and, where one is not turned, that of `below`."""
+        return msgspec.structs.replace(below, **self.turned)
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,6 +54,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         for name in self.__struct_fields__:
             if getattr(self, name) < (1 if name == "continued_interval" else 0):
                 raise ValueError(f"the policy's {name} is too small: {getattr(self, name)}")
+
+    def with_knobs(self, knobs: PolicyKnobs) -> Self:
+        """This policy with those knobs turned."""
+        return msgspec.structs.replace(self, **knobs.turned)
 
     def saves_prompt(self, prompt_tokens: int, end: int) -> bool:
         """Whether a prompt's block that ends at `end` is saved."""

@@ -13,16 +13,17 @@ _NAME = "erllama"
 
 @dataclass(frozen=True, slots=True)
 class Directories:
-    """The four folders of one user. Nothing is created by looking.
+    """The five folders of one user. Nothing is created by looking.
 
     `cache` is disposable; `data` holds the sessions and is not; `runtime` holds the socket and the locks and
-    is gone after a reboot; `log` holds what the daemon and its workers print.
+    is gone after a reboot; `log` holds what the daemon and its workers print; `config` holds what the user writes.
     """
 
     cache: Path
     data: Path
     runtime: Path
     log: Path
+    config: Path
 
     @property
     def socket(self) -> Path:
@@ -38,6 +39,11 @@ class Directories:
     def daemon_log(self) -> Path:
         """What the daemon and its workers print."""
         return self.log / "daemon.log"
+
+    @property
+    def config_file(self) -> Path:
+        """The user's settings, a TOML file that need not exist."""
+        return self.config / "config.toml"
 
 
 def create_private(folder: Path) -> None:
@@ -61,4 +67,5 @@ def user_directories() -> Directories:
         data=Path(platformdirs.user_data_dir(_NAME)),
         runtime=Path(runtime),
         log=Path(platformdirs.user_log_dir(_NAME)),
+        config=Path(platformdirs.user_config_dir(_NAME)),
     )

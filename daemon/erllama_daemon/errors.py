@@ -20,6 +20,14 @@ class RequestInvalid(ErllamaError):
     exit_code = EXIT_USAGE
 
 
+class ConfigInvalid(ErllamaError):
+    """The configuration {path} is not valid: {reason}."""
+
+    code = "config_invalid"
+    exit_code = EXIT_USAGE
+    hint = "Mend it or move it away: every key in it may be left out."
+
+
 class PromptEmpty(ErllamaError):
     """The prompt is empty."""
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import resource
 from pathlib import Path
 
 KV_BYTES = 512 << 20
 """What is set aside for the KV buffer and the compute buffers of a model that is not loaded yet."""
+
+
+LOW_BYTES = 512 << 20
+"""Memory is short when less than this is available, or less than a twentieth of all there is."""
+
+
+def low_bytes() -> int:
+    """What must stay available, or memory is short."""
+    return max(LOW_BYTES, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 20)
 
 
 def available_bytes() -> int | None:
@@ -19,6 +30,13 @@ def available_bytes() -> int | None:
     except (OSError, IndexError, ValueError):
         pass
     return None
+
+
+def return_freed() -> None:
+    """Gives what this process has freed back to the system, where its allocator would keep it for later."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def needed_bytes(path: Path) -> int:

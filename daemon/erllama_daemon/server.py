@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from erllama_cache.errors import ErllamaError
+from erllama_daemon.config import Config, read_config
 from erllama_daemon.directories import Directories, create_private, user_directories
 from erllama_daemon.errors import DaemonAlreadyRuns, DaemonUnreachable, SocketPathTooLong
 from erllama_daemon.http.answers import Answers
@@ -104,10 +105,10 @@ def acquire_lock(directories: Directories) -> FileLock:
             return lock
 
 
-async def serve(directories: Directories) -> None:
+async def serve(directories: Directories, config: Config) -> None:
     """Serves until it is told to stop by a signal or a request."""
     conversations = Conversations(directories.sessions)
-    supervisor = Supervisor(directories.cache, log=directories.daemon_log)
+    supervisor = Supervisor(directories.cache, log=directories.daemon_log, config=config)
     listener = bind(directories)
 
     @contextlib.asynccontextmanager
@@ -123,7 +124,7 @@ async def serve(directories: Directories) -> None:
         log.info("daemon stopped: pid=%d", os.getpid())
 
     app = App(directories, supervisor, conversations, lambda: server.stop())
-    config = uvicorn.Config(
+    settings = uvicorn.Config(
         create_app(app, lifespan),
         http=OwnerOnlyProtocol,
         loop="asyncio",
@@ -133,7 +134,7 @@ async def serve(directories: Directories) -> None:
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = Server(config)
+    server = Server(settings)
     server.answers = app.answers
     await server.serve(sockets=[listener])
 
@@ -144,8 +145,9 @@ def main() -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     directories = user_directories()
     try:
+        config = read_config(directories.config_file)
         with acquire_lock(directories):
-            asyncio.run(serve(directories))
+            asyncio.run(serve(directories, config))
     except ErllamaError as error:
         print(f"erllama: {error}", file=sys.stderr)
         return error.exit_code

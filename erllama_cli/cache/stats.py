@@ -54,17 +54,20 @@ def stats(
 
 def _read() -> StoreStats:
     # Imported here: only `stats` needs SQLite.
-    from erllama_cache.quotas import default_disk_bytes, default_ram_bytes
     from erllama_cache.stats import TierStats, read_stats
+    from erllama_cli.quotas import disk_bytes, quotas_in_force
 
     directories = user_directories()
     status = Client(directories).status()
     models: list[ModelStatus] = [] if status is None else status.models
-    stored = read_stats(directories.cache, default_disk_bytes(directories.cache))
+    quotas = quotas_in_force(directories, status)
+    stored = read_stats(
+        directories.cache, disk_bytes(directories, quotas), write_bytes_per_day=quotas.write_bytes_per_day
+    )
     ram = TierStats(
         rows=sum(model.ram_rows for model in models),
         bytes=sum(model.ram_bytes for model in models),
-        quota_bytes=sum(model.ram_quota_bytes for model in models) or default_ram_bytes(),
+        quota_bytes=quotas.ram_bytes,
     )
     return msgspec.structs.replace(stored, tiers=msgspec.structs.replace(stored.tiers, ram=ram))
 

@@ -26,6 +26,7 @@ from erllama_daemon.messages import (
     ModelRequest,
     ModelStatus,
     NewSession,
+    Quotas,
     RenderRequest,
     Session,
     Stats,
@@ -130,6 +131,7 @@ class FakeDaemon:
     hangs: bool = False
     latest: Session | None = None
     loaded: list[ModelStatus] = field(default_factory=list)
+    quotas: Quotas | None = None
     reply: msgspec.Struct | None = None
     loading: Sequence[LoadEvent] = ()
     calls: list[tuple[str, msgspec.Struct]] = field(default_factory=list)
@@ -154,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.server.fake
         if self.path == "/v1/status":
             status = DaemonStatus(running=True, socket=str(fake.socket), version="0", uptime_s=61.0, models=fake.loaded)
-            self._send(200, status)
+            self._send(200, msgspec.structs.replace(status, quotas=fake.quotas))
         elif fake.latest is not None:
             self._send(200, fake.latest)
         else:

@@ -11,6 +11,7 @@ from cli.made_up_cache import MadeUpCache, made_up_cache
 
 from erllama_cache.stats import StoreStats, today
 from erllama_daemon.directories import user_directories
+from erllama_daemon.messages import Quotas
 
 MIB = 1 << 20
 
@@ -87,6 +88,7 @@ def test_the_ram_tier_is_that_of_the_loaded_models(run: Run, fake: FakeDaemon) -
     fake.loaded = [
         msgspec.structs.replace(loaded, ram_rows=n, ram_bytes=MIB, ram_quota_bytes=256 * MIB) for n in (1, 2)
     ]
+    fake.quotas = Quotas(ram_bytes=512 * MIB)
     line = run("cache", "stats").stdout.splitlines()[2]
     assert line == "ram      [#---------------------------------------]  <1 %  3 blocks, 2.0 MiB of 512.0 MiB"
 

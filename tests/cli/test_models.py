@@ -70,8 +70,8 @@ def test_evict_tells_what_was_saved(run: Run, fake: FakeDaemon) -> None:
 def test_ps_shows_each_model(run: Run, fake: FakeDaemon) -> None:
     fake.loaded = [model_status(), msgspec.structs.replace(model_status("/models/b.gguf"), expires_s=None)]
     lines = run("ps").stdout.splitlines()
-    assert " ".join(lines[0].split()) == "model status running waiting context memory idle unloads in"
-    assert " ".join(lines[1].split()) == "demo generating 2/4 3 8,192 136.0 MiB 1 min 4 min"
+    assert " ".join(lines[0].split()) == "model status running waiting context memory ram cache idle unloads in"
+    assert " ".join(lines[1].split()) == "demo generating 2/4 3 8,192 136.0 MiB 0 B/0 B 1 min 4 min"
     assert (lines[2].split()[0], lines[2].split()[-1]) == ("b.gguf", "never")
     shown = msgspec.json.decode(run("ps", "--json").stdout)
     assert [model["id"] for model in shown["models"]] == ["demo", "/models/b.gguf"]

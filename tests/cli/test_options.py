@@ -12,6 +12,7 @@ import pytest
 from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon, answer
 
+from erllama_cache.policy import PolicyKnobs
 from erllama_cli.model_options import duration_s
 from erllama_cli.sampling_options import SamplingOptions
 from erllama_daemon.errors import EXIT_MODEL, EXIT_USAGE, RequestInvalid
@@ -67,6 +68,12 @@ def test_model_options_reach_the_daemon(run: Run, fake: FakeDaemon, command: tup
         keep_alive_s=600.0,
     )
     assert _asked(run, fake, *command, "--keep-alive", "-1").options.keep_alive_s == -1
+
+
+@pytest.mark.parametrize("command", [("run", "demo", "Who?"), ("chat", "demo")])
+def test_only_the_knobs_that_are_turned_reach_the_daemon(run: Run, fake: FakeDaemon, command: tuple[str, ...]) -> None:
+    options = _asked(run, fake, *command, "--policy", "min_tokens=5", "--policy", "continued_interval=64").options
+    assert options == ModelOptions(policy=PolicyKnobs(min_tokens=5, continued_interval=64))
 
 
 @pytest.mark.parametrize("command", [("run", "demo", "Who?"), ("chat", "demo")])
@@ -153,6 +160,11 @@ def test_an_adapter_that_is_no_file_is_told_before_a_daemon_starts(run: Run, use
         (["--logit-bias", "5=-inf"], "request_invalid"),
         (["--logit-bias", "-1=1"], "request_invalid"),
         (["--adapter", "a.gguf=nan"], "request_invalid"),
+        (["--policy", "min_tokens"], "request_invalid"),
+        (["--policy", "min_token=1"], "request_invalid"),
+        (["--policy", "min_tokens=-1"], "request_invalid"),
+        (["--policy", "continued_interval=0"], "request_invalid"),
+        (["--policy", "cold_max_tokens=" + "9" * 30], "request_invalid"),
         (["--keep-alive", "soon"], "request_invalid"),
         (["--keep-alive", "-5"], "request_invalid"),
         (["--keep-alive", "9" * 400 + "h"], "request_invalid"),

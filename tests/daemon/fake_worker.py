@@ -30,6 +30,7 @@ class Script(msgspec.Struct, kw_only=True):
     load_gate: str | None = None
     stop_gate: str | None = None
     context_size: int = 4096
+    ram_bytes: int = 2
 
 
 def wait_for(gate: str | None) -> None:
@@ -76,6 +77,7 @@ class FakeWorker:
         path = Path(configuration.path)
         self._seen = path.with_suffix(".seen")
         self._note(configuration)
+        self._ram_quota = configuration.ram_bytes
         self._script = msgspec.json.decode(path.read_bytes(), type=Script)
         self._adapters = [self._adapter(each.path, each.scale) for each in configuration.adapters]
         if self._load(configuration):
@@ -112,7 +114,9 @@ class FakeWorker:
             case frames.Shutdown():
                 wait_for(self._script.stop_gate)
                 sys.exit(0)
-            case frames.Cancel() | frames.RamQuota() | frames.Configure():
+            case frames.RamQuota():
+                self._ram_quota = frame.bytes
+            case frames.Cancel() | frames.Configure():
                 pass
             case _:
                 self._call(frame)
@@ -192,8 +196,8 @@ class FakeWorker:
             queue_depth=0,
             live_sequences=1,
             ram_rows=1,
-            ram_bytes=2,
-            ram_quota_bytes=3,
+            ram_bytes=min(self._script.ram_bytes, self._ram_quota),
+            ram_quota_bytes=self._ram_quota,
             running=len(self._hanging),
             fingerprint="e" * 64,
             adapters=self._adapters,

@@ -16,7 +16,6 @@ import pytest
 from starlette.types import Message as AsgiMessage
 
 from erllama_cache.errors import ErllamaError
-from erllama_cache.policy import Policy
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.http.app import App, create_app
@@ -75,7 +74,7 @@ class Daemon:
         self.conversations = Conversations(self.directories.sessions)
         self.sessions = self.conversations.kept
         self.supervisor = Supervisor(
-            folder / "cache", log=folder / "log", ram_bytes=1, command=COMMAND, available_bytes=lambda: None
+            folder / "cache", log=folder / "log", command=COMMAND, available_bytes=lambda: None
         )
         self.app = App(self.directories, self.supervisor, self.conversations, lambda: None)
         self._asgi = create_app(self.app)
@@ -495,6 +494,12 @@ def test_unload_and_evict_answer_for_models_that_are_not_loaded(tell: Tell) -> N
             400,
             "request_invalid",
         ),
+        (
+            "models/load",
+            b'{"model": "demo", "options": {"policy": {"evict_save_timeout_ms": 2147483648}}}',
+            400,
+            "request_invalid",
+        ),
         ("complete", b'{"model": "demo", "options": {"parallel": 65}, "tokens": [1]}', 400, "request_invalid"),
         ("complete", b'{"model": "/none.gguf", "tokens": [1]}', 404, "model_missing"),
         ("complete", b'{"tokens": [1]}', 400, "request_invalid"),
@@ -585,7 +590,6 @@ NAN = math.nan
         {"messages": USER, "adapters": [AdapterChoice("/x.gguf", NAN)]},
         {"messages": USER, "adapters": [AdapterChoice("/x.gguf", math.inf)]},
         {"messages": USER, "adapters": [AdapterChoice("/x.gguf", -1e39)]},
-        {"messages": USER, "options": ModelOptions(policy=Policy(evict_save_timeout_ms=1 << 31))},
         *(
             {"messages": USER, "options": msgspec.structs.replace(ModelOptions(), **{name: value})}
             for name, value in [

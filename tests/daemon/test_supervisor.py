@@ -1,132 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
+from daemon.house import GIB, House, Tell, failure_of, generate, settle, until
 
-from erllama_cache.errors import ErllamaError
-from erllama_cache.policy import Policy
+from erllama_cache.policy import PolicyKnobs
 from erllama_daemon import frames
+from erllama_daemon.config import Config, ModelConfig
 from erllama_daemon.errors import AnswerCutOff, RequestKillsWorker, WorkerDied
-from erllama_daemon.messages import Evicted, Message, ModelOptions, RemoteError, Sampling
+from erllama_daemon.messages import Evicted, Message, RemoteError
 from erllama_daemon.models import worker_process
 from erllama_daemon.models.deaths import Deaths
-from erllama_daemon.models.keeper import Lease
-from erllama_daemon.models.supervisor import Supervisor
-
-COMMAND = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
-GIB = 1 << 30
-
-
-class House:
-    """A supervisor of fake workers, with a clock and a memory that a test sets."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.now = 1000.0
-        self.available: Callable[[], int | None] = lambda: None
-        self.supervisor = Supervisor(
-            folder / "cache",
-            log=folder / "daemon.log",
-            ram_bytes=1 << 20,
-            command=COMMAND,
-            clock=lambda: self.now,
-            available_bytes=lambda: self.available(),
-        )
-
-    def model(self, name: str = "a", **script: object) -> Path:
-        path = self.folder / f"{name}.gguf"
-        path.write_bytes(msgspec.json.encode(script))
-        return path
-
-    def seen(self, path: Path, kind: str) -> list[dict[str, Any]]:
-        """The frames of a kind that the workers of a model were sent."""
-        file = path.with_suffix(".seen")
-        lines = file.read_text().splitlines() if file.exists() else []
-        return [frame for frame in map(json.loads, lines) if frame["type"] == kind]
-
-    async def acquire(self, path: Path, **options: Any) -> Lease:
-        return await self.supervisor.acquire(path.stem, path, options=ModelOptions(**options))
-
-    async def touch(self, path: Path, **options: Any) -> int:
-        """Uses a model and lets go of it at once; gives its worker's process."""
-        lease = await self.acquire(path, **options)
-        lease.release()
-        return lease.worker.pid
-
-    async def say(self, path: Path, prompt: str) -> frames.FromWorker:
-        """The last frame of an answer."""
-        request = generate(self.supervisor.next_id(), prompt)
-        lease = await self.supervisor.acquire(path.stem, path, request=request)
-        answers = lease.worker.ask(request)
-        try:
-            while True:
-                frame = await answers.get()
-                if isinstance(frame, frames.Finished | frames.Failed):
-                    return frame
-        finally:
-            lease.worker.forget(request.id)
-            lease.release()
-
-    async def loaded(self) -> list[str]:
-        return [row.id for row in await self.supervisor.statuses()]
-
-
-def generate(request_id: int, prompt: str) -> frames.Generate:
-    return frames.Generate(id=request_id, messages=[Message("user", [prompt])], max_tokens=9, sampling=Sampling())
-
-
-@asynccontextmanager
-async def house_in(folder: Path) -> AsyncIterator[House]:
-    house = House(folder)
-    try:
-        yield house
-    finally:
-        await house.supervisor.stop()
-
-
-Story = Callable[[House], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture
-def tell(tmp_path: Path) -> Callable[[Story], None]:
-    """Runs a story in a house of its own."""
-
-    async def run(story: Story) -> None:
-        async with house_in(tmp_path) as house:
-            await asyncio.wait_for(story(house), 60)
-
-    return lambda story: asyncio.run(run(story))
-
-
-Tell = Callable[[Story], None]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.001)
-
-
-async def settle() -> None:
-    """Lets every task run as far as it gets without a worker."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-async def failure_of(awaitable: Awaitable[object]) -> ErllamaError:
-    with pytest.raises(ErllamaError) as raised:
-        await awaitable
-    return raised.value
 
 
 def test_one_worker_serves_all_requests_to_a_file_and_links_to_it(tell: Tell) -> None:
@@ -458,17 +347,44 @@ def test_a_worker_has_as_long_to_end_as_its_policy_gives_its_last_saves(
     tell: Tell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story(house: House) -> None:
-        policy = Policy(evict_save_timeout_ms=90_000)
+        policy = PolicyKnobs(evict_save_timeout_ms=90_000)
         patient = await house.acquire(house.model("a"), policy=policy)
         assert patient.worker.stop_timeout_s == 100.0
         patient.release()
         monkeypatch.setattr(worker_process, "STOP_GRACE_S", 0.0)
         path = house.model("b", stop_gate=str(house.folder / "never"))
-        await house.touch(path, policy=Policy(evict_save_timeout_ms=0))
+        await house.touch(path, policy=PolicyKnobs(evict_save_timeout_ms=0))
         assert await house.supervisor.unload(path)
         assert await house.loaded() == ["a"]
 
     tell(story)
+
+
+def test_the_policy_is_the_configurations_and_each_request_turns_its_own_knobs(tell: Tell, tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        path = house.model()
+
+        def policy() -> dict[str, int]:
+            policy: dict[str, int] = house.seen(path, "Configure")[-1]["policy"]
+            return {name: policy[name] for name in ("min_tokens", "cold_min_tokens", "continued_interval")}
+
+        pid = await house.touch(path)
+        assert policy() == {"min_tokens": 5, "cold_min_tokens": 6, "continued_interval": 256}
+        assert await house.touch(path, policy=PolicyKnobs(cold_min_tokens=6)) == pid
+        await house.touch(path, policy=PolicyKnobs(min_tokens=7))
+        assert policy() == {"min_tokens": 7, "cold_min_tokens": 6, "continued_interval": 256}
+        await house.touch(path, policy=PolicyKnobs(continued_interval=8))
+        assert policy() == {"min_tokens": 7, "cold_min_tokens": 6, "continued_interval": 8}
+        await house.supervisor.unload(path)
+        await house.touch(path)
+        assert policy() == {"min_tokens": 5, "cold_min_tokens": 6, "continued_interval": 256}
+        other = house.model("b")
+        await house.touch(other)
+        assert house.seen(other, "Configure")[-1]["policy"]["cold_min_tokens"] == 1
+
+    model = ModelConfig(policy=PolicyKnobs(cold_min_tokens=6))
+    config = Config(policy=PolicyKnobs(min_tokens=5), models={str(tmp_path / "a.gguf"): model})
+    tell(story, config=config)
 
 
 def test_the_idle_model_that_was_used_least_recently_makes_room(tell: Tell) -> None:
@@ -744,19 +660,5 @@ def test_stopping_saves_every_worker_and_cuts_off_those_who_wait(tell: Tell) -> 
         assert isinstance(await failure_of(waiting), AnswerCutOff)
         assert isinstance(await failure_of(house.acquire(a)), AnswerCutOff)
         assert await house.loaded() == []
-
-    tell(story)
-
-
-def test_workers_share_the_ram_budget(tell: Tell) -> None:
-    async def story(house: House) -> None:
-        a, b = house.model("a"), house.model("b")
-        await house.touch(a)
-        await house.touch(b)
-        assert house.seen(a, "Configure")[0]["ram_bytes"] == 1 << 20
-        assert house.seen(b, "Configure")[0]["ram_bytes"] == 1 << 19
-        await until(lambda: [each["bytes"] for each in house.seen(a, "RamQuota")] == [1 << 19])
-        await house.supervisor.unload(b)
-        await until(lambda: [each["bytes"] for each in house.seen(a, "RamQuota")] == [1 << 19, 1 << 20])
 
     tell(story)

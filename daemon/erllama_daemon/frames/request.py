@@ -21,6 +21,7 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     cache: str
     ram_bytes: int
     disk_bytes: int | None = None
+    write_bytes_per_day: int | None = None
     context_size: int | None = None
     parallel: int = 4
     queue_limit: int = 256

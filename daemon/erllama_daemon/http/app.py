@@ -65,6 +65,7 @@ class App:
             version=__version__,
             uptime_s=round(time.monotonic() - self._started, 3),
             models=await self._supervisor.statuses(),
+            quotas=self._supervisor.quotas,
         )
         return json_response(status)
 

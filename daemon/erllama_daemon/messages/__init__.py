@@ -48,6 +48,7 @@ from erllama_daemon.messages.model import (
 from erllama_daemon.messages.status import (
     DaemonStatus,
     ModelStatus,
+    Quotas,
 )
 from erllama_daemon.messages.text import (
     Detokenized,
@@ -92,6 +93,7 @@ __all__ = [
     "Overflow",
     "Prefilling",
     "Queued",
+    "Quotas",
     "RemoteError",
     "RenderRequest",
     "RenderedPrompt",

@@ -103,7 +103,7 @@ def check_sampling(sampling: Sampling) -> None:
 
 def check_options(options: ModelOptions) -> None:
     """Raises RequestInvalid for an option out of range."""
-    keep_alive_s, policy = options.keep_alive_s, options.policy
+    keep_alive_s = options.keep_alive_s
     _require(
         {
             "context_size must lie between 1 and 16777216": _within(options.context_size, 1, 1 << 24),
@@ -114,8 +114,6 @@ def check_options(options: ModelOptions) -> None:
             "fingerprint goes with the fingerprint_mode fast_unsafe, and only with it": (options.fingerprint is None)
             == (options.fingerprint_mode != "fast_unsafe"),
             "gpu_layers must be -1 or more": _within(options.gpu_layers, -1, INT_LIMIT - 1),
-            f"policy's evict_save_timeout_ms must be below {INT_LIMIT}": policy is None
-            or policy.evict_save_timeout_ms < INT_LIMIT,
             "keep_alive_s must be -1, or a number of seconds from 0 up": keep_alive_s is None
             or keep_alive_s == -1
             or 0 <= keep_alive_s < math.inf,

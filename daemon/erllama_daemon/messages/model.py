@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from erllama_cache.keys import FingerprintMode
-from erllama_cache.policy import Policy
+from erllama_cache.policy import PolicyKnobs
 
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
@@ -18,8 +18,8 @@ class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """How a model is loaded. None takes whatever is loaded, or else the default.
 
     `context_size` in tokens; `parallel` is how many requests are answered together; `gpu_layers` as in llama.cpp,
-    -1 for all; `policy` says when state is saved; `fingerprint` (64 hexadecimal digits) goes with `fast_unsafe` alone;
-    `keep_alive_s` is how long the model stays loaded after its last request, -1 for ever.
+    -1 for all; `policy` turns knobs of when state is saved, each by itself; `fingerprint` (64 hexadecimal digits) goes
+    with `fast_unsafe` alone; `keep_alive_s` is how long the model stays loaded after its last request, -1 for ever.
     """
 
     context_size: int | None = None
@@ -29,7 +29,7 @@ class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     gpu_layers: int | None = None
     threads: int | None = None
     mmap: bool | None = None
-    policy: Policy | None = None
+    policy: PolicyKnobs | None = None
     fingerprint_mode: FingerprintMode | None = None
     fingerprint: str | None = None
     keep_alive_s: float | None = None

@@ -38,6 +38,17 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     expires_s: float | None = None
 
 
+class Quotas(msgspec.Struct, frozen=True, kw_only=True):
+    """What the cache may take now, in bytes. `ram_bytes` is for all workers together, less while memory is short.
+
+    None takes the default of `disk_bytes`, and for `write_bytes_per_day` any number.
+    """
+
+    ram_bytes: int
+    disk_bytes: int | None = None
+    write_bytes_per_day: int | None = None
+
+
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of `GET /v1/status`. The command prints the same with `running: false` when there is none."""
 
@@ -47,3 +58,4 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     uptime_s: float | None = None
     models: list[ModelStatus] = []
+    quotas: Quotas | None = None

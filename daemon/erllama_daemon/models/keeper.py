@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from erllama_cache.policy import Policy, PolicyKnobs
 from erllama_daemon import frames
 from erllama_daemon.messages import Adapter, AdapterChoice, ModelOptions
 from erllama_daemon.models.deaths import Deaths
@@ -36,7 +37,7 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What a new worker is started with. Its cache and its share of the RAM are not filled in."""
+    """What a new worker is started with. Its cache and the quotas are not filled in."""
 
     configuration: frames.Configure
     options: ModelOptions
@@ -61,6 +62,7 @@ class Keeper:
         deaths: Deaths,
         clock: Callable[[], float],
         keep_alive_s: float,
+        policy: PolicyKnobs,
     ) -> None:
         self.path = path
         self.deaths = deaths
@@ -69,6 +71,7 @@ class Keeper:
         self._start = start
         self._clock = clock
         self._default_keep_alive_s = keep_alive_s
+        self._default_policy = Policy().with_knobs(policy)
         self._door = asyncio.Lock()
         self._awaited: frozenset[object] = frozenset()
         self._kept_options = ModelOptions()
@@ -232,6 +235,7 @@ class Keeper:
             adapters=[AdapterChoice(adapter.path, adapter.scale) for adapter in adapters],
         )
         given = {name: value for name in _LOAD_OPTIONS if (value := getattr(options, name)) is not None}
+        given["policy"] = self._default_policy.with_knobs(options.policy or PolicyKnobs())
         return await self._start(
             Start(
                 configuration=msgspec.structs.replace(configuration, **given),
@@ -260,8 +264,8 @@ def _give_back(change: asyncio.Task[Lease]) -> None:
 def _fits(worker: WorkerProcess, wanted: ModelOptions) -> bool:
     """Whether a worker was loaded with the options that a request names."""
     for name in _LOAD_OPTIONS:
-        want = getattr(wanted, name)
-        if want is None or want == getattr(worker.configuration, name):
+        want, have = getattr(wanted, name), getattr(worker.configuration, name)
+        if want is None or want == have or (name == "policy" and have.with_knobs(want) == have):
             continue
         if name != "context_size" or not worker.is_ready or want != worker.ready.result().context_size:
             return False
@@ -269,5 +273,7 @@ def _fits(worker: WorkerProcess, wanted: ModelOptions) -> bool:
 
 
 def _merged(base: ModelOptions, given: ModelOptions) -> ModelOptions:
+    if base.policy is not None and given.policy is not None:
+        given = msgspec.structs.replace(given, policy=given.policy.over(base.policy))
     explicit = {name: value for name in base.__struct_fields__ if (value := getattr(given, name)) is not None}
     return msgspec.structs.replace(base, **explicit)

@@ -12,17 +12,21 @@ from typing import Literal
 
 import msgspec
 
-from erllama_cache.quotas import default_ram_bytes
 from erllama_daemon import frames, memory
+from erllama_daemon.config import Config
 from erllama_daemon.errors import AnswerCutOff
-from erllama_daemon.messages import Evicted, ModelOptions, ModelStatus, RemoteError
+from erllama_daemon.messages import Evicted, ModelOptions, ModelStatus, Quotas, RemoteError
 from erllama_daemon.models.deaths import Deaths
 from erllama_daemon.models.keeper import Keeper, Lease, Start
+from erllama_daemon.models.policy import configured_policy
+from erllama_daemon.models.ram_budget import WATCH_PERIOD_S, RamBudget
 from erllama_daemon.models.worker_process import OnLoading, Request, WorkerProcess
 
 STATUS_TIMEOUT_S = 2.0
 KEEP_ALIVE_S = 30 * 60.0
 """How long a model stays loaded after its last request, unless a request says otherwise."""
+
+DEFAULTS = Config()
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "erllama_daemon.worker")
 
@@ -31,7 +35,7 @@ class Supervisor:
     """The models of a daemon, one worker for each file; all calls from the event loop.
 
     `log` is where the workers print, `clock` gives seconds and never goes back, `available_bytes` says how much
-    memory is left, or None if that is not known.
+    memory is left, or None if that is not known; every `watch_s` seconds the cache gives way to others who need it.
     """
 
     def __init__(
@@ -39,23 +43,31 @@ class Supervisor:
         cache: Path,
         *,
         log: Path,
-        ram_bytes: int | None = None,
+        config: Config = DEFAULTS,
         keep_alive_s: float = KEEP_ALIVE_S,
         command: Sequence[str] = WORKER_COMMAND,
         clock: Callable[[], float] = time.monotonic,
         available_bytes: Callable[[], int | None] = memory.available_bytes,
+        watch_s: float = WATCH_PERIOD_S,
     ) -> None:
         self._cache = cache
         self._log = log
-        self._ram_bytes = default_ram_bytes() if ram_bytes is None else ram_bytes
+        self._config = config
         self._keep_alive_s = keep_alive_s
         self._command = command
         self._clock = clock
         self._available_bytes = available_bytes
         self._keepers: dict[Path, Keeper] = {}
+        self._quotas = config.cache.quotas
+        self._ram = RamBudget(self._quotas.ram_bytes, self._workers, self._free_bytes, self._ask_status, watch_s)
         self._starting = asyncio.Lock()
         self._is_stopping = False
         self._ids = itertools.count(1)
+
+    @property
+    def quotas(self) -> Quotas:
+        """What the cache may take now."""
+        return msgspec.structs.replace(self._quotas, ram_bytes=self._ram.bytes)
 
     def next_id(self) -> int:
         """A number for a request, unique in this daemon."""
@@ -143,7 +155,8 @@ class Supervisor:
         file = path.resolve()
         if file not in self._keepers:
             deaths = Deaths(self._clock, self._log)
-            self._keepers[file] = Keeper(path, self._start, deaths, self._clock, self._keep_alive_s)
+            policy = configured_policy(self._config, file)
+            self._keepers[file] = Keeper(path, self._start, deaths, self._clock, self._keep_alive_s, policy)
         return self._keepers[file]
 
     def _workers(self) -> list[WorkerProcess]:
@@ -158,17 +171,23 @@ class Supervisor:
 
             def on_exit(worker: WorkerProcess) -> None:
                 start.on_exit(worker)
-                self._share_ram()
+                self._ram.announce()
 
-            share = self._ram_bytes // (len(self._workers()) + 1)
-            configuration = msgspec.structs.replace(start.configuration, cache=str(self._cache), ram_bytes=share)
+            configuration = msgspec.structs.replace(
+                start.configuration,
+                cache=str(self._cache),
+                ram_bytes=self._ram.share_of_next(),
+                disk_bytes=self._quotas.disk_bytes,
+                write_bytes_per_day=self._quotas.write_bytes_per_day,
+            )
             worker = await WorkerProcess.start(self._command, configuration, start.options, start.adapters, on_exit)
-            for other in self._workers():
-                other.send(frames.RamQuota(share))
+            self._ram.announce(worker)
             return worker
 
     async def _make_room(self, needed: int) -> None:
-        """Unloads the models that were not used for longest until there is memory, or nothing more to unload."""
+        """Has the RAM tiers give up what is missing; then unloads models, the least recently used first."""
+        if (free := self._free_bytes()) is not None and free < needed:
+            await self._ram.give_up(needed - free)
         while (free := self._free_bytes()) is not None and free < needed:
             idle = [keeper for keeper in self._keepers.values() if keeper.can_be_unloaded]
             if not idle:
@@ -186,11 +205,6 @@ class Supervisor:
             for worker in loading
         )
         return available - sum(max(0, more) for more in promised)
-
-    def _share_ram(self) -> None:
-        workers = self._workers()
-        for worker in workers:
-            worker.send(frames.RamQuota(self._ram_bytes // len(workers)))
 
     async def _status(self, keeper: Keeper, worker: WorkerProcess) -> ModelStatus:
         ready = worker.ready.result() if worker.is_ready else None

@@ -73,6 +73,7 @@ class WorkerProcess:
         self.ready: asyncio.Future[frames.Ready] = asyncio.get_running_loop().create_future()
         self._process = process
         self._on_exit = on_exit
+        self._ram_bytes = configuration.ram_bytes
         self._open: dict[int, _Open] = {}
         self._progress = 0.0
         self._watchers: list[OnLoading] = []
@@ -137,6 +138,12 @@ class WorkerProcess:
     def send(self, frame: ToWorker) -> None:
         """Queues a frame for the worker. A worker that is gone answers through the queues, not here."""
         self._write(frames.encode(frame))
+
+    def limit_ram(self, ram_bytes: int) -> None:
+        """Sets how much its RAM tier may hold, if that is not what it may hold already."""
+        if ram_bytes != self._ram_bytes:
+            self._ram_bytes = ram_bytes
+            self.send(frames.RamQuota(ram_bytes))
 
     def ask(self, request: Request) -> asyncio.Queue[FromWorker]:
         """Sends a request and gives the queue of its answers; `forget` it after the last one.

@@ -38,7 +38,7 @@ from erllama_daemon.frames import (
     read_body,
     to_worker_decoder,
 )
-from erllama_daemon.memory import available_bytes
+from erllama_daemon.memory import available_bytes, return_freed
 from erllama_daemon.messages import Failure
 from erllama_daemon.worker.calls import Calls
 from erllama_daemon.worker.desk import Desk
@@ -88,6 +88,7 @@ class Worker:
             cache,
             ram_bytes=configuration.ram_bytes,
             disk_bytes=default_disk_bytes(cache) if disk_bytes is None else disk_bytes,
+            write_bytes_per_day=configuration.write_bytes_per_day,
         )
         self._store.open()
         shelf = AdapterShelf(backend, model, fingerprint, _fingerprint_memo(configuration))
@@ -161,12 +162,18 @@ class Worker:
             case Cancel():
                 self._scheduler.cancel(frame.id)
             case RamQuota():
-                self._store.ram_bytes = frame.bytes
+                self._limit_ram(frame.bytes)
             case Shutdown() | Configure():
                 return False
             case _:
                 self._calls.handle(frame)
         return True
+
+    def _limit_ram(self, ram_bytes: int) -> None:
+        is_less = ram_bytes < self._store.ram_bytes
+        self._store.ram_bytes = ram_bytes
+        if is_less:
+            return_freed()
 
 
 def _fingerprint_memo(configuration: Configure) -> Path:

@@ -1,0 +1,69 @@
+"""What the configuration changes for commands, and what they say of one that is not valid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from cli.conftest import Run
+from cli.fake_daemon import FakeDaemon, answer
+from conftest import Erllama
+
+from erllama_cache.stats import StoreStats
+from erllama_daemon.directories import user_directories
+from erllama_daemon.errors import EXIT_USAGE
+from erllama_daemon.messages import Quotas
+
+
+def configure(text: str) -> Path:
+    file = user_directories().config_file
+    file.parent.mkdir()
+    file.write_text(text)
+    return file
+
+
+def shown_stats(run: Run) -> StoreStats:
+    return msgspec.json.decode(run("cache", "stats", "--json").stdout, type=StoreStats)
+
+
+def test_stats_show_the_quotas_of_the_configuration(run: Run) -> None:
+    configure('[cache]\nram_bytes = "1 MiB"\ndisk_bytes = 2\nwrite_bytes_per_day = 3')
+    shown = shown_stats(run)
+    assert (shown.tiers.ram.quota_bytes, shown.tiers.disk.quota_bytes, shown.write_bytes_per_day) == (1 << 20, 2, 3)
+
+
+def test_stats_show_the_quotas_that_a_daemon_keeps(run: Run, fake: FakeDaemon) -> None:
+    configure("cache.ram_bytes = 1")
+    fake.quotas = Quotas(ram_bytes=4, disk_bytes=5)
+    shown = shown_stats(run)
+    assert (shown.tiers.ram.quota_bytes, shown.tiers.disk.quota_bytes, shown.write_bytes_per_day) == (4, 5, None)
+
+
+@pytest.mark.parametrize("command", [("run", "demo", "Who?"), ("load", "demo"), ("cache", "stats")])
+def test_a_configuration_that_is_not_valid_is_named_and_no_daemon_starts(
+    run: Run, user_home: Path, command: tuple[str, ...]
+) -> None:
+    file = configure("[cache]\ndisk_bites = 1")
+    before = sorted(user_home.rglob("*"))
+    done = run(*command, "--json")
+    assert done.exit_code == EXIT_USAGE
+    error = msgspec.json.decode(done.stdout)["error"]
+    assert error["code"] == "config_invalid"
+    wrong = "cache.disk_bites: there is no such key; the nearest is cache.disk_bytes."
+    assert error["message"] == f"The configuration {file} is not valid: {wrong}"
+    assert sorted(user_home.rglob("*")) == before
+
+
+def test_a_running_daemon_is_used_whatever_has_become_of_the_configuration(run: Run, fake: FakeDaemon) -> None:
+    configure("[cache")
+    fake.answers.append(answer("I."))
+    assert run("run", "demo", "Who?").stdout == "I.\n"
+
+
+def test_the_daemon_itself_names_the_line(erllama: Erllama) -> None:
+    configure("[policy]\nmin_tokens = \n")
+    done = erllama("daemon", "run")
+    assert (done.returncode, done.stdout) == (EXIT_USAGE, "")
+    assert done.stderr.startswith("erllama: The configuration ")
+    assert "not valid: line 2" in done.stderr
