@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
 from erllama_cache.block import Block, decode
 from erllama_cache.blockfiles import BlockFiles
 from erllama_cache.disk import DiskTier
-from erllama_cache.errors import ArchiveUnreadable, BlockCorrupt
+from erllama_cache.errors import ArchiveUnreadable, ArchiveUnwritable, BlockCorrupt, KeyUnknown
 from erllama_cache.origins import Origin, Origins
 from erllama_cache.survey import Survey
 
 FORMAT = 1
 MANIFEST = "chain.json"
 NOTHING = msgspec.Raw(b"null")
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 OnProgress = Callable[[int, int], None]
 """Called with the blocks done so far, and with all that there are."""
@@ -48,7 +52,33 @@ def export_chains(
 ) -> Manifest:
     """Write the chains that end in `keys` to `target` (0600), which is there only once it is complete.
 
-    Every block is checked as at a load. Raises BlockCorrupt and OSError.
+    Raises as `write_chains`.
+    """
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            partial.chmod(0o600)
+            manifest = write_chains(directory, survey, keys, file, chat=chat, on_progress=on_progress)
+        partial.replace(target)
+    except OSError as error:
+        raise ArchiveUnwritable(path=target, reason=error.strerror or error) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return manifest
+
+
+def write_chains(
+    directory: Path,
+    survey: Survey,
+    keys: Sequence[bytes],
+    file: IO[bytes],
+    *,
+    chat: msgspec.Raw = NOTHING,
+    on_progress: OnProgress | None = None,
+) -> Manifest:
+    """Write an archive of the chains that end in `keys` to an open file, which may be a pipe.
+
+    Every block is checked as at a load. Raises BlockCorrupt, KeyUnknown for a block that went meanwhile, and OSError.
     """
     rows = {row.key: row for key in keys for row in survey.chain(key)}
     roots = {row.root for row in rows.values()}
@@ -58,22 +88,13 @@ def export_chains(
         origins={root.hex(): origin for root, origin in survey.origins.items() if root in roots},
         chat=chat,
     )
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        with partial.open("xb") as file, tarfile.open(fileobj=file, mode="w") as archive:
-            partial.chmod(0o600)
-            _add(archive, MANIFEST, msgspec.json.encode(manifest))
-            for done, key in enumerate(rows, start=1):
-                path = BlockFiles(directory).path(key)
-                data = path.read_bytes()
-                decode(data, path)
-                _add(archive, path.name, data)
-                if on_progress is not None:
-                    on_progress(done, len(rows))
-        partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with tarfile.open(fileobj=file, mode="w|") as archive:
+        _add(archive, MANIFEST, msgspec.json.encode(manifest))
+        for done, key in enumerate(rows, start=1):
+            path = BlockFiles(directory).path(key)
+            _add(archive, path.name, _checked(path, key))
+            if on_progress is not None:
+                on_progress(done, len(rows))
     return manifest
 
 
@@ -88,6 +109,8 @@ def read_manifest(source: Path) -> Manifest:
             manifest = msgspec.json.decode(member.read(), type=Manifest)
     except (OSError, tarfile.TarError, msgspec.MsgspecError) as error:
         raise ArchiveUnreadable(path=source, reason=error) from error
+    if not all(map(_KEY.fullmatch, (*manifest.keys, *manifest.blocks, *manifest.origins))):
+        raise ArchiveUnreadable(path=source, reason="its manifest names what is no key")
     if manifest.format != FORMAT:
         raise ArchiveUnreadable(path=source, reason=f"its format, {manifest.format}, is not known")
     return manifest
@@ -119,6 +142,15 @@ def _blocks(source: Path) -> Iterator[Block]:
                     yield decode(file.read(), Path(member.name))
     except (OSError, tarfile.TarError, BlockCorrupt) as error:
         raise ArchiveUnreadable(path=source, reason=error) from error
+
+
+def _checked(path: Path, key: bytes) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise KeyUnknown(key=key.hex()) from error
+    decode(data, path)
+    return data
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -143,8 +143,12 @@ class BlockFiles:
                     total += 0 if path.is_dir() else path.lstat().st_size
         return total
 
-    def sweep(self) -> None:
-        """Remove temporary files whose writers are gone."""
+    def quarantined(self) -> list[Path]:
+        """The files that were set aside."""
+        return [Path(entry.path) for entry in _entries(self._quarantine)]
+
+    def unfinished(self) -> Iterator[Path]:
+        """Temporary files whose writers are gone."""
         for folder in (self._blocks, self.directory / "roots"):
             for path in folder.rglob(".*.tmp"):
                 name = TEMPORARY_NAME.fullmatch(path.name)
@@ -152,7 +156,12 @@ class BlockFiles:
                     # After a reboot some other process may bear the number of a writer that died.
                     stale = time.time() - path.stat().st_mtime > MAX_TEMPORARY_AGE_S
                     if name and (stale or not _is_alive(int(name[1]))):
-                        path.unlink()
+                        yield path
+
+    def sweep(self) -> None:
+        """Remove what `unfinished` finds."""
+        for path in [*self.unfinished()]:
+            path.unlink(missing_ok=True)
 
     def _make_folder(self, folder: Path) -> None:
         with suppress(FileExistsError):

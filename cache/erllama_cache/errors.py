@@ -34,6 +34,12 @@ class CacheUnwritable(ErllamaError):
     hint = "Give yourself write permission on {path}, or set XDG_CACHE_HOME to a directory you can write."
 
 
+class CacheUnreadable(ErllamaError):
+    """The cache directory {path} cannot be read: {reason}."""
+
+    code = "cache_unreadable"
+
+
 class CacheUnlockable(ErllamaError):
     """The cache directory {path} cannot be shared safely: {reason}."""
 
@@ -67,6 +73,12 @@ class ArchiveUnreadable(ErllamaError):
 
     code = "archive_unreadable"
     hint = "It has to be a file that erllama cache export wrote, and whole."
+
+
+class ArchiveUnwritable(ErllamaError):
+    """The archive {path} cannot be written: {reason}."""
+
+    code = "archive_unwritable"
 
 
 class KeyUnknown(ErllamaError):

@@ -193,6 +193,11 @@ class Index:
         found = self._query("SELECT bytes FROM written WHERE day = ?", (day,))
         return int(found[0][0]) if found else 0
 
+    def unused_bytes(self) -> int:
+        """The space of what was deleted, which `compact` gives back."""
+        ((pages,),), ((page_bytes,),) = self._query("PRAGMA freelist_count"), self._query("PRAGMA page_size")
+        return int(pages) * int(page_bytes)
+
     def compact(self) -> None:
         """Give back the space of what was deleted."""
         self._query("VACUUM")

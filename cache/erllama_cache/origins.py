@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from erllama_cache.atomic import write_atomically
 from erllama_cache.keys import RootRecord
+
+FRESH_S = 3600.0
+"""A root written down within this time is in use, whether it has blocks or not."""
 
 
 class AdapterOrigin(msgspec.Struct, frozen=True):
@@ -35,17 +41,13 @@ class Origins:
 
     def __init__(self, directory: Path) -> None:
         self._folder = directory / "roots"
-        self._noted: set[bytes] = set()
 
     def note(self, root: bytes, origin: Origin) -> None:
         """Write down where a root comes from, once. Raises OSError."""
-        if root in self._noted:
-            return
         path = self._folder / f"{root.hex()}.json"
         if not path.exists():
             self._folder.mkdir(mode=0o700, exist_ok=True)
             write_atomically(path, [msgspec.json.encode(origin)])
-        self._noted.add(root)
 
     def all(self) -> dict[bytes, Origin]:
         """What is known, by root."""
@@ -57,9 +59,12 @@ class Origins:
                 continue
         return found
 
-    def forget(self, roots: set[bytes]) -> None:
-        """Leave only these roots; the caller knows that nothing of the others is left. Raises OSError."""
+    def unused(self, roots: Collection[bytes]) -> list[Path]:
+        """The files of all other roots than these; not one just written, whose first block may be on its way."""
+        found = []
         for path in self._folder.glob("*.json"):
-            if path.stem not in {root.hex() for root in roots}:
-                path.unlink(missing_ok=True)
-        self._noted &= roots
+            with suppress(FileNotFoundError, ValueError):
+                is_fresh = time.time() - path.stat().st_mtime < FRESH_S
+                if not is_fresh and bytes.fromhex(path.stem) not in roots:
+                    found.append(path)
+        return found

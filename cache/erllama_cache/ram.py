@@ -73,6 +73,11 @@ class RamTier:
             self._shrink()
             return block.key in self._blocks
 
+    def keys(self) -> set[bytes]:
+        """The keys of all blocks held."""
+        with self._lock:
+            return set(self._blocks)
+
     def discard(self, key: bytes) -> bool:
         """Let go of the block, and say whether it was held."""
         with self._lock:

@@ -169,11 +169,13 @@ class Store:
         """End what `hold` began."""
         self._writer.release(keys)
 
-    def forget(self, keys: Iterable[bytes]) -> None:
-        """Let go of blocks in memory and in the queue, because somebody removed them from the disk."""
-        for key in keys:
-            self._ram.discard(key)
-            self._writer.forget(key)
+    def forget(self, keys: Iterable[bytes] | None = None) -> int:
+        """Let go of blocks in memory and in the queue, because somebody removed them from the disk.
+
+        Of these blocks or, without any named, of all; how many there were.
+        """
+        unwanted = self._ram.keys() | self._writer.keys() if keys is None else keys
+        return sum(self._ram.discard(key) | self._writer.forget(key) for key in unwanted)
 
     def forget_root(self, root: bytes) -> None:
         """Let go of all that is in memory of one root."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from erllama_cache.blockfiles import BlockFiles
@@ -64,6 +64,10 @@ class Survey:
         chain.reverse()
         return chain
 
+    def last_of(self, keys: Sequence[bytes]) -> bytes | None:
+        """The last of some keys whose block is here."""
+        return next((key for key in reversed(keys) if key in self.rows), None)
+
     def resolve(self, name: str) -> bytes:
         """The key that `name`, hexadecimal, is or begins. Raises KeyUnknown and KeyAmbiguous."""
         found = [key for key in self.rows if name and key.hex().startswith(name.lower())]
@@ -73,14 +77,14 @@ class Survey:
             raise KeyAmbiguous(key=name, count=len(found))
         return found[0]
 
-    def removable(self, keys: Collection[bytes]) -> list[Row]:
+    def removable(self, keys: Collection[bytes], *, even_pinned: bool = False) -> list[Row]:
         """Those of some blocks that may go: neither they nor what extends them are pinned or to be kept.
 
         In the order in which they can go, the deepest first.
         """
         going: dict[bytes, Row] = {}
         for row in sorted((self.rows[key] for key in keys if key in self.rows), key=_depth):
-            if not row.is_pinned and all(child.key in going for child in self.children(row.key)):
+            if (even_pinned or not row.is_pinned) and all(child.key in going for child in self.children(row.key)):
                 going[row.key] = row
         return list(going.values())
 

@@ -94,6 +94,11 @@ class Writer:
             job = self._queued(key)
             return job.block if job else None
 
+    def keys(self) -> set[bytes]:
+        """The keys of all blocks in the queue."""
+        with self._changed:
+            return {job.block.key for job in self._jobs}
+
     def shapes(self, parent: bytes) -> set[Shape]:
         """Kind and length of each block in the queue that extends `parent`."""
         with self._changed:

@@ -71,10 +71,17 @@ def test_garbage_is_no_archive(disk: DiskTier, chain: list[Block], tmp_path: Pat
     elsewhere.close()
 
 
-def test_a_newer_format_is_refused_by_number(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"format":7,"keys":[],"blocks":[]}', "7"),
+        ('{"format":1,"keys":["../../etc/passwd"],"blocks":[]}', "no key"),
+    ],
+)
+def test_a_newer_format_and_nonsense_are_refused(tmp_path: Path, content: str, said: str) -> None:
     target, manifest = tmp_path / "chain.tar", tmp_path / "chain.json"
-    manifest.write_text('{"format":7,"keys":[],"blocks":[]}')
+    manifest.write_text(content)
     with tarfile.open(target, "w") as archive:
         archive.add(manifest, "chain.json")
-    with pytest.raises(ArchiveUnreadable, match="7"):
+    with pytest.raises(ArchiveUnreadable, match=said):
         read_manifest(target)
