@@ -29,6 +29,8 @@ from erllama_daemon.messages import (
     Event,
     Evicted,
     Failure,
+    ForgetRequest,
+    Forgotten,
     Loaded,
     LoadEvent,
     Loading,
@@ -124,6 +126,10 @@ class Client:
     def evict(self, request: ModelRequest) -> Evicted:
         """Save what a model holds live and let it go; the model stays."""
         return self._answer("/v1/evict", request, Evicted)
+
+    def forget(self, request: ForgetRequest) -> Forgotten:
+        """Have the loaded models let go of blocks that were deleted."""
+        return self._answer("/v1/cache/forget", request, Forgotten)
 
     def tokenize(self, request: TokenizeRequest) -> Tokenized:
         """The tokens of a text."""

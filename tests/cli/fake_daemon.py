@@ -21,6 +21,7 @@ from erllama_daemon.messages import (
     EmbedRequest,
     Event,
     Failure,
+    ForgetRequest,
     LoadEvent,
     Message,
     ModelRequest,
@@ -46,6 +47,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "/v1/models/load": ModelRequest,
     "/v1/models/unload": ModelRequest,
     "/v1/evict": ModelRequest,
+    "/v1/cache/forget": ForgetRequest,
 }
 
 

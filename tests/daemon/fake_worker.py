@@ -173,6 +173,8 @@ class FakeWorker:
                 self._send(frames.LiveEvicted(frame.id, 2, 1))
             case frames.ForgetScope():
                 self._send(frames.ScopeForgotten(frame.id))
+            case frames.Forget():
+                self._send(frames.Forgotten(frame.id, 1, 2))
             case _:
                 self._change_adapters(frame)
                 self._send(frames.Adapters(frame.id, self._adapters, "b" * 64))

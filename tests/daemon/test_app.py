@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import math
 import os
@@ -453,6 +454,19 @@ def test_a_load_that_fails_ends_with_the_failure(tell: Tell) -> None:
     tell(story)
 
 
+def test_what_is_to_be_forgotten_reaches_the_workers(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        body, key = {"model": daemon.model()}, "0a" * 32
+        assert (await daemon.post("/v1/cache/forget", {"everything": True})).json == {"sequences": 0, "blocks": 0}
+        await daemon.post("/v1/models/load", body)
+        assert (await daemon.post("/v1/cache/forget", {"keys": [key]})).json == {"sequences": 1, "blocks": 2}
+        await daemon.post("/v1/cache/forget", {"everything": True})
+        seen = [frame["keys"] for frame in daemon.seen(body["model"], "Forget")]
+        assert seen == [[base64.b64encode(bytes.fromhex(key)).decode()], None]
+
+    tell(story)
+
+
 def test_unload_and_evict_answer_for_models_that_are_not_loaded(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
         body = {"model": daemon.model()}
@@ -470,6 +484,9 @@ def test_unload_and_evict_answer_for_models_that_are_not_loaded(tell: Tell) -> N
     ("path", "body", "status", "code"),
     [
         ("complete", b"{", 400, "request_invalid"),
+        ("cache/forget", b"{}", 400, "request_invalid"),
+        ("cache/forget", b'{"keys": ["00"]}', 400, "request_invalid"),
+        ("cache/forget", b'{"keys": ["' + b"0" * 64 + b'"], "everything": true}', 400, "request_invalid"),
         ("complete", b'{"model": "a\xff"}', 400, "request_invalid"),
         ("tokenize", b'{"model": "demo", "text": "\\ud800 x"}', 400, "request_invalid"),
         ("tokenize", b'{"model": "demo", "text": "\\udc00"}', 400, "request_invalid"),

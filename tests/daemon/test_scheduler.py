@@ -425,6 +425,17 @@ def test_an_eviction_that_cannot_read_a_running_state_ends_that_request_by_name(
     assert crowd.finished(2).stats.completion_tokens == 10
 
 
+def test_who_still_runs_goes_on_while_everything_is_forgotten(crowd: Desk, store: Store) -> None:
+    crowd.hold_at(1)
+    crowd.ask(1, "one", max_tokens=300)
+    crowd.ask(2, "two", max_tokens=5)
+    crowd.go_on()
+    crowd.finished(2)
+    crowd.scheduler.call(lambda: crowd.calls.extend((crowd.engine.forget_deleted(None), store.forget() > 0)))
+    assert crowd.finished(1).stats.completion_tokens == 300
+    assert crowd.calls == [1, True]
+
+
 def test_a_finished_lender_that_is_in_the_way_goes(store: Store) -> None:
     desk = Desk(store, parallel=2)
     beginning = "the same long beginning of every prompt " * 3

@@ -13,7 +13,7 @@ from erllama_cache.policy import PolicyKnobs
 from erllama_daemon import frames
 from erllama_daemon.config import Config, ModelConfig
 from erllama_daemon.errors import AnswerCutOff, RequestKillsWorker, WorkerDied
-from erllama_daemon.messages import Evicted, Message, RemoteError
+from erllama_daemon.messages import Evicted, Forgotten, Message, RemoteError
 from erllama_daemon.models import worker_process
 from erllama_daemon.models.deaths import Deaths
 
@@ -308,6 +308,20 @@ def test_evict_saves_what_is_live_and_never_loads(tell: Tell) -> None:
         assert await house.loaded() == []
         await house.touch(path)
         assert await house.supervisor.evict(path) == Evicted(2, 1)
+
+    tell(story)
+
+
+def test_every_loaded_model_forgets_and_none_is_loaded_or_kept_for_that(tell: Tell) -> None:
+    async def story(house: House) -> None:
+        one, other, unloaded = (house.model(name) for name in ("a", "b", "c"))
+        await house.touch(one)
+        await house.touch(other)
+        house.now += 30
+        assert await house.supervisor.forget([b"k" * 32]) == Forgotten(2, 4)
+        assert await house.supervisor.forget(None) == Forgotten(2, 4)
+        assert [len(house.seen(path, "Forget")) for path in (one, other, unloaded)] == [2, 2, 0]
+        assert [row.idle_s for row in await house.supervisor.statuses()] == [30.0, 30.0]
 
     tell(story)
 

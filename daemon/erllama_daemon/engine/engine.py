@@ -9,7 +9,7 @@ has the buffer to itself. `tests/e2e/test_promises.py` proves it on real models.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from erllama_cache.block import SaveReason
 from erllama_cache.keys import BlockKind
@@ -208,13 +208,15 @@ class Engine:
     def forget_scope(self, scope: str) -> None:
         """Lets go of all that the private requests of one scope have left. They must have ended."""
         roots = self._roots.forget(scope)
-        for generation in self._company.finished:
-            if generation.root in roots:
-                self._company.drop(generation)
-        if self._solo is not None and self._solo.finished is not None and self._solo.finished.root in roots:
-            self._solo.drop_finished()
-        for root in roots:  # last, for a block that memory had no room for may have come back just now
+        self._forget_finished(lambda generation: generation.root in roots)
+        for root in roots:
             self._store.forget_root(root)
+
+    def forget_deleted(self, keys: Collection[bytes] | None) -> int:
+        """Lets every finished sequence go, unsaved, whose chain holds one of these blocks, or for None every one; how
+        many there were.
+        """
+        return self._forget_finished(lambda done: keys is None or any(link.key in keys for link in done.chain))
 
     def close(self) -> None:
         """Frees the buffers and the model."""
@@ -222,6 +224,18 @@ class Engine:
         if self._solo is not None:
             self._solo.close()
         self._backend.close()
+
+    def _forget_finished(self, is_unwanted: Callable[[Generation], bool]) -> int:
+        gone = [generation for generation in self._company.finished if is_unwanted(generation)]
+        for generation in gone:
+            generation.saves.clear()  # or what the cache did not take would be saved once more
+            self._company.drop(generation)
+        solo = self._solo.finished if self._solo is not None else None
+        if self._solo is None or solo is None or not is_unwanted(solo):
+            return len(gone)
+        solo.saves.clear()
+        self._solo.drop_finished()
+        return len(gone) + 1
 
     def _save_tail(self, generation: Generation, reason: SaveReason) -> None:
         if generation.computed > generation.chained:

@@ -87,6 +87,13 @@ class ForgetScope(msgspec.Struct, frozen=True, tag=True):
     scope: str
 
 
+class Forget(msgspec.Struct, frozen=True, tag=True):
+    """Lets go, unsaved, of blocks that somebody deleted: of these or, for None, of all. Asks for `Forgotten`."""
+
+    id: int
+    keys: list[bytes] | None
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What a worker is doing, and its RAM tier."""
 
@@ -157,6 +164,14 @@ class ScopeForgotten(msgspec.Struct, frozen=True, tag=True):
     id: int
 
 
+class Forgotten(msgspec.Struct, frozen=True, tag=True):
+    """How many live sequences and how many blocks in memory were let go of."""
+
+    id: int
+    sequences: int
+    blocks: int
+
+
 Call = (
     AskStatus
     | Tokenize
@@ -169,7 +184,8 @@ Call = (
     | ListAdapters
     | EvictLive
     | ForgetScope
+    | Forget
 )
 """Frames with one answer, which come at any time, whatever is being generated."""
 
-CallAnswer = Status | Tokens | Detokenized | Rendered | Embedded | Adapters | LiveEvicted | ScopeForgotten
+CallAnswer = Status | Tokens | Detokenized | Rendered | Embedded | Adapters | LiveEvicted | ScopeForgotten | Forgotten

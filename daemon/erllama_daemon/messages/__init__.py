@@ -40,6 +40,8 @@ from erllama_daemon.messages.event import (
 from erllama_daemon.messages.model import (
     Evicted,
     FlashAttention,
+    ForgetRequest,
+    Forgotten,
     KvType,
     ModelOptions,
     ModelRequest,
@@ -80,6 +82,8 @@ __all__ = [
     "Failure",
     "FinishReason",
     "FlashAttention",
+    "ForgetRequest",
+    "Forgotten",
     "HitKind",
     "KvType",
     "LoadEvent",

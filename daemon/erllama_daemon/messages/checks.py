@@ -16,6 +16,7 @@ from erllama_daemon.messages import (
     AdapterRequest,
     CompleteRequest,
     EmbedRequest,
+    ForgetRequest,
     ModelOptions,
     RenderRequest,
     Sampling,
@@ -145,6 +146,16 @@ def check_adapter_named(request: AdapterRequest) -> None:
         {
             "it names no adapter": bool(request.adapter),
             "an adapter's scale must be a finite 32-bit number": math.isfinite(float32(request.scale)),
+        }
+    )
+
+
+def check_forget(request: ForgetRequest) -> None:
+    """Raises RequestInvalid unless it names keys, or everything."""
+    _require(
+        {
+            "it names both keys and everything, or neither": bool(request.keys) != request.everything,
+            "a key must be 64 hexadecimal digits": all(map(_KEY.fullmatch, request.keys)),
         }
     )
 

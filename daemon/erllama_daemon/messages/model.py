@@ -49,6 +49,20 @@ class Evicted(msgspec.Struct, frozen=True):
     saved: int
 
 
+class ForgetRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/cache/forget`: the keys (hexadecimal) of blocks that were deleted, or everything."""
+
+    keys: list[str] = []
+    everything: bool = False
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """What the loaded models had of it: live sequences, and blocks in memory."""
+
+    sequences: int
+    blocks: int
+
+
 class Unloaded(msgspec.Struct, frozen=True):
     """Answer of `POST /v1/models/unload`: whether the model was loaded before."""
 

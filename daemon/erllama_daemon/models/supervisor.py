@@ -15,7 +15,7 @@ import msgspec
 from erllama_daemon import frames, memory
 from erllama_daemon.config import Config
 from erllama_daemon.errors import AnswerCutOff
-from erllama_daemon.messages import Evicted, ModelOptions, ModelStatus, Quotas, RemoteError
+from erllama_daemon.messages import Evicted, Forgotten, ModelOptions, ModelStatus, Quotas, RemoteError
 from erllama_daemon.models.deaths import Deaths
 from erllama_daemon.models.keeper import Keeper, Lease, Start
 from erllama_daemon.models.policy import configured_policy
@@ -125,6 +125,14 @@ class Supervisor:
         """
         workers = self._workers() if worker is None else [worker]
         await asyncio.gather(*(self._forget_scope(each, scope) for each in workers))
+
+    async def forget(self, keys: list[bytes] | None) -> Forgotten:
+        """Has every loaded model let go of blocks that somebody deleted, of all for None. None is kept by that."""
+        leases = [lease for keeper in self._keepers.values() if (lease := keeper.acquire_loaded()) is not None]
+        answers = await asyncio.gather(*(_answer(lease, frames.Forget(self.next_id(), keys)) for lease in leases))
+        # A worker that died meanwhile has forgotten everything.
+        forgotten = [answer for answer, _is_lost in answers if isinstance(answer, frames.Forgotten)]
+        return Forgotten(sum(each.sequences for each in forgotten), sum(each.blocks for each in forgotten))
 
     async def unload(self, path: Path) -> bool:
         """Waits until a model is idle, has it saved and ended; whether it was loaded at all."""

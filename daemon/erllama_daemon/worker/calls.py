@@ -60,6 +60,8 @@ class Calls:
                 self._scheduler.call(lambda: self._answer(call.id, lambda: self._forget(call)))
             case frames.EvictLive():
                 self._scheduler.call(lambda: self._evict(call))
+            case frames.Forget():
+                self._scheduler.call(lambda: self._answer(call.id, lambda: self._forget_deleted(call)))
             case _:
                 self._scheduler.call(lambda: self._answer(call.id, lambda: self._change_adapters(call)))
 
@@ -104,6 +106,10 @@ class Calls:
     def _forget(self, call: frames.ForgetScope) -> frames.ScopeForgotten:
         self._engine.forget_scope(call.scope)
         return frames.ScopeForgotten(call.id)
+
+    def _forget_deleted(self, call: frames.Forget) -> frames.Forgotten:
+        keys = None if call.keys is None else set(call.keys)
+        return frames.Forgotten(call.id, self._engine.forget_deleted(keys), self._store.forget(keys))
 
     def _change_adapters(self, call: frames.Call) -> frames.Adapters:
         match call:
