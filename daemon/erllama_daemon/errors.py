@@ -232,6 +232,30 @@ class SessionUnknown(ErllamaError):
     hint = "The conversation that was used last goes on with: erllama chat --continue"
 
 
+class NameUnknown(ErllamaError):
+    """There is neither a conversation nor a block {name}."""
+
+    code = "name_unknown"
+    exit_code = EXIT_FAILED
+    hint = "See what there is with: erllama cache ls"
+
+
+class NameAmbiguous(ErllamaError):
+    """{count} conversations and blocks have names that begin with {name}."""
+
+    code = "name_ambiguous"
+    exit_code = EXIT_FAILED
+    hint = "Write more of it."
+
+
+class ChatNotCached(ErllamaError):
+    """Nothing of the conversation {session} is in the cache on disk."""
+
+    code = "chat_not_cached"
+    exit_code = EXIT_FAILED
+    hint = "It is once the conversation has gone on: erllama chat --session {session}"
+
+
 class NoSession(ErllamaError):
     """There is no conversation to continue."""
 

@@ -23,33 +23,13 @@ from erllama_daemon.directories import create_private
 from erllama_daemon.errors import NoSession, SessionsUnusable, SessionUnknown
 from erllama_daemon.frames import History
 from erllama_daemon.messages import Message, Session
+from erllama_daemon.sessions_schema import SCHEMA
 
 PRIVATE = "private-"
 """How the ids of private conversations begin."""
 
 _TOKEN_BYTES = 4
 _TITLE_CHARACTERS = 60
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS sessions (
-    id TEXT PRIMARY KEY,
-    model TEXT NOT NULL,
-    title TEXT NOT NULL,
-    created REAL NOT NULL,
-    updated REAL NOT NULL,
-    unanswered BLOB            -- JSON: the new messages of a turn that has no answer yet
-) STRICT;
-CREATE TABLE IF NOT EXISTS turns (
-    session TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
-    number INTEGER NOT NULL,
-    messages BLOB NOT NULL,    -- JSON: the new messages and the answer
-    first_token INTEGER NOT NULL,
-    tokens BLOB NOT NULL,      -- little-endian u32: the chain's tokens from `first_token` on
-    finish_key BLOB NOT NULL,
-    fingerprint TEXT NOT NULL, -- of the model that the tokens belong to
-    PRIMARY KEY (session, number)
-) STRICT;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +62,7 @@ class Sessions:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute("PRAGMA foreign_keys=ON")
-            self._database.executescript(_SCHEMA)
+            self._database.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise SessionsUnusable(path=self._path, reason=error) from error
 
