@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,13 +11,10 @@ import typer
 
 from erllama_cache.keys import FingerprintMode
 from erllama_cache.policy import PolicyKnobs
+from erllama_cli.durations import duration_s
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import FlashAttention, KvType, ModelOptions
 from erllama_daemon.messages.checks import check_options
-
-FOREVER_S = -1.0
-_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?([smhd]?)", re.ASCII)
-_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 Context = Annotated[
     int | None,
@@ -112,14 +107,3 @@ def policy_of(knobs: Sequence[str]) -> PolicyKnobs:
         return msgspec.convert(turned, PolicyKnobs, strict=False)
     except msgspec.ValidationError as error:
         raise RequestInvalid(reason=f"--policy: {error}") from error
-
-
-def duration_s(text: str) -> float:
-    """A duration in seconds: a number with s, m, h or d, or without any; -1 for `forever`. Raises RequestInvalid."""
-    if text in ("forever", "-1"):
-        return FOREVER_S
-    match = _DURATION.fullmatch(text)
-    seconds = math.inf if match is None else float(match[1]) * _UNIT_S[match[2]]
-    if math.isinf(seconds):
-        raise RequestInvalid(reason=f"{text!r} is no duration; write 30s, 10m, 2h, 0 or forever")
-    return seconds

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from erllama_daemon.messages import Loading, Prefilling, Queued
 
@@ -46,6 +47,38 @@ class Waiting:
         if self._task is None:
             self._task = self._progress.add_task(text, total=total)
         self._progress.update(self._task, description=text, completed=done, total=total)
+
+
+class Bar:
+    """Long work of a command that asks no model; a context manager.
+
+    Draws nothing unless `shown` and stderr is a terminal, and leaves no trace.
+    """
+
+    def __init__(self, text: str, *, shown: bool) -> None:
+        self._text = text
+        self._shown = shown and sys.stderr.isatty()
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def show(self, done: int, total: int) -> None:
+        """Draw how much is done of it, in whatever unit."""
+        if not self._shown:
+            return
+        if self._progress is None or self._task is None:
+            self._progress = _drawing()
+            self._progress.start()
+            self._task = self._progress.add_task(self._text)
+        self._progress.update(self._task, completed=done, total=total)
 
 
 def _drawing() -> Progress:

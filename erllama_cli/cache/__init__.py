@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from erllama_cli.cache import evict, ls, stats, tree
+from erllama_cli.cache import clear, evict, export, gc, import_, ls, pin, stats, tree, verify
 
 app = typer.Typer(
     help="Look into the cache, and tend it.",
-    epilog="\b\nExamples:\n  erllama cache stats\n  erllama cache tree\n  erllama cache evict demo",
+    epilog="\b\nExamples:\n  erllama cache stats\n  erllama cache tree\n"
+    "  erllama cache evict --older-than 30d --dry-run\n  erllama cache export 3f2a -o llamas.tar",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -16,6 +17,13 @@ app.command("stats", epilog=stats.EXAMPLES)(stats.stats)
 app.command("ls", epilog=ls.EXAMPLES)(ls.ls)
 app.command("tree", epilog=tree.EXAMPLES)(tree.tree)
 app.command("evict", epilog=evict.EXAMPLES)(evict.evict)
+app.command("clear", epilog=clear.EXAMPLES)(clear.clear)
+app.command("gc", epilog=gc.EXAMPLES)(gc.gc)
+app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
+app.command("pin", epilog=pin.PIN_EXAMPLES)(pin.pin)
+app.command("unpin", epilog=pin.UNPIN_EXAMPLES)(pin.unpin)
+app.command("export", epilog=export.EXAMPLES)(export.export)
+app.command("import", epilog=import_.EXAMPLES)(import_.import_)
 
 
 @app.callback()

@@ -1,33 +1,135 @@
-"""`erllama cache evict`: what a model holds live goes into the cache."""
+"""`erllama cache evict`: what a model holds live goes into the cache; what nobody needs leaves the disk."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
 from erllama_cli import options
+from erllama_cli.cache.removal import DryRun, RemovalReport, remove
 from erllama_cli.client import Client
+from erllama_cli.durations import duration_s
 from erllama_cli.failures import reported_failures
-from erllama_cli.model import ModelArgument, model_name
+from erllama_cli.model import model_name
+from erllama_cli.option_groups import with_option_groups
 from erllama_cli.output import print_json
-from erllama_daemon.directories import user_directories
+from erllama_daemon.directories import Directories, user_directories
+from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import Evicted, ModelRequest
 
 EXAMPLES = """\b
 Examples:
   erllama cache evict demo
-  erllama cache evict demo --json | jq .saved"""
+  erllama cache evict --bytes 2GiB
+  erllama cache evict --older-than 30d --model demo --dry-run
+  erllama cache evict --chat 3f2a --json | jq .bytes"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiskOptions:
+    """Which blocks on disk are to go: those that answer to all that is given."""
+
+    size: Annotated[
+        str | None,
+        typer.Option("--bytes", metavar="SIZE", help="As much as this, the least valuable first: 500MB, 2GiB."),
+    ] = None
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", help="What has not been used for this long: 12h, 30d.")
+    ] = None
+    of_model: Annotated[
+        str | None, typer.Option("--model", metavar="NAME", help="What belongs to this model, with any settings.")
+    ] = None
+    chat: Annotated[
+        str | None, typer.Option(metavar="ID", help="What only this conversation uses; the conversation stays.")
+    ] = None
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="This block, and all that extends it.")] = None
+    dry_run: DryRun = False
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything is."""
+        return self != DiskOptions()
+
+
+@with_option_groups
 def evict(
-    model: ModelArgument, as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False
+    disk: DiskOptions,
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="The path of a GGUF file, or `demo`: what it holds live is saved."),
+    ] = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
 ) -> None:
-    """Save what a model holds live and let it go; the model stays loaded.
+    """Save what a model holds live and let it go; or delete blocks from the disk.
 
-    Returns when everything is in the cache. Starts no daemon: without one, nothing is live.
+    With MODEL: the model stays loaded, and everything is in the cache when the command returns. With options instead:
+    the blocks that answer to all of them go from disk and memory, but none that is pinned or that another one which
+    stays extends. Nothing is lost but time. Starts no daemon.
     """
     with reported_failures(as_json=as_json, debug=debug):
-        client = Client(user_directories())
-        request = ModelRequest(model=model_name(model))
-        evicted = client.evict(request) if client.answers() else Evicted(sequences=0, saved=0)
+        directories = user_directories()
+        report = _delete(disk, directories, quiet=quiet) if model is None else _save_live(model, disk, directories)
         if as_json:
-            print_json(evicted)
+            print_json(report)
         elif not quiet:
-            print(f"sequences let go: {evicted.sequences:,}, blocks saved: {evicted.saved:,}")
+            print(_live(report) if isinstance(report, Evicted) else report)
+
+
+def _live(evicted: Evicted) -> str:
+    return f"sequences let go: {evicted.sequences:,}, blocks saved: {evicted.saved:,}"
+
+
+def _save_live(model: str, disk: DiskOptions, directories: Directories) -> Evicted:
+    if disk.is_given:
+        raise RequestInvalid(reason="MODEL saves what it holds live, the options delete blocks on disk: give only one")
+    client = Client(directories)
+    request = ModelRequest(model=model_name(model))
+    return client.evict(request) if client.answers() else Evicted(sequences=0, saved=0)
+
+
+def _delete(disk: DiskOptions, directories: Directories, *, quiet: bool) -> RemovalReport:
+    import time
+
+    from erllama_cache.selection import Selection
+    from erllama_cache.survey import Survey, survey
+
+    def only_of(chat: str, found: Survey) -> list[bytes]:
+        from erllama_daemon.chats import find_chat, read_chats
+
+        chats = read_chats(directories.sessions)
+        wanted = find_chat(chats, chat)
+        others = [key for each in chats if each is not wanted for key in each.keys]
+        return [row.key for row in found.only_of(wanted.keys, others)]
+
+    if disk == DiskOptions(dry_run=disk.dry_run):
+        raise RequestInvalid(reason="say what is to go: MODEL, --bytes, --older-than, --model, --chat or --key")
+    freed_bytes, unused_s = _size(disk.size), _age_s(disk.older_than)
+    found = survey(directories.cache)
+    selection = Selection(
+        unused_s=unused_s,
+        models=() if disk.of_model is None else (disk.of_model, model_name(disk.of_model)),
+        below=None if disk.key is None else found.resolve(disk.key),
+        only=None if disk.chat is None else only_of(disk.chat, found),
+        freed_bytes=freed_bytes,
+    )
+    return remove(selection.rows(found, time.time()), directories, dry_run=disk.dry_run, quiet=quiet)
+
+
+def _size(text: str | None) -> int | None:
+    from erllama_cache.sizes import parse_size
+
+    try:
+        return None if text is None else parse_size(text)
+    except ValueError as error:
+        raise RequestInvalid(reason=f"--bytes: {error}") from error
+
+
+def _age_s(text: str | None) -> float | None:
+    seconds = None if text is None else duration_s(text)
+    if seconds is not None and seconds < 0:
+        raise RequestInvalid(reason="--older-than: nothing is older than forever")
+    return seconds

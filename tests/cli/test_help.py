@@ -28,7 +28,7 @@ COMMANDS = [
     ["cache", "stats"],
     ["cache", "ls"],
     ["cache", "tree"],
-    ["cache", "evict"],
+    *(["cache", name] for name in ("evict", "clear", "gc", "verify", "pin", "unpin", "export", "import")),
     ["daemon"],
     ["daemon", "status"],
     ["daemon", "stop"],
@@ -49,7 +49,12 @@ def test_version(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    ["['--help']", "['cache', 'stats']", "['cache', 'ls']", "['cache', 'tree']", "['daemon', 'status']", "['ps']"],
+    [
+        "['--help']",
+        *(f"['cache', '{name}']" for name in ("stats", "ls", "tree", "clear", "verify")),
+        "['daemon', 'status']",
+        "['ps']",
+    ],
 )
 def test_no_heavy_module_is_imported(arguments: str) -> None:
     program = f"""

@@ -1,0 +1,185 @@
+"""`erllama cache import`: what `export` took along, on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from erllama_cli import options
+from erllama_cli.cache.export import STREAM
+from erllama_cli.cache.quota import disk_quota
+from erllama_cli.failures import reported_failures
+from erllama_cli.model import model_name
+from erllama_cli.output import counted, print_json
+from erllama_cli.progress import Bar
+from erllama_daemon.directories import Directories, user_directories
+
+if TYPE_CHECKING:
+    from erllama_cache.archive import Manifest
+    from erllama_cache.origins import Origin
+    from erllama_daemon.transcript import Transcript
+
+EXAMPLES = """\b
+Examples:
+  erllama cache import llamas.tar
+  erllama cache import llamas.tar --model ~/models/llama.gguf --json | jq .chats"""
+
+Archives = Annotated[list[str], typer.Argument(metavar="FILE", help="What was exported; - is standard input.")]
+ModelHere = Annotated[
+    str | None, typer.Option("--model", metavar="MODEL", help="What the model of the conversations is called here.")
+]
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What came in. `chats` are the conversations that are new here, by their ids, `known_chats` those that were here
+    already and were left as they are; `missing_models` are files that new ones want and that are not here. `blocks` are
+    those that were not here yet. `differences` says why the state will be read again on this machine, if that is known.
+    """
+
+    chats: list[str]
+    known_chats: list[str]
+    missing_models: list[str]
+    blocks: int
+    known_blocks: int
+    differences: list[str]
+
+
+def import_(
+    files: Archives,
+    model: ModelHere = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Take in what was exported elsewhere: blocks, and the conversations that they belong to.
+
+    A conversation that is here already is left as it is. Every block is checked before it is taken in.
+    """
+    with reported_failures(as_json=as_json, debug=debug):
+        directories = user_directories()
+        reports = []
+        for file in files:
+            with _on_disk(file) as path, Bar("importing blocks", shown=not quiet) as bar:
+                reports.append(_take_in(path, model, directories, bar))
+        report = _sum(reports)
+        if as_json:
+            print_json(report)
+        elif not quiet:
+            _print(report)
+
+
+@contextmanager
+def _on_disk(file: str) -> Iterator[Path]:
+    """An archive is read twice; what comes through a pipe is kept meanwhile."""
+    if file != STREAM:
+        yield Path(file)
+        return
+    with tempfile.NamedTemporaryFile(prefix="erllama-") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept)
+        kept.flush()
+        yield Path(kept.name)
+
+
+def _take_in(path: Path, model: str | None, directories: Directories, bar: Bar) -> ImportReport:
+    from erllama_cache.archive import import_chains, read_manifest
+    from erllama_cache.disk import DiskTier
+    from erllama_cache.errors import CacheUnwritable
+    from erllama_cache.origins import Origins
+    from erllama_daemon.transcript import adopt_transcript
+
+    manifest = read_manifest(path)
+    transcripts = _transcripts(manifest, path, model)
+    differences = _differences(manifest, Origins(directories.cache).all())
+    # First, for it matters more than its state, and does not depend on it.
+    adopted = [each for each in transcripts if adopt_transcript(directories.sessions, each)]
+    disk, blocks = DiskTier(directories.cache, disk_quota(directories)), 0
+    if manifest.blocks:
+        disk.open()
+        try:
+            blocks = import_chains(path, disk, bar.show)
+        except OSError as error:
+            raise CacheUnwritable(path=directories.cache, reason=error.strerror or error) from error
+        finally:
+            disk.close()
+    return ImportReport(
+        chats=[each.id for each in adopted],
+        known_chats=[each.id for each in transcripts if each not in adopted],
+        missing_models=sorted({each.model for each in adopted if _is_missing(each.model)}),
+        blocks=blocks,
+        known_blocks=len(manifest.blocks) - blocks,
+        differences=differences,
+    )
+
+
+def _transcripts(manifest: Manifest, path: Path, model: str | None) -> list[Transcript]:
+    from erllama_cache.errors import ArchiveUnreadable
+    from erllama_daemon.transcript import Transcript
+
+    try:
+        found = msgspec.json.decode(manifest.chat, type=list[Transcript] | None) or []
+    except msgspec.MsgspecError as error:
+        raise ArchiveUnreadable(path=path, reason=error) from error
+    if model is None:
+        return found
+    return [msgspec.structs.replace(transcript, model=model_name(model)) for transcript in found]
+
+
+def _differences(manifest: Manifest, here: Mapping[bytes, Origin]) -> list[str]:
+    """What this machine made otherwise from the same model; nothing if it is not known to have used it."""
+    if any(bytes.fromhex(root) in here for root in manifest.origins):
+        return []
+    found: list[str] = []
+    for theirs in manifest.origins.values():
+        rivals = [
+            _unlike(theirs, ours)
+            for ours in here.values()
+            if (ours.model_fingerprint, ours.adapters) == (theirs.model_fingerprint, theirs.adapters)
+        ]
+        if rivals:
+            nearest: list[str] = min(rivals, key=len)
+            found += nearest
+    return [*dict.fromkeys(found)]
+
+
+def _unlike(theirs: Origin, ours: Origin) -> list[str]:
+    there, here = msgspec.structs.asdict(theirs.record), msgspec.structs.asdict(ours.record)
+    return [f"{name}: {there[name]} there, {here[name]} here" for name in there if there[name] != here[name]]
+
+
+def _is_missing(model: str) -> bool:
+    return model.startswith(os.sep) and not Path(model).exists()
+
+
+def _sum(reports: Sequence[ImportReport]) -> ImportReport:
+    return ImportReport(
+        chats=[chat for report in reports for chat in report.chats],
+        known_chats=[chat for report in reports for chat in report.known_chats],
+        missing_models=[model for report in reports for model in report.missing_models],
+        blocks=sum(report.blocks for report in reports),
+        known_blocks=sum(report.known_blocks for report in reports),
+        differences=[difference for report in reports for difference in report.differences],
+    )
+
+
+def _print(report: ImportReport) -> None:
+    known = f"; {report.known_blocks:,} were here already" if report.known_blocks else ""
+    print(f"imported: {counted(report.blocks, 'block')}{known}")
+    for chat in report.chats:
+        print(f"go on with: erllama chat --session {chat}")
+    for chat in report.known_chats:
+        print(f"the conversation {chat} is here already and was left as it is")
+    for model in report.missing_models:
+        print(f"its model is not here: {model}")
+    if report.differences:
+        print(f"Its state will be read again here: {'; '.join(report.differences)}")
+    elif report.blocks or report.known_blocks:
+        print("The state is used with the same model file, settings and build of llama.cpp as where it comes from.")

@@ -1,0 +1,68 @@
+"""Deleting blocks on disk, so that no loaded model brings them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from erllama_cli.client import Client
+from erllama_cli.output import counted, readable_bytes
+from erllama_cli.progress import Bar
+from erllama_daemon.directories import Directories
+from erllama_daemon.messages import ForgetRequest
+
+if TYPE_CHECKING:
+    from erllama_cache.row import Row
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and let nothing go.")]
+
+
+class RemovalReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What went or, after a dry run, would go. `chains` counts the ends of chains that were cut off."""
+
+    chains: int
+    blocks: int
+    bytes: int
+    dry_run: bool
+
+    def __str__(self) -> str:
+        went = "would go" if self.dry_run else "went"
+        if not self.blocks:
+            return f"nothing {went}"
+        return f"{counted(self.chains, 'chain')} {went}: {counted(self.blocks, 'block')}, {readable_bytes(self.bytes)}"
+
+
+def remove(
+    rows: Sequence[Row], directories: Directories, *, even_pinned: bool = False, dry_run: bool = False, quiet: bool
+) -> RemovalReport:
+    """Deletes blocks in this order, and has a daemon that runs forget them.
+
+    Raises what opening and changing the cache raises.
+    """
+    from erllama_cache.holdings import Holdings
+
+    gone = list(rows)
+    if rows and not dry_run:
+        with Bar("deleting blocks", shown=not quiet) as bar, Holdings(directories.cache) as holdings:
+            try:
+                gone = holdings.let_go(rows, bar.show, even_pinned=even_pinned)
+            finally:
+                # Even if only some went: the others are still on disk.
+                forget(directories, ForgetRequest(keys=[row.key.hex() for row in rows]))
+    extended = {row.parent for row in gone}
+    return RemovalReport(
+        chains=sum(row.key not in extended for row in gone),
+        blocks=len(gone),
+        bytes=sum(row.file_bytes for row in gone),
+        dry_run=dry_run,
+    )
+
+
+def forget(directories: Directories, request: ForgetRequest) -> None:
+    """Has the daemon, if one runs, let go in memory of what was deleted. Starts none."""
+    client = Client(directories)
+    if client.answers():
+        client.forget(request)
