@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from erllama_cache.policy import PolicyKnobs
+from erllama_cache.sizes import parse_size
 from erllama_daemon.errors import ConfigInvalid
 from erllama_daemon.messages import Quotas
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
 
-_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?) ?([kmgt]i?b|b)", re.ASCII | re.IGNORECASE)
 _LARGEST = (1 << 63) - 1
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WITH_PATH = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
@@ -31,15 +31,14 @@ class ByteSize(int):
     @classmethod
     def of(cls, written: object) -> ByteSize:
         """What was written, in bytes. Raises ValueError."""
-        size = -1
-        if isinstance(written, str) and (match := _SIZE.fullmatch(written.strip())):
-            unit = match[2].lower()
-            step = 1024 if "i" in unit else 1000
-            size = int(float(match[1]) * step ** "bkmgt".index(unit[0]))
+        if isinstance(written, str):
+            size = parse_size(written)
         elif isinstance(written, int) and not isinstance(written, bool):
             size = written
+        else:
+            size = -1
         if not 0 <= size <= _LARGEST:
-            raise ValueError(f'{written!r} is no size; write a number of bytes, or "500 MB" or "20 GiB"')
+            raise ValueError(f"{written!r} is no size; write 4096, 500MB or 2GiB")
         return cls(size)
 
 
