@@ -13,6 +13,7 @@ import filelock
 from erllama_cache.block import Block
 from erllama_cache.blockfiles import BlockFiles
 from erllama_cache.counters import Tally
+from erllama_cache.departure import Departure
 from erllama_cache.errors import (
     BlockCorrupt,
     CacheFull,
@@ -21,8 +22,9 @@ from erllama_cache.errors import (
     ParentGone,
     WriteBudgetSpent,
 )
-from erllama_cache.index import INDEX_NAME, Departure, Index, Totals
+from erllama_cache.index import INDEX_NAME, Index, Totals
 from erllama_cache.locks import LOCK_NAME, check_locking
+from erllama_cache.misses import Child
 from erllama_cache.origins import Origins
 from erllama_cache.pins import Pins
 from erllama_cache.recovery import open_index, reconcile
@@ -124,6 +126,27 @@ class DiskTier:
         except IndexUnusable as error:
             self._complain(error)
             return {}
+
+    def departed(self, key: bytes) -> tuple[float, Departure] | None:
+        """When (Unix seconds) and why a block went that is not here any more; None if that is not known."""
+        try:
+            return self.index.departed(key)
+        except IndexUnusable as error:
+            self._complain(error)
+            return None
+
+    def children(self, parent: bytes, limit: int) -> list[Child]:
+        """Up to `limit` blocks that extend `parent`, those used last in front; damaged files are passed over."""
+        try:
+            rows = sorted(self.index.children(parent), key=lambda row: -row.used)
+        except IndexUnusable as error:
+            self._complain(error)
+            return []
+        found = []
+        for row in rows[:limit]:
+            with suppress(OSError, BlockCorrupt):
+                found.append(Child(row.kind, self.files.head(row.key).tokens))
+        return found
 
     def publish(self, block: Block, in_use: Collection[bytes] = ()) -> int:
         """Make the block durable and return the bytes written; 0 if the cache holds as much already.

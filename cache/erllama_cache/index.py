@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from erllama_cache import index_schema as sql
 from erllama_cache.block import SaveReason
+from erllama_cache.departure import Departure
 from erllama_cache.errors import IndexUnusable
 from erllama_cache.eviction import Candidate
 from erllama_cache.keys import BlockKind
@@ -27,9 +28,6 @@ MAX_DEPARTED = 50_000
 # SQLITE_ERROR is what a file with somebody else's tables answers to ours.
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 _KEYS_A_QUERY = 500
-
-Departure = Literal["evicted", "removed", "damaged"]
-"""Why a block is gone: it made room, somebody asked for it, or its file was damaged."""
 
 
 @dataclass(frozen=True, slots=True)

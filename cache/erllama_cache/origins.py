@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,6 +25,14 @@ class AdapterOrigin(msgspec.Struct, frozen=True):
     scale: float
 
 
+class Difference(msgspec.Struct, frozen=True):
+    """One thing in which two roots differ, in words: what it is, how it is there, and how it is here."""
+
+    name: str
+    there: str
+    here: str
+
+
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """What a root was made from. `model` is as its user calls it, `model_fingerprint` that of its file (hex)."""
 
@@ -31,6 +40,49 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     model_fingerprint: str
     adapters: list[AdapterOrigin] = []
     record: RootRecord
+
+    def differences(self, here: Origin) -> list[Difference]:
+        """In what this origin, which is there, differs from the one that is here; the model comes first."""
+        ours, theirs = here._facets(), self._facets()
+        return [
+            Difference(name, *_told_apart(there, here_))
+            for (name, there), here_ in zip(theirs.items(), ours.values(), strict=True)
+            if there.identity != here_.identity
+        ]
+
+    def _facets(self) -> dict[str, _Facet]:
+        record, adapters = self.record, self.adapters
+        rope = ", ".join(f"{name}={value:g}" for name, value in sorted(record.rope.items()))
+        kv_type = record.type_k if record.type_k == record.type_v else f"{record.type_k}/{record.type_v}"
+        return {
+            "model": _Facet(self.model_fingerprint, self.model),
+            "adapter": _Facet(
+                ",".join(f"{adapter.sha256}={adapter.scale!r}" for adapter in adapters),
+                ", ".join(f"{adapter.name}={adapter.scale:g}" for adapter in adapters) or "none",
+            ),
+            "kv type": _Facet(kv_type, kv_type),
+            "flash attention": _Facet(record.flash_attention, record.flash_attention),
+            "rope": _Facet(rope, rope or "the model's own"),
+            "block length": _Facet(str(record.block_tokens), str(record.block_tokens)),
+            "llama.cpp build": _Facet(record.build, record.build),
+            "compute backend": _Facet(record.backend, record.backend),
+            "threads": _Facet(str(record.threads), str(record.threads)),
+            "cache format": _Facet(str(record.format_version), str(record.format_version)),
+        }
+
+
+class _Facet(NamedTuple):
+    """What makes one thing about an origin the same or not, and what people call it."""
+
+    identity: str
+    words: str
+
+
+def _told_apart(there: _Facet, here: _Facet) -> tuple[str, str]:
+    """What people call both, with the beginning of what they are where that is the same."""
+    if there.words != here.words:
+        return there.words, here.words
+    return f"{there.words} ({there.identity[:8]})", f"{here.words} ({here.identity[:8]})"
 
 
 class Origins:

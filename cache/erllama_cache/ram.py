@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict, defaultdict
 
 from erllama_cache.block import Block
+from erllama_cache.misses import Child
 from erllama_cache.ref import Shape
 
 
@@ -97,6 +98,12 @@ class RamTier:
         with self._lock:
             children = (self._blocks[key] for key in self._children.get(parent, ()))
             return {Shape(child.kind, child.n_tokens) for child in children}
+
+    def children(self, parent: bytes) -> list[Child]:
+        """The blocks held that extend `parent`, without their state."""
+        with self._lock:
+            children = (self._blocks[key] for key in self._children.get(parent, ()))
+            return [Child(child.kind, child.tokens) for child in children]
 
     def _may_enter(self, block: Block, held: Block | None) -> bool:
         added = block.size - (held.size if held else 0)

@@ -6,9 +6,10 @@ import time
 from collections.abc import Collection, Iterable
 
 from erllama_cache.blockfiles import BlockFiles
+from erllama_cache.departure import Departure
 from erllama_cache.errors import CacheFull
 from erllama_cache.eviction import choose
-from erllama_cache.index import Departure, Index
+from erllama_cache.index import Index
 
 EXTRA = 64
 """Who makes room makes up to this part of the quota more, or each save would look at all blocks again."""

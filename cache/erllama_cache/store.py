@@ -12,7 +12,9 @@ from typing import Self
 from erllama_cache.block import Block
 from erllama_cache.chains import longest_chain, resumed_chain, strict_chain
 from erllama_cache.counters import Tally
+from erllama_cache.departure import Departure
 from erllama_cache.disk import DiskTier
+from erllama_cache.misses import Child
 from erllama_cache.origins import Origin
 from erllama_cache.ram import RamTier
 from erllama_cache.ref import BlockRef, Shape
@@ -20,6 +22,8 @@ from erllama_cache.stats import StoreStats, Tiers, TierStats
 from erllama_cache.writer import SaveOutcome, Writer
 
 CLOSE_TIMEOUT_S = 30.0
+MAX_CHILDREN = 1000
+"""How many blocks on disk that extend one are looked into, those used last in front: each takes opening a file."""
 
 
 class Store:
@@ -110,6 +114,18 @@ class Store:
         """Kind and length of each block, in either tier or on its way to the disk, that extends `parent`."""
         return self._ram.shapes(parent) | self._writer.shapes(parent) | self._disk.shapes(parent)
 
+    def children(self, parent: bytes) -> list[Child]:
+        """Blocks that extend `parent`, without their state: those in RAM, and many of those on disk."""
+        return self._ram.children(parent) + self._disk.children(parent, MAX_CHILDREN)
+
+    def departed(self, key: bytes) -> tuple[float, Departure] | None:
+        """When (Unix seconds) and why a block left the disk; None if it did not, or nobody knows any more."""
+        return self._disk.departed(key)
+
+    def origins(self) -> dict[bytes, Origin]:
+        """What is known of every root on disk, by root."""
+        return self._disk.origins.all()
+
     def load(self, block: BlockRef | bytes) -> Block | None:
         """The block, from memory or else from disk and then kept in memory; None if it is gone or damaged.
 
@@ -130,6 +146,10 @@ class Store:
         self.tally.add("load_total_ns", time.perf_counter_ns() - started_ns)
         self._ram.put(stored)
         return stored
+
+    def load_from_disk(self, key: bytes) -> Block | None:
+        """The block as its file has it, even if memory holds it too, which is left as it is; None as of `load`."""
+        return self._disk.load(key)
 
     def save(self, block: Block, *, wait: bool = False, to_disk: bool = True) -> Future[SaveOutcome]:
         """Hold the block in RAM at once, and queue it for the disk unless it must never be written there.

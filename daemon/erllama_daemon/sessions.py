@@ -131,6 +131,12 @@ class Sessions:
         rows = self._read("SELECT unanswered FROM sessions WHERE id = ? AND unanswered IS NOT NULL", session_id)
         return msgspec.json.decode(rows[0][0], type=list[Message]) if rows else []
 
+    def with_lost_system_prompt(self, session_id: str, given: list[Message]) -> list[Message]:
+        """The messages of a first turn, after the system prompt that came with one which was never answered."""
+        if any(message.role == "system" for message in given):
+            return given
+        return [*(message for message in self.unanswered(session_id) if message.role == "system"), *given]
+
     def ask(self, session_id: str, messages: list[Message]) -> None:
         """Keeps the messages of a new turn until it is written. Raises SessionUnknown if it was deleted meanwhile."""
         updated = self._write(

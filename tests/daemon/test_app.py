@@ -566,7 +566,7 @@ NAN = math.nan
         {"tokens": [1], "parent_key": "0f"},
         {"tokens": [1], "parent_key": "0g" * 32},
         {"messages": USER, "parent_key": "0f" * 32},
-        {"messages": USER, "max_tokens": 0},
+        {"messages": USER, "max_tokens": -1},
         {"messages": USER, "max_tokens": 1 << 70},
         {"messages": USER, "stop": [""]},
         {"messages": USER, "stop": ["a"] * 17},

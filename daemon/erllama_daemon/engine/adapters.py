@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -132,6 +133,20 @@ class AdapterShelf:
         handles = tuple((self._loaded[digest].handle, adapter.scale) for digest, adapter in adapters.items())
         return EffectiveSet(self._fingerprint(adapters), tuple(adapters.values()), handles)
 
+    def preview(self, own: Sequence[AdapterChoice]) -> EffectiveSet:
+        """The set that `take` would give now, but nothing is loaded for it, so that it has no handles.
+
+        Raises as `take`, for what can be told from a file without loading it.
+        """
+        chosen = dict(self._attached)
+        for choice in own:
+            _check_scale(choice.scale)
+            with _named_failures(choice.path):
+                digest = self._digest(Path(choice.path))
+            chosen[digest] = Adapter(handle=digest.hex(), path=choice.path, scale=choice.scale)
+        adapters = _in_use(chosen)
+        return EffectiveSet(self._fingerprint(adapters), tuple(adapters.values()), ())
+
     def give_back(self, effective_set: EffectiveSet) -> None:
         """Ends the use of a taken set; adapters that nobody uses any more are freed."""
         for adapter in effective_set.adapters:
@@ -149,7 +164,7 @@ class AdapterShelf:
         if len(adapters) <= _SUMMED_IN_ORDER:
             return effective
         # Loaded elsewhere, the same adapters may add up in another order, to other bits: their state is nobody else's.
-        nonces = (self._loaded[digest].nonce for digest in adapters)
+        nonces = (self._loaded[digest].nonce if digest in self._loaded else os.urandom(16) for digest in adapters)
         return hashlib.sha256(b"".join((effective, *nonces))).digest()
 
     def _find(self, name: str) -> bytes | None:
@@ -165,31 +180,45 @@ class AdapterShelf:
 
     def _load(self, path: str) -> bytes:
         """The SHA-256 of an adapter's file, which is in memory afterwards."""
-        file, handle = Path(path), None
+        file = Path(path)
+        with _named_failures(path):
+            digest = self._digest(file)
+            if digest not in self._loaded:
+                check_adapter_file(file)
+                handle = self._backend.load_adapter(file)
+                self._loaded[digest] = _Loaded(handle, os.urandom(16))
+                self._check_unchanged(file, digest)
+        return digest
+
+    def _digest(self, file: Path) -> bytes:
+        if not file.is_file():
+            raise AdapterRejected("it is not a file" if file.exists() else "there is no such file")
+        return safe_fingerprint(file, self._memo)
+
+    def _check_unchanged(self, file: Path, digest: bytes) -> None:
+        """A file replaced in between would put one adapter's state under the other's name."""
         try:
-            if not file.is_file():
-                raise AdapterRejected("it is not a file" if file.exists() else "there is no such file")
-            digest = safe_fingerprint(file, self._memo)
-            if digest in self._loaded:
-                return digest
-            check_adapter_file(file)
-            handle = self._backend.load_adapter(file)
-            # A file replaced in between would put one adapter's state under the other's name.
             if safe_fingerprint(file, self._memo) != digest:
                 raise AdapterRejected("it changed while it was loaded")
-        except (AdapterRejected, OSError) as error:
-            if handle is not None:
-                self._backend.free_adapter(handle)
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise AdapterUnreadable(path=path, reason=reason) from error
-        self._loaded[digest] = _Loaded(handle, os.urandom(16))
-        return digest
+        except (AdapterRejected, OSError):
+            self._backend.free_adapter(self._loaded.pop(digest).handle)
+            raise
 
     def _free_unused(self) -> None:
         for digest, loaded in list(self._loaded.items()):
             if loaded.takers == 0 and digest not in self._attached:
                 del self._loaded[digest]
                 self._backend.free_adapter(loaded.handle)
+
+
+@contextmanager
+def _named_failures(path: str) -> Iterator[None]:
+    """Makes whatever is wrong with an adapter's file an AdapterUnreadable."""
+    try:
+        yield
+    except (AdapterRejected, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise AdapterUnreadable(path=path, reason=reason) from error
 
 
 def _in_use(adapters: Mapping[bytes, Adapter]) -> dict[bytes, Adapter]:

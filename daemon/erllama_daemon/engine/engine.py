@@ -20,6 +20,7 @@ from erllama_daemon.engine.answer_text import Span
 from erllama_daemon.engine.backend import Backend, Buffer, ComputeFailed, Run
 from erllama_daemon.engine.company import Company
 from erllama_daemon.engine.generation import Generation, GenerationState
+from erllama_daemon.engine.inspection import Inspection
 from erllama_daemon.engine.lookup import Lookup
 from erllama_daemon.engine.prompt import Prompt
 from erllama_daemon.engine.roots import Roots
@@ -62,6 +63,7 @@ class Engine:
         self._company = Company(backend, parallel, self._saver.save_dropped)
         self._speaker = Speaker(backend.vocabulary, facts.context_size)
         self._solo = SoloBuffer(backend, store, self._saver.save_dropped) if facts.can_generate else None
+        self.inspection = Inspection(store, shelf, self._roots, self._solo, model)
 
     @property
     def live_sequences(self) -> int:
@@ -103,6 +105,8 @@ class Engine:
         generation.clock.admitted = time.monotonic()
         generation.adapters = self._shelf.take(generation.request.adapters)
         self._roots.give(generation, generation.adapters)
+        if generation.only_reads:
+            self._lookup.leave_out_question(generation, prompt)
         if prompt.parent_key is not None and self._solo.ends_in(prompt.parent_key, generation):
             self._store.tally.add("hits_resume")
             self._solo.go_on(generation)
@@ -117,17 +121,22 @@ class Engine:
         generation.clock.restored = time.monotonic()
 
     def prefill(self, generation: Generation) -> None:
-        """Reads one block of the prompt; the request generates once all of it has been read. Raises DecodeFailed."""
+        """Reads one block of the prompt; the request generates once all of it has been read.
+
+        One that only reads is over then. Raises DecodeFailed.
+        """
         if generation.ends:
             end = generation.ends.pop(0)
             tokens = end - generation.computed
             self._compute([generation], tokens)
             self._store.tally.add("tokens_prefilled", tokens)
-            is_last = not generation.ends
-            self._cut(generation, BlockKind.PREFILL, SaveReason.COLD, with_logits=is_last)
+            starts_answer = not generation.ends and not generation.only_reads
+            self._cut(generation, BlockKind.PREFILL, SaveReason.COLD, with_logits=starts_answer)
         if not generation.ends:
             generation.clock.prefilled = time.monotonic()
             generation.state = GenerationState.GENERATING
+            if generation.only_reads:
+                generation.finish_reason = "length"
 
     def decode(self, generations: Sequence[Generation]) -> None:
         """Decodes the last token of each request, in one batch: they share a buffer and use the same adapters.

@@ -176,6 +176,11 @@ class Generation:
         return self.chain[-1].end if self.chain else 0
 
     @property
+    def only_reads(self) -> bool:
+        """Whether it is over when its prompt is read."""
+        return self.request.max_tokens == 0
+
+    @property
     def cells(self) -> int:
         """How many tokens the chain may grow to."""
         return self.prompt_tokens + self.request.max_tokens
@@ -187,6 +192,10 @@ class Generation:
         if self.is_private:
             return "private"
         return "dropped" if self.is_chain_cut or any(map(is_dropped, self.saves)) else "published"
+
+    def lacks_logits(self, end: int, *, has_logits: bool) -> bool:
+        """Whether a stored block that ends there cannot be used: it has no logits to sample the first token from."""
+        return end == self.prompt_tokens and not has_logits and not self.only_reads
 
     def keep_logits(self, row: Logits) -> None:
         """Copies a row of the buffer into memory of the request's own: new memory each time costs five times more."""

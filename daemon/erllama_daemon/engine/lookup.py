@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from erllama_cache.cuts import cuts
 from erllama_cache.keys import BlockKind
 from erllama_cache.ref import BlockRef
 from erllama_cache.store import Store
 from erllama_daemon.engine.generation import Generation
 from erllama_daemon.engine.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The chain that a request may begin with, the counter that it is one more of, and why it is not longer."""
+
+    refs: list[BlockRef]
+    counter: str
+    note: str | None = None
 
 
 class Lookup:
@@ -18,25 +29,31 @@ class Lookup:
         self._block_tokens = block_tokens
 
     def find(self, generation: Generation, prompt: Prompt) -> list[BlockRef]:
-        """The stored chain that a request may begin with; none if it leaves the cache alone.
+        """The stored chain that a request may begin with, counted as a hit; none if it leaves the cache alone."""
+        if not generation.request.cache:
+            return []
+        found = self.search(generation, prompt)
+        self._store.tally.add(found.counter)
+        generation.note = found.note or generation.note
+        return found.refs
+
+    def search(self, generation: Generation, prompt: Prompt) -> Found:
+        """As `find`, but counts and changes nothing.
 
         A conversation resumes its parent's chain, of whatever kind its blocks are. Any other prompt takes only
         prefilled blocks, cut where a cold run would cut: others would change the bits of the answer.
         """
-        if not generation.request.cache:
-            return []
+        note = None
         if prompt.parent_key is not None or prompt.parent_end:
-            resumed = self._resumed(generation, prompt)
+            resumed, note = self._resumed(generation, prompt)
             if resumed is not None:
-                self._store.tally.add("hits_resume")
-                return self._usable(generation, resumed)
+                return Found(self._usable(generation, resumed), "hits_resume")
         if prompt.parent_end and not generation.request.reproducible:
             refs = self._usable(generation, self._store.longest(generation.root, generation.tokens))
         else:
             ends = self.cuts(generation, prompt.breakpoints, 0)
             refs = self._usable(generation, self._store.chain(generation.root, generation.tokens, ends))
-        self._count(generation, refs)
-        return refs
+        return Found(refs, _counter(generation, refs), note)
 
     def cuts(self, generation: Generation, breakpoints: tuple[int, ...], start: int) -> list[int]:
         """Where the blocks of a prompt end, from token `start` on."""
@@ -64,33 +81,41 @@ class Lookup:
         required = generation.request.require_cached
         if required != "prefix":
             return required or 0
+        return self._question(generation, prompt) or prompt.parent_end or generation.prompt_tokens
+
+    def leave_out_question(self, generation: Generation, prompt: Prompt) -> None:
+        """Shortens the prompt of a request that only reads to what another one, with another question, begins with."""
+        end = self._question(generation, prompt) or prompt.parent_end
+        if prompt.breakpoints:
+            del generation.tokens[end:]
+            generation.prompt_tokens = end
+
+    def _question(self, generation: Generation, prompt: Prompt) -> int:
+        """Where the last block ends that stands before the question; 0 if none does."""
         question = max(prompt.breakpoints, default=0)
         ends = [end for end in self.cuts(generation, prompt.breakpoints, prompt.parent_end) if end <= question]
-        return ends[-1] if ends else prompt.parent_end or generation.prompt_tokens
+        return ends[-1] if ends else 0
 
-    def _resumed(self, generation: Generation, prompt: Prompt) -> tuple[BlockRef, ...] | None:
-        """The chain of the parent, if it is whole and may be used; notes why not."""
+    def _resumed(self, generation: Generation, prompt: Prompt) -> tuple[tuple[BlockRef, ...], None] | tuple[None, str]:
+        """The chain of the parent, if it is whole and may be used, or else why not."""
         resumed = None
         if prompt.parent_key is not None:
             resumed = self._store.resume(generation.root, prompt.parent_key, generation.tokens)
         if resumed is None:
-            generation.note = "the saved state of the conversation is gone from the cache"
-        elif generation.request.reproducible and any(ref.kind is BlockKind.TOGETHER for ref in resumed):
-            generation.note = "the conversation was generated beside others, which is not reproducible"
-            return None
-        return resumed
+            return None, "the saved state of the conversation is gone from the cache"
+        if generation.request.reproducible and any(ref.kind is BlockKind.TOGETHER for ref in resumed):
+            return None, "the conversation was generated beside others, which is not reproducible"
+        return resumed, None
 
     def _usable(self, generation: Generation, refs: tuple[BlockRef, ...]) -> list[BlockRef]:
         """The chain without a last block that ends the prompt but has no logits to sample the first token from."""
         usable = list(refs)
-        if usable and usable[-1].end == generation.prompt_tokens and not usable[-1].has_logits:
+        if usable and generation.lacks_logits(usable[-1].end, has_logits=usable[-1].has_logits):
             usable.pop()
         return usable
 
-    def _count(self, generation: Generation, refs: list[BlockRef]) -> None:
-        if not refs:
-            self._store.tally.add("misses")
-        elif refs[-1].end == generation.prompt_tokens:
-            self._store.tally.add("hits_exact")
-        else:
-            self._store.tally.add("hits_longest_prefix")
+
+def _counter(generation: Generation, refs: list[BlockRef]) -> str:
+    if not refs:
+        return "misses"
+    return "hits_exact" if refs[-1].end == generation.prompt_tokens else "hits_longest_prefix"

@@ -51,6 +51,10 @@ class Roots:
         elif request.cache:
             generation.origin = self._origin(record, adapters)
 
+    def key(self, fingerprint: bytes) -> bytes:
+        """The root of what anybody may see, for an effective fingerprint. Any thread may ask."""
+        return root_key(replace(self._record, fingerprint=fingerprint.hex()))
+
     def forget(self, scope: str) -> set[bytes]:
         """The roots that private requests of this scope were given, for the last time."""
         return self._private.pop(scope, set())

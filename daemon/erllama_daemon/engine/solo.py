@@ -13,7 +13,7 @@ import numpy as np
 from erllama_cache.keys import BlockKind
 from erllama_cache.ref import BlockRef
 from erllama_cache.store import Store
-from erllama_daemon.engine.backend import Backend, ComputeFailed
+from erllama_daemon.engine.backend import Backend, Buffer, ComputeFailed
 from erllama_daemon.engine.generation import ChainLink, Generation, Place
 from erllama_daemon.engine.saving import quarantine
 
@@ -48,12 +48,25 @@ class SoloBuffer:
         can_begin = len(tokens) > live.computed or live.logits is not None
         return can_begin and live.tokens[: live.computed] == tokens[: live.computed]
 
+    def live_chain(self, generation: Generation) -> list[ChainLink]:
+        """The chain that is live and finished, if the request could begin with all of it."""
+        live, tokens = self.finished, generation.tokens
+        if live is None or live.root != generation.root or live.tokens[: live.computed] != tokens[: live.computed]:
+            return []
+        may_resume = generation.prompt is None or live.tail_key != generation.prompt.parent_key
+        return list(live.chain) if may_resume or self.ends_in(live.tail_key, generation) else []
+
     def go_on(self, generation: Generation) -> None:
         """Gives the buffer to a request, which extends all that is live."""
         live, self.finished = self.finished, None
         if live is not None:
             generation.chain, generation.computed, generation.logits = list(live.chain), live.computed, live.logits
         self.owner, generation.place = generation, Place(self._buffer, SEQUENCE)
+
+    def lend(self) -> Buffer:
+        """The buffer, empty, for work that is no request's: to be left empty too. Nobody may own it."""
+        self.drop_finished()
+        return self._buffer
 
     def take(self, generation: Generation, refs: Sequence[BlockRef]) -> None:
         """Gives the buffer to a request, and puts back what the cache holds of its prompt.
@@ -103,8 +116,8 @@ class SoloBuffer:
 
     def _put_back(self, generation: Generation, ref: BlockRef) -> bool:
         block = self._store.load(ref)
-        if block is None or (ref.end == generation.prompt_tokens and not block.logits):
-            return False  # without logits there would be nothing to sample the first token from
+        if block is None or generation.lacks_logits(ref.end, has_logits=block.has_logits):
+            return False
         try:
             self._buffer.restore(SEQUENCE, block.payload, ref.start, ref.end)
         except ComputeFailed:

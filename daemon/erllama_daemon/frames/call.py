@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from erllama_daemon.messages import Adapter, Message
+from erllama_daemon.frames.request import History
+from erllama_daemon.messages import Adapter, AdapterChoice, Explanation, Message, Recomputed
 
 
 class AskStatus(msgspec.Struct, frozen=True, tag=True):
@@ -172,6 +173,50 @@ class Forgotten(msgspec.Struct, frozen=True, tag=True):
     blocks: int
 
 
+class Explain(msgspec.Struct, frozen=True, tag=True):
+    """Asks for `Explained`: what a `Generate` with these fields would find; without messages, the history as it is."""
+
+    id: int
+    messages: list[Message] = []
+    history: History | None = None
+    adapters: list[AdapterChoice] = []
+    reproducible: bool = False
+    scope: str = ""
+
+
+class Explained(msgspec.Struct, frozen=True, tag=True):
+    """What a request would find."""
+
+    id: int
+    explanation: Explanation
+
+
+class Recompute(msgspec.Struct, frozen=True, tag=True):
+    """Draws `count` stored blocks and computes them again; asks for `Rechecked` …, and at last `RecomputeEnded`.
+
+    Gives way to every request, and `Cancel` ends it.
+    """
+
+    id: int
+    count: int
+    seed: int
+
+
+class Rechecked(msgspec.Struct, frozen=True, tag=True):
+    """Progress of a `Recompute`, in blocks."""
+
+    id: int
+    done: int
+    total: int
+
+
+class RecomputeEnded(msgspec.Struct, frozen=True, tag=True):
+    """The last frame of a `Recompute` that ended well."""
+
+    id: int
+    result: Recomputed
+
+
 Call = (
     AskStatus
     | Tokenize
@@ -183,9 +228,24 @@ Call = (
     | ScaleAdapter
     | ListAdapters
     | EvictLive
+    | Explain
+    | Recompute
     | ForgetScope
     | Forget
 )
 """Frames with one answer, which come at any time, whatever is being generated."""
 
-CallAnswer = Status | Tokens | Detokenized | Rendered | Embedded | Adapters | LiveEvicted | ScopeForgotten | Forgotten
+CallAnswer = (
+    Status
+    | Tokens
+    | Detokenized
+    | Rendered
+    | Embedded
+    | Adapters
+    | LiveEvicted
+    | Explained
+    | Rechecked
+    | RecomputeEnded
+    | ScopeForgotten
+    | Forgotten
+)

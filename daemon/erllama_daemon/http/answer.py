@@ -172,7 +172,8 @@ class Answer:
             return None
         history = await asyncio.to_thread(self._sessions.history, session)
         if history is None:
-            self._messages = await self._with_lost_system_prompt(session)
+            given = self._question.request.messages
+            self._messages = await asyncio.to_thread(self._sessions.with_lost_system_prompt, session, given)
         await asyncio.to_thread(self._sessions.ask, session, self._messages)
         return history
 
@@ -250,10 +251,3 @@ class Answer:
         """Lets go of what a private answer leaves behind, unless its conversation goes on from there."""
         if self._question.scope and self._question.session is None:
             await self._supervisor.forget_scope(self._question.scope, self._worker)
-
-    async def _with_lost_system_prompt(self, session: str) -> list[Message]:
-        """The new messages, after the system prompt that came with a first turn which was never answered."""
-        lost = await asyncio.to_thread(self._sessions.unanswered, session)
-        given = self._question.request.messages
-        has_system = any(message.role == "system" for message in given)
-        return [*([] if has_system else (message for message in lost if message.role == "system")), *given]

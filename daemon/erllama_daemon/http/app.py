@@ -21,6 +21,7 @@ from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.http.answer import Question
 from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body
+from erllama_daemon.http.cache_endpoints import CacheEndpoints
 from erllama_daemon.http.call_endpoints import CallEndpoints
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.model_endpoints import ModelEndpoints
@@ -52,6 +53,7 @@ class App:
             Route("/v1/cancel/{id}", self.cancel, methods=["POST"]),
             Route("/v1/stop", self.stop, methods=["POST"]),
             *CallEndpoints(self._supervisor).routes(),
+            *CacheEndpoints(self._supervisor, self._conversations).routes(),
             *ModelEndpoints(self._supervisor).routes(),
             *SessionEndpoints(self._conversations, self.answers).routes(),
         ]

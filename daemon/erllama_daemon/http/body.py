@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.errors import EXIT_CONTEXT, EXIT_MODEL, EXIT_USAGE, InternalError, RequestInvalid
-from erllama_daemon.messages import Event, Failure, LoadEvent
+from erllama_daemon.messages import Event, Failure, LoadEvent, RecomputeEvent
 from erllama_daemon.messages.checks import check_carriable
 
 JSON = "application/json"
@@ -28,6 +28,7 @@ _STATUS_OF_CODE = {
 }
 _STATUS_OF_EXIT = {EXIT_USAGE: 400, EXIT_MODEL: 404, EXIT_CONTEXT: 413}
 _Body = TypeVar("_Body")
+_StreamEvent = Event | LoadEvent | RecomputeEvent
 
 
 async def read_body(request: Request, kind: type[_Body]) -> _Body:
@@ -52,7 +53,9 @@ class LinesResponse(StreamingResponse):
     """
 
     def __init__(
-        self, events: AsyncGenerator[Event | LoadEvent, None], hang_up: Callable[[], None] = lambda: None
+        self,
+        events: AsyncGenerator[_StreamEvent, None],
+        hang_up: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(_lines(events), media_type=NDJSON)
         self._hang_up = hang_up
@@ -72,7 +75,7 @@ async def error_response(_request: Request, error: Exception) -> Response:
     return json_response(failure, status)
 
 
-async def _lines(events: AsyncGenerator[Event | LoadEvent, None]) -> AsyncIterator[bytes]:
+async def _lines(events: AsyncGenerator[_StreamEvent, None]) -> AsyncIterator[bytes]:
     async with aclosing(events) as open_events:  # closed at once when the client goes away, not when collected
         async for event in open_events:
             yield msgspec.json.encode(event) + b"\n"

@@ -52,6 +52,9 @@ class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     its answer does not depend on what else runs. `logits_digest` asks for a digest of every row of logits that a
     token was sampled from, the proof of bit-exactness.
 
+    With `max_tokens` 0 nothing is generated: the prompt is read and saved as far as whole blocks end before the last
+    part of the last message, which only stands for a question to come; a prompt of one part is read whole.
+
     What a `private` request computes never reaches a disk and is gone when its answer ends; in a session, that must
     be private too, it is gone with the session. Without `cache`, a request neither looks into the cache nor leaves
     anything in it. `require_cached` has it fail before anything is read unless the cache holds so many tokens of the

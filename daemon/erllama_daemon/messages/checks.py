@@ -16,8 +16,11 @@ from erllama_daemon.messages import (
     AdapterRequest,
     CompleteRequest,
     EmbedRequest,
+    ExplainRequest,
     ForgetRequest,
+    Message,
     ModelOptions,
+    RecomputeRequest,
     RenderRequest,
     Sampling,
 )
@@ -58,7 +61,12 @@ def float32(number: float) -> float:
 def check_complete(request: CompleteRequest) -> None:
     """Raises PromptEmpty, RequestInvalid, GrammarInvalid or JsonSchemaInvalid."""
     _check_prompt(request)
-    _require({f"max_tokens must lie between 1 and {INT_LIMIT - 1}": 1 <= request.max_tokens < INT_LIMIT})
+    _require(
+        {
+            f"max_tokens must lie between 0 and {INT_LIMIT - 1}": 0 <= request.max_tokens < INT_LIMIT,
+            "what only reads is no turn of a session": request.max_tokens > 0 or request.session is None,
+        }
+    )
     check_sampling(request.sampling)
     _check_stop(request.stop)
     _require(
@@ -122,6 +130,24 @@ def check_options(options: ModelOptions) -> None:
     )
 
 
+def check_explain(request: ExplainRequest) -> None:
+    """Raises PromptEmpty without a question to a model, and RequestInvalid."""
+    if request.messages or request.session is None:
+        _check_messages(request.messages)
+    for adapter in request.adapters:
+        check_adapter_choice(adapter)
+
+
+def check_recompute(request: RecomputeRequest) -> None:
+    """Raises RequestInvalid for a number out of range."""
+    _require(
+        {
+            f"count must lie between 1 and {INT_LIMIT - 1}": 1 <= request.count < INT_LIMIT,
+            f"seed must lie between 0 and {INT_LIMIT - 1}": 0 <= request.seed < INT_LIMIT,
+        }
+    )
+
+
 def check_embed(request: EmbedRequest) -> None:
     """Raises EmbeddingEmpty when there is nothing to embed."""
     for number, text in enumerate(request.texts or [""], start=1):
@@ -181,8 +207,8 @@ def _check_prompt(request: CompleteRequest) -> None:
         check_tokens(request.tokens)
         if not request.tokens:
             raise PromptEmpty
-    elif not request.messages or not request.messages[-1].text.strip():
-        raise PromptEmpty
+    else:
+        _check_messages(request.messages)
     if request.parent_key is not None:
         _require(
             {
@@ -190,6 +216,11 @@ def _check_prompt(request: CompleteRequest) -> None:
                 "parent_key must be 64 hexadecimal digits": bool(_KEY.fullmatch(request.parent_key)),
             }
         )
+
+
+def _check_messages(messages: Sequence[Message]) -> None:
+    if not messages or not messages[-1].text.strip():
+        raise PromptEmpty
 
 
 def _check_cache(request: CompleteRequest) -> None:

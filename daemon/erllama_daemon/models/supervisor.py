@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -109,6 +109,22 @@ class Supervisor:
         if is_lost:
             answer, _ = await _answer(await self.acquire(model, path, request=call), call)
         return _unless_failed(answer)
+
+    async def follow(self, model: str, path: Path, call: frames.Call) -> AsyncGenerator[frames.FromWorker, None]:
+        """All that a worker says to a call, without end; the model is loaded if it is not. Raises as `acquire`.
+
+        Whoever has heard enough closes the generator, which also ends the call if it has not ended.
+        """
+        lease = await self.acquire(model, path, request=call)
+        worker = lease.worker
+        try:
+            answers = worker.ask(call)
+            while True:
+                yield await answers.get()
+        finally:
+            worker.send(frames.Cancel(call.id))
+            worker.forget(call.id)
+            lease.release()
 
     async def evict(self, path: Path) -> Evicted:
         """Saves whatever is live of a model and lets go of what nobody uses. Neither loads the model nor keeps it."""

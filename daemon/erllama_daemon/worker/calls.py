@@ -9,10 +9,14 @@ from erllama_cache.store import Store
 from erllama_daemon import frames
 from erllama_daemon.engine.adapters import AdapterShelf
 from erllama_daemon.engine.engine import Engine
+from erllama_daemon.engine.explanation import Explainer
+from erllama_daemon.engine.generation import Generation
 from erllama_daemon.frames import CallAnswer, FromWorker
 from erllama_daemon.worker.desk import Desk
 from erllama_daemon.worker.embedder import Embedder
-from erllama_daemon.worker.scheduler import Scheduler, failure_of
+from erllama_daemon.worker.failures import failure_of
+from erllama_daemon.worker.recomputer import Recomputer
+from erllama_daemon.worker.scheduler import Scheduler
 
 
 class Calls:
@@ -25,6 +29,8 @@ class Calls:
         self,
         desk: Desk,
         embedder: Embedder,
+        explainer: Explainer,
+        recomputer: Recomputer,
         engine: Engine,
         scheduler: Scheduler,
         shelf: AdapterShelf,
@@ -35,6 +41,8 @@ class Calls:
     ) -> None:
         self._desk = desk
         self._embedder = embedder
+        self._explainer = explainer
+        self._recomputer = recomputer
         self._engine = engine
         self._scheduler = scheduler
         self._shelf = shelf
@@ -56,6 +64,10 @@ class Calls:
                 self._thread.submit(self._answer, call.id, lambda: self._desk.render(call))
             case frames.Embed():
                 self._scheduler.call(lambda: self._embedder.start(call))
+            case frames.Explain():
+                self._thread.submit(self._explain, call)
+            case frames.Recompute():
+                self._thread.submit(self._recomputer.start, call)
             case frames.ForgetScope():
                 self._scheduler.call(lambda: self._answer(call.id, lambda: self._forget(call)))
             case frames.EvictLive():
@@ -64,6 +76,10 @@ class Calls:
                 self._scheduler.call(lambda: self._answer(call.id, lambda: self._forget_deleted(call)))
             case _:
                 self._scheduler.call(lambda: self._answer(call.id, lambda: self._change_adapters(call)))
+
+    def cancel(self, call_id: int) -> None:
+        """Ends a call that takes its time. Any other one, or none at all, is fine."""
+        self._recomputer.cancel(call_id)
 
     def close(self) -> None:
         """Ends the thread; calls that wait are dropped."""
@@ -88,6 +104,25 @@ class Calls:
             ram_quota_bytes=ram.quota_bytes,
             fingerprint=attached.fingerprint.hex(),
             adapters=list(attached.adapters),
+        )
+
+    def _explain(self, call: frames.Explain) -> None:
+        """Rendered and looked up here; the engine is only asked for what it alone knows."""
+        try:
+            generation = self._desk.unasked(call)
+        except Exception as error:
+            self._send(frames.Failed(call.id, failure_of(error)))
+            return
+        self._scheduler.call(lambda: self._look_live(call, generation))
+
+    def _look_live(self, call: frames.Explain, generation: Generation) -> None:
+        try:
+            live = self._engine.inspection.preview(generation)
+        except Exception as error:
+            self._send(frames.Failed(call.id, failure_of(error)))
+            return
+        self._thread.submit(
+            self._answer, call.id, lambda: frames.Explained(call.id, self._explainer.explain(generation, live))
         )
 
     def _evict(self, call: frames.EvictLive) -> None:

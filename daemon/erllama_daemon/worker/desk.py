@@ -6,18 +6,21 @@ from erllama_cache.cuts import cuts
 from erllama_cache.keys import pack_tokens, unpack_tokens
 from erllama_daemon import frames
 from erllama_daemon.engine.backend import Backend
-from erllama_daemon.engine.prompt import tokenize_rendered
+from erllama_daemon.engine.generation import Generation
+from erllama_daemon.engine.prompt import Prompt, build_prompt, tokenize_rendered
 from erllama_daemon.errors import TokenUnknown
+from erllama_daemon.messages import Sampling
 from erllama_daemon.template.chat import ChatTemplate
 
 
 class Desk:
-    """Tokenizes, detokenizes and renders. All calls from one thread."""
+    """Tokenizes, detokenizes and renders; `fingerprint` is that of the model's file. All calls from one thread."""
 
-    def __init__(self, backend: Backend, block_tokens: int) -> None:
+    def __init__(self, backend: Backend, block_tokens: int, fingerprint: bytes) -> None:
         facts = backend.facts
         self._backend = backend
         self._block_tokens = block_tokens
+        self._fingerprint = fingerprint.hex()
         self._template = ChatTemplate(facts.chat_template, bos_text=facts.bos_text, eos_text=facts.eos_text)
 
     def tokenize(self, call: frames.Tokenize) -> frames.Tokens:
@@ -35,6 +38,28 @@ class Desk:
             raise TokenUnknown(token=max(tokens), last=last)
         pieces = (vocabulary.piece(token) or vocabulary.control_text(token).encode() for token in tokens)
         return frames.Detokenized(call.id, b"".join(pieces).decode("utf-8", "replace"))
+
+    def unasked(self, call: frames.Explain) -> Generation:
+        """A request that will never run, with its prompt. Raises as `build_prompt`."""
+        request = frames.Generate(
+            id=call.id,
+            messages=call.messages,
+            history=call.history,
+            max_tokens=1,
+            sampling=Sampling(),
+            adapters=call.adapters,
+            reproducible=call.reproducible,
+            scope=call.scope,
+        )
+        history, generation = call.history, Generation(request)
+        if history is None or call.messages:
+            prompt = build_prompt(request, self._backend, self._template, self._fingerprint)
+        else:  # the conversation as it stands, even if it leaves no room for another turn
+            tokens = unpack_tokens(history.tokens)
+            prompt = Prompt(tokens, parent_key=history.finish_key, parent_end=len(tokens))
+        generation.prompt = prompt
+        generation.tokens, generation.prompt_tokens = list(prompt.tokens), len(prompt.tokens)
+        return generation
 
     def render(self, call: frames.Render) -> frames.Rendered:
         """What the model would be asked. Raises TemplateFailed."""

@@ -9,7 +9,8 @@ from erllama_daemon import frames
 from erllama_daemon.engine.backend import Backend, ComputeFailed
 from erllama_daemon.errors import AnswerCutOff, ContextExceeded, DecodeFailed, EmbeddingEmpty, NotSupported
 from erllama_daemon.frames import FromWorker
-from erllama_daemon.worker.scheduler import Scheduler, failure_of
+from erllama_daemon.worker.failures import failure_of
+from erllama_daemon.worker.scheduler import Scheduler
 
 
 @dataclass

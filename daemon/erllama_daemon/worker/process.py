@@ -23,6 +23,7 @@ from erllama_cache.store import Store
 from erllama_daemon.engine.adapters import AdapterShelf
 from erllama_daemon.engine.backend import Backend, ComputeFailed, ModelRejected
 from erllama_daemon.engine.engine import Engine
+from erllama_daemon.engine.explanation import Explainer
 from erllama_daemon.errors import ModelUnreadable
 from erllama_daemon.frames import (
     Cancel,
@@ -44,6 +45,7 @@ from erllama_daemon.worker.calls import Calls
 from erllama_daemon.worker.desk import Desk
 from erllama_daemon.worker.embedder import Embedder
 from erllama_daemon.worker.preparation import Preparation
+from erllama_daemon.worker.recomputer import Recomputer
 from erllama_daemon.worker.scheduler import Scheduler
 
 BLOCK_TOKENS = 256
@@ -112,8 +114,10 @@ class Worker:
             queue_limit=configuration.queue_limit,
         )
         self._calls = Calls(
-            Desk(backend, BLOCK_TOKENS),
+            Desk(backend, BLOCK_TOKENS, fingerprint),
             Embedder(backend, model, self._scheduler, frames.send),
+            Explainer(self._store, backend.vocabulary, model, BLOCK_TOKENS, configuration.policy),
+            Recomputer(engine, self._scheduler, self._store, model, frames.send),
             engine,
             self._scheduler,
             shelf,
@@ -161,6 +165,7 @@ class Worker:
                 self._scheduler.submit(frame)
             case Cancel():
                 self._scheduler.cancel(frame.id)
+                self._calls.cancel(frame.id)
             case RamQuota():
                 self._limit_ram(frame.bytes)
             case Shutdown() | Configure():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 import time
 from collections import deque
@@ -12,16 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from erllama_cache.block import SaveReason
-from erllama_cache.errors import ErllamaError
 from erllama_daemon.engine.engine import Engine
 from erllama_daemon.engine.generation import Generation, GenerationState
-from erllama_daemon.errors import Busy, InternalError
+from erllama_daemon.errors import Busy
 from erllama_daemon.frames import Failed, FromWorker, Generate, Prefilled, Waiting
 from erllama_daemon.messages import Failure
+from erllama_daemon.worker.failures import failure_of
 from erllama_daemon.worker.preparation import Preparation
 from erllama_daemon.worker.reply import Reply, finished_frame, send_when_saved
-
-log = logging.getLogger(__name__)
 
 
 class Scheduler:
@@ -79,6 +76,11 @@ class Scheduler:
     def running(self) -> int:
         """How many requests have been admitted and are not finished."""
         return len(self._running)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is running and none is about to."""
+        return not (self._running or self._waiting)
 
     @property
     def is_stopping(self) -> bool:
@@ -224,6 +226,8 @@ class Scheduler:
         before = generation.computed
         self._engine.prefill(generation)
         self._read_tokens += generation.computed - before
+        if generation.finish_reason is not None:
+            self._finish(generation)
 
     def _may_read_on(self, occupant: Generation) -> bool:
         """Whether a short prompt can be read as well before the company's next step: together they are one block."""
@@ -286,14 +290,6 @@ class Scheduler:
 
     def _is_cancelled(self, generation: Generation) -> bool:
         return self._stopping or generation.id in self._cancelled
-
-
-def failure_of(error: Exception) -> Failure:
-    """What the client is told of an error; one that has no name is a defect, and is logged."""
-    if isinstance(error, ErllamaError):
-        return Failure.of(error)
-    log.error("an error without a name", exc_info=error)
-    return Failure.of(InternalError(reason=repr(error)))
 
 
 def _same_adapters(one: Generation, other: Generation) -> bool:

@@ -1,0 +1,102 @@
+"""The endpoints that ask a model about its cache."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+
+from msgspec.structs import replace
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from erllama_cache.errors import ErllamaError
+from erllama_daemon import frames
+from erllama_daemon.errors import InternalError, PromptEmpty, RequestInvalid
+from erllama_daemon.http.body import LinesResponse, json_response, read_body
+from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.messages import (
+    ExplainRequest,
+    Failure,
+    RecomputeEvent,
+    RecomputeRequest,
+    Recomputing,
+    RemoteError,
+    Session,
+)
+from erllama_daemon.messages.checks import check_explain, check_recompute
+from erllama_daemon.models.file import find_model
+from erllama_daemon.models.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+
+class CacheEndpoints:
+    """Each loads its model if it is not loaded."""
+
+    def __init__(self, supervisor: Supervisor, conversations: Conversations) -> None:
+        self._supervisor = supervisor
+        self._conversations = conversations
+
+    def routes(self) -> list[Route]:
+        """Every endpoint of this kind."""
+        return [
+            Route("/v1/explain", self.explain, methods=["POST"]),
+            Route("/v1/recompute", self.recompute, methods=["POST"]),
+        ]
+
+    async def explain(self, request: Request) -> Response:
+        """POST /v1/explain, ExplainRequest → Explanation. Computes nothing, and counts as no hit."""
+        body = await read_body(request, ExplainRequest)
+        check_explain(body)
+        session = None
+        if body.session is not None:
+            session = await asyncio.to_thread(self._conversations.get, body.session)
+        model = body.model if session is None else session.model
+        if model is None:
+            raise RequestInvalid(reason="it names neither a model nor a session")
+        path = find_model(model)
+        answer = await self._supervisor.call(model, path, await self._call(body, session))
+        if not isinstance(answer, frames.Explained):
+            raise InternalError(reason=f"the worker answered Explain with {type(answer).__name__}")
+        return json_response(replace(answer.explanation, model=model, session=session.id if session else None))
+
+    async def recompute(self, request: Request) -> Response:
+        """POST /v1/recompute, RecomputeRequest → NDJSON of RecomputeEvent. A client that hangs up ends it."""
+        body = await read_body(request, RecomputeRequest)
+        check_recompute(body)
+        return LinesResponse(self._recomputing(body, find_model(body.model)))
+
+    async def _call(self, body: ExplainRequest, session: Session | None) -> frames.Explain:
+        messages, history, scope = body.messages, None, ""
+        if session is not None:
+            sessions = self._conversations.holding(session.id)
+            history = await asyncio.to_thread(sessions.history, session.id)
+            scope = session.id if session.private else ""
+            if history is None:
+                messages = await asyncio.to_thread(sessions.with_lost_system_prompt, session.id, messages)
+        if history is None and not messages:
+            raise PromptEmpty
+        return frames.Explain(self._supervisor.next_id(), messages, history, body.adapters, body.reproducible, scope)
+
+    async def _recomputing(self, body: RecomputeRequest, path: Path) -> AsyncGenerator[RecomputeEvent, None]:
+        call = frames.Recompute(self._supervisor.next_id(), body.count, body.seed)
+        try:
+            async with aclosing(self._supervisor.follow(body.model, path, call)) as answers:
+                async for frame in answers:
+                    match frame:
+                        case frames.Rechecked():
+                            yield Recomputing(frame.done, frame.total)
+                        case frames.RecomputeEnded():
+                            yield replace(frame.result, model=body.model)
+                            return
+                        case frames.Failed():
+                            raise RemoteError(frame.failure)
+        except ErllamaError as error:
+            yield Failure.of(error)
+        except Exception as error:
+            log.exception("blocks could not be computed again")
+            yield Failure.of(InternalError(reason=repr(error)))
