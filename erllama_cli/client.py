@@ -28,6 +28,8 @@ from erllama_daemon.messages import (
     EmbedRequest,
     Event,
     Evicted,
+    ExplainRequest,
+    Explanation,
     Failure,
     ForgetRequest,
     Forgotten,
@@ -38,6 +40,10 @@ from erllama_daemon.messages import (
     NewSession,
     Prefilling,
     Queued,
+    Recomputed,
+    RecomputeEvent,
+    RecomputeRequest,
+    Recomputing,
     RemoteError,
     RenderedPrompt,
     RenderRequest,
@@ -146,6 +152,14 @@ class Client:
     def embed(self, request: EmbedRequest) -> Embeddings:
         """A vector for each text."""
         return self._answer("/v1/embed", request, Embeddings)
+
+    def explain(self, request: ExplainRequest) -> Explanation:
+        """What a request would find in the cache."""
+        return self._answer("/v1/explain", request, Explanation)
+
+    def recompute(self, request: RecomputeRequest) -> Generator[Recomputing | Recomputed, None, None]:
+        """How many blocks have been computed again; the last is `Recomputed`. Close the iterator to end it."""
+        return self._events("/v1/recompute", request, msgspec.json.Decoder(RecomputeEvent), Recomputed)
 
     def adapters(self, action: AdapterAction, request: AdapterRequest) -> AdapterList:
         """The adapters that are attached to a model after `action`."""

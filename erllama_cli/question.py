@@ -25,7 +25,14 @@ def read_question(prompt: str | None) -> Message:
         return Message("user", [text])
     if not text:
         return Message("user", [document])
-    return Message("user", [document, f"\n\n{text}"])
+    return _about(document, text)
+
+
+def question_about(document: str) -> Message:
+    """A message that begins as every question about a document does. Raises PromptEmpty if there is nothing in it."""
+    if not document.strip():
+        raise PromptEmpty
+    return _about(document, "?")
 
 
 def system_messages(system: str | None) -> list[Message]:
@@ -66,3 +73,7 @@ def valid_text(text: str, name: str) -> str:
 
 def _stdin_is_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _about(document: str, question: str) -> Message:
+    return Message("user", [document, f"\n\n{question}"])

@@ -36,6 +36,21 @@ class PromptEmpty(ErllamaError):
     hint = "Give it on standard input or, to `erllama run`, as an argument."
 
 
+class DocumentUnreadable(ErllamaError):
+    """The document cannot be read: {reason}."""
+
+    code = "document_unreadable"
+    exit_code = EXIT_FAILED
+
+
+class NothingToPin(ErllamaError):
+    """Nothing of {document} is on disk that could be pinned."""
+
+    code = "nothing_to_pin"
+    exit_code = EXIT_FAILED
+    hint = "It is too short, the policy keeps it out, or the disk took no more; see: erllama cache stats"
+
+
 class ModelMissing(ErllamaError):
     """There is no model {model}."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from erllama_cli.cache import clear, evict, export, gc, import_, ls, pin, stats, tree, verify
+from erllama_cli.cache import clear, evict, explain, export, gc, import_, ls, pin, stats, tree, verify, warm
 
 app = typer.Typer(
     help="Look into the cache, and tend it.",
@@ -16,6 +16,8 @@ app = typer.Typer(
 app.command("stats", epilog=stats.EXAMPLES)(stats.stats)
 app.command("ls", epilog=ls.EXAMPLES)(ls.ls)
 app.command("tree", epilog=tree.EXAMPLES)(tree.tree)
+app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
+app.command("warm", epilog=warm.EXAMPLES)(warm.warm)
 app.command("evict", epilog=evict.EXAMPLES)(evict.evict)
 app.command("clear", epilog=clear.EXAMPLES)(clear.clear)
 app.command("gc", epilog=gc.EXAMPLES)(gc.gc)

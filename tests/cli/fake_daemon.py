@@ -20,6 +20,7 @@ from erllama_daemon.messages import (
     Done,
     EmbedRequest,
     Event,
+    ExplainRequest,
     Failure,
     ForgetRequest,
     LoadEvent,
@@ -28,6 +29,8 @@ from erllama_daemon.messages import (
     ModelStatus,
     NewSession,
     Quotas,
+    RecomputeEvent,
+    RecomputeRequest,
     RenderRequest,
     Session,
     Stats,
@@ -48,6 +51,8 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "/v1/models/unload": ModelRequest,
     "/v1/evict": ModelRequest,
     "/v1/cache/forget": ForgetRequest,
+    "/v1/explain": ExplainRequest,
+    "/v1/recompute": RecomputeRequest,
 }
 
 
@@ -124,7 +129,8 @@ def model_status(name: str = "demo") -> ModelStatus:
 class FakeDaemon:
     """Answers each completion with the next of `answers`; one without an end hangs until the client hangs up.
 
-    Every other request with a body is answered with `reply`, or line by line with `loading`, and kept in `calls`.
+    Every other request with a body is answered with `reply`, or line by line with `loading` or `recomputing`, and kept
+    in `calls`.
     """
 
     socket: Path
@@ -136,6 +142,7 @@ class FakeDaemon:
     quotas: Quotas | None = None
     reply: msgspec.Struct | None = None
     loading: Sequence[LoadEvent] = ()
+    recomputing: Sequence[RecomputeEvent] = ()
     calls: list[tuple[str, msgspec.Struct]] = field(default_factory=list)
     asked: list[CompleteRequest] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
@@ -181,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
             fake.calls.append((self.path, msgspec.json.decode(body, type=BODIES[self.path])))
             if self.path == "/v1/models/load":
                 self._stream(fake.loading)
+            elif self.path == "/v1/recompute":
+                self._stream(fake.recomputing)
             else:
                 self._send(200, fake.reply)
         else:
@@ -198,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(payload)
 
-    def _stream(self, events: Sequence[Event | LoadEvent]) -> None:
+    def _stream(self, events: Sequence[Event | LoadEvent | RecomputeEvent]) -> None:
         self.close_connection = True
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")

@@ -59,6 +59,8 @@ class CacheEndpoints:
         if model is None:
             raise RequestInvalid(reason="it names neither a model nor a session")
         path = find_model(model)
+        if session is not None and body.model is not None and find_model(body.model).resolve() != path.resolve():
+            raise RequestInvalid(reason=f"the session {session.id} is with {session.model}")
         answer = await self._supervisor.call(model, path, await self._call(body, session))
         if not isinstance(answer, frames.Explained):
             raise InternalError(reason=f"the worker answered Explain with {type(answer).__name__}")
