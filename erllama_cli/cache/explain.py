@@ -28,11 +28,19 @@ Examples:
   erllama cache explain --session 0f3a
   erllama cache explain demo --json "Why?" | jq .miss.reason"""
 
+_OTHER = {
+    "other_model": "another model",
+    "other_adapter": "another adapter",
+    "other_settings": "other settings",
+}
 _WHERE = {"live": "live", "ram": "from memory", "disk": "from disk"}
 
 
 def explain(
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="The path of a GGUF file, or `demo`.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="MODEL", help="The path of a GGUF file, or `demo`; --session alone knows its own."),
+    ] = None,
     prompt: Annotated[
         str | None, typer.Argument(metavar="PROMPT", help="The question; - reads standard input alone.")
     ] = None,
@@ -91,6 +99,7 @@ def _sentences(explanation: Explanation) -> Iterator[str]:
     reused, total = explanation.reused_tokens, explanation.prompt_tokens
     counts = {"live": explanation.live_tokens, "ram": explanation.ram_tokens, "disk": explanation.disk_tokens}
     places = ", ".join(f"{count:,} {_WHERE[place]}" for place, count in counts.items() if count)
+    # A share that is rounded up would claim a whole that it is not.
     share = f" ({100 * reused // total} %)" if total else ""
     yield f"{reused:,} of {total:,} tokens would be reused{share}{': ' if places else ''}{places}"
     if explanation.adapters:
@@ -114,7 +123,7 @@ def _reason(miss: Miss) -> Iterator[str]:
             yield f"{first} on is there up to {end}, but in blocks that end elsewhere than this prompt's."
         case "other_model" | "other_adapter" | "other_settings":
             others = "; ".join(f"{each.name} {each.there} there, {each.here} here" for each in miss.differences)
-            yield f"{first} on is there up to {end}, but with another {miss.reason.partition('_')[2]}: {others}."
+            yield f"{first} on is there up to {end}, but with {_OTHER[miss.reason]}: {others}."
         case "evicted":
             yield f"{first} on was there until {_when(miss.departed_at)}, {_departed(miss)}."
         case "generated":

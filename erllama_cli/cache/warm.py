@@ -132,14 +132,21 @@ def _warmed(file: str, stats: Stats) -> WarmedFile:
 
 
 def _pinned(done: WarmedFile) -> WarmedFile:
-    """The document, whose last block no eviction takes from now on, nor what comes before it. Raises NothingToPin."""
+    """The document, whose last block no eviction takes from now on, nor what comes before it.
+
+    Raises NothingToPin, and CacheUnwritable or IndexUnusable.
+    """
+    from erllama_cache.errors import CacheUnwritable
     from erllama_cache.index import INDEX_NAME, Index
     from erllama_cache.pins import Pins
 
     if not (done.kept and done.finish_key):
         raise NothingToPin(document=done.file)
     directory, keys = user_directories().cache, [bytes.fromhex(done.finish_key)]
-    Pins(directory).add(keys)
+    try:
+        Pins(directory).add(keys)
+    except OSError as error:
+        raise CacheUnwritable(path=directory, reason=error.strerror or error) from error
     index = Index(directory / INDEX_NAME)
     try:
         index.pin(keys, pinned=True)

@@ -29,6 +29,8 @@ COMMANDS = [
     ["cache", "ls"],
     ["cache", "tree"],
     *(["cache", name] for name in ("evict", "clear", "gc", "verify", "pin", "unpin", "export", "import")),
+    ["cache", "explain"],
+    ["cache", "warm"],
     ["daemon"],
     ["daemon", "status"],
     ["daemon", "stop"],

@@ -17,7 +17,7 @@ import msgspec
 
 from erllama_cache.keys import pack_tokens
 from erllama_daemon import frames
-from erllama_daemon.messages import Adapter, Failure, Stats
+from erllama_daemon.messages import Adapter, Explanation, Failure, Recomputed, Stats
 
 PROMPTS = ("die", "die once", "hang", "queue", "queue then hang", "think", "busy")
 FINGERPRINT = "a" * 64
@@ -59,6 +59,33 @@ def stats(text: str, *, cancelled: bool = False, thinking: str | None = None) ->
         seed=1,
         saved="published",
         thinking=thinking,
+    )
+
+
+def explanation(tokens: int) -> Explanation:
+    return Explanation(
+        model="as the worker calls it",
+        root="e" * 64,
+        prompt_tokens=tokens,
+        reused_tokens=0,
+        live_tokens=0,
+        ram_tokens=0,
+        disk_tokens=0,
+        blocks=[],
+    )
+
+
+def recomputed(seed: int) -> Recomputed:
+    return Recomputed(
+        model="as the worker calls it",
+        seed=seed,
+        checked=1,
+        wrong=[],
+        not_drawn=0,
+        together=0,
+        other_roots=0,
+        unreachable=0,
+        gone=0,
     )
 
 
@@ -169,6 +196,15 @@ class FakeWorker:
                 self._send(frames.Rendered(frame.id, text, pack_tokens([7]), [1]))
             case frames.Embed():
                 self._send(frames.Embedded(frame.id, [b"\0\0\x80\x3f"] * len(frame.texts), 5, "mean"))
+            case frames.Explain():
+                told = frames.Explained(frame.id, explanation(len(frame.history.tokens) if frame.history else 0))
+                self._send(told)
+            case frames.Recompute() if frame.count == 999:
+                self._send(frames.Failed(frame.id, Failure("decode_failed", "It is broken.", None, 1)))
+            case frames.Recompute():
+                self._send(frames.Rechecked(frame.id, 0, frame.count))
+                if frame.count < 100:
+                    self._send(frames.RecomputeEnded(frame.id, recomputed(frame.seed)))
             case frames.EvictLive():
                 self._send(frames.LiveEvicted(frame.id, 2, 1))
             case frames.ForgetScope():
