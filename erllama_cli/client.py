@@ -155,11 +155,11 @@ class Client:
 
     def explain(self, request: ExplainRequest) -> Explanation:
         """What a request would find in the cache."""
-        return self._answer("/v1/explain", request, Explanation)
+        return self._answer("/v1/cache/explain", request, Explanation)
 
     def recompute(self, request: RecomputeRequest) -> Generator[Recomputing | Recomputed, None, None]:
         """How many blocks have been computed again; the last is `Recomputed`. Close the iterator to end it."""
-        return self._events("/v1/recompute", request, msgspec.json.Decoder(RecomputeEvent), Recomputed)
+        return self._events("/v1/cache/recompute", request, msgspec.json.Decoder(RecomputeEvent), Recomputed)
 
     def adapters(self, action: AdapterAction, request: AdapterRequest) -> AdapterList:
         """The adapters that are attached to a model after `action`."""

@@ -118,7 +118,7 @@ def _otherwise(archive: Archive, wanted: Wanted) -> Generated | CutElsewhere | N
     chain = longest_chain(archive, wanted.root, wanted.tokens)
     if not chain or chain[-1].end <= wanted.start:
         return None
-    is_read = all(ref.kind is BlockKind.PREFILL for ref in chain)
+    is_read = all(ref.kind is BlockKind.PREFILL for ref in chain if ref.end > wanted.start)
     return CutElsewhere(chain[-1].end) if is_read else Generated(chain[-1].end)
 
 

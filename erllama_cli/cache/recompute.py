@@ -9,7 +9,7 @@ from erllama_cli.client import Client
 from erllama_daemon.messages import Recomputed, RecomputeRequest, Recomputing
 
 
-def recompute(client: Client, request: RecomputeRequest, on_progress: Callable[[int, int], None]) -> Recomputed:
+def recompute_blocks(client: Client, request: RecomputeRequest, on_progress: Callable[[int, int], None]) -> Recomputed:
     """Has some blocks computed again, and says what was found; `on_progress` hears how many of how many are done.
 
     Wrong ones are in quarantine then. Whatever ends this early hangs up, which ends the work.

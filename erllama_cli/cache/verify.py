@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erllama_cli import options
+from erllama_cli.cache.recompute import findings, recompute_blocks
 from erllama_cli.failures import reported_failures
+from erllama_cli.launcher import running_daemon
+from erllama_cli.model import resolve_model
 from erllama_cli.output import counted, print_json, readable_bytes
 from erllama_cli.progress import Bar
 from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import EXIT_FAILED
+from erllama_daemon.errors import EXIT_FAILED, RequestInvalid
+from erllama_daemon.messages import Recomputed, RecomputeRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +28,7 @@ EXAMPLES = """\b
 Examples:
   erllama cache verify
   erllama cache verify --repair
+  erllama cache verify --recompute 20 --model demo
   erllama cache verify --json | jq '.damaged[].path'"""
 
 SHOWN = 20
@@ -33,24 +39,69 @@ Repair = Annotated[
 ]
 
 
+Recompute = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Also have --model compute so many blocks again, and compare every bit."),
+]
+Model = Annotated[str | None, typer.Option(metavar="MODEL", help="The model that computes, with --recompute.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=(1 << 31) - 1, metavar="N", help="Which blocks --recompute draws.")
+]
+
+
 def verify(
-    repair: Repair = False, as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False
+    repair: Repair = False,
+    recompute: Recompute = None,
+    model: Model = None,
+    seed: Seed = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
 ) -> None:
     """Check every block on disk: its checksums, its key, its place in its chain, and the index.
 
-    Changes nothing without --repair; safe while a daemon runs. Ends with 1 if something is wrong and was not repaired.
+    Changes nothing without --repair, but that --recompute sets wrong blocks aside; safe while a daemon runs. Ends with
+    1 if something is wrong and was not repaired.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        request = _request(recompute, model, seed)
         with Bar("checking blocks", shown=not quiet) as bar:
             verdict = _look(user_directories().cache, bar.show, repair=repair)
+        recomputed = None if request is None else _recomputed(request, quiet=quiet)
         if as_json:
-            print_json(verdict)
+            print_json(_report(verdict, recomputed))
         elif not quiet:
             _print(verdict)
-        if not (verdict.is_clean or verdict.repaired):
-            if not (as_json or quiet):
-                print("Mend it with: erllama cache verify --repair", file=sys.stderr)
+            for line in findings(recomputed) if recomputed is not None else ():
+                print(line)
+        is_sound = verdict.is_clean or verdict.repaired
+        if not (is_sound or as_json or quiet):
+            print("Mend it with: erllama cache verify --repair", file=sys.stderr)
+        if not is_sound or (recomputed is not None and recomputed.wrong):
             raise typer.Exit(EXIT_FAILED)
+
+
+def _request(count: int | None, model: str | None, seed: int | None) -> RecomputeRequest | None:
+    """What is asked of a model, if anything is; without a seed, each time other blocks. Raises RequestInvalid."""
+    if count is None or model is None:
+        if (count, model, seed) != (None, None, None):
+            raise RequestInvalid(reason="--recompute and --model go together, and --seed with them")
+        return None
+    drawn = int.from_bytes(os.urandom(3)) if seed is None else seed
+    return RecomputeRequest(model=resolve_model(model), count=count, seed=drawn)
+
+
+def _recomputed(request: RecomputeRequest, *, quiet: bool) -> Recomputed:
+    with Bar("computing blocks again", shown=not quiet) as bar:
+        return recompute_blocks(running_daemon(user_directories()), request, bar.show)
+
+
+def _report(verdict: Verdict, recomputed: Recomputed | None) -> Verdict:
+    if recomputed is None:
+        return verdict
+    from erllama_cli.cache.recomputed_verdict import RecomputedVerdict
+
+    return RecomputedVerdict.of(verdict, recomputed)
 
 
 def _look(directory: Path, on_progress: OnProgress, *, repair: bool) -> Verdict:

@@ -136,22 +136,16 @@ def _pinned(done: WarmedFile) -> WarmedFile:
 
     Raises NothingToPin, and CacheUnwritable or IndexUnusable.
     """
-    from erllama_cache.errors import CacheUnwritable
-    from erllama_cache.index import INDEX_NAME, Index
-    from erllama_cache.pins import Pins
+    from erllama_cache.errors import KeyUnknown
+    from erllama_cache.holdings import Holdings
 
     if not (done.kept and done.finish_key):
         raise NothingToPin(document=done.file)
-    directory, keys = user_directories().cache, [bytes.fromhex(done.finish_key)]
     try:
-        Pins(directory).add(keys)
-    except OSError as error:
-        raise CacheUnwritable(path=directory, reason=error.strerror or error) from error
-    index = Index(directory / INDEX_NAME)
-    try:
-        index.pin(keys, pinned=True)
-    finally:
-        index.close()
+        with Holdings(user_directories().cache) as holdings:
+            holdings.pin([bytes.fromhex(done.finish_key)])
+    except KeyUnknown as error:
+        raise NothingToPin(document=done.file) from error
     return msgspec.structs.replace(done, pinned=True)
 
 

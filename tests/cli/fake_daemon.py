@@ -51,8 +51,8 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "/v1/models/unload": ModelRequest,
     "/v1/evict": ModelRequest,
     "/v1/cache/forget": ForgetRequest,
-    "/v1/explain": ExplainRequest,
-    "/v1/recompute": RecomputeRequest,
+    "/v1/cache/explain": ExplainRequest,
+    "/v1/cache/recompute": RecomputeRequest,
 }
 
 
@@ -188,7 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
             fake.calls.append((self.path, msgspec.json.decode(body, type=BODIES[self.path])))
             if self.path == "/v1/models/load":
                 self._stream(fake.loading)
-            elif self.path == "/v1/recompute":
+            elif self.path == "/v1/cache/recompute":
                 self._stream(fake.recomputing)
             else:
                 self._send(200, fake.reply)

@@ -121,6 +121,10 @@ AT = time.mktime((2026, 11, 24, 14, 2, 0, 0, 0, -1))
             ["Token 1,125 on is there up to token 1,200, but without the logits that an answer begins with."],
         ),
         (
+            Miss(reason="beyond_turn", token=1124, end=1200),
+            ["Token 1,125 on is there up to token 1,200, but a conversation only goes on from its last turn."],
+        ),
+        (
             Miss(reason="never_saved", token=1124, detail="the policy saves nothing beyond 1,124 tokens"),
             ["Token 1,125 on has never been saved: the policy saves nothing beyond 1,124 tokens."],
         ),
@@ -147,7 +151,7 @@ def test_the_prompt_is_put_together_as_by_run(run: Run, fake: FakeDaemon) -> Non
     fake.reply = explanation()
     run("cache", "explain", "demo", "Why?", "-s", "Be brief.", "--reproducible", stdin="A text.")
     messages = [Message("system", ["Be brief."]), Message("user", ["A text.", "\n\nWhy?"])]
-    assert fake.calls == [("/v1/explain", ExplainRequest(model="demo", messages=messages, reproducible=True))]
+    assert fake.calls == [("/v1/cache/explain", ExplainRequest(model="demo", messages=messages, reproducible=True))]
 
 
 def test_a_conversation_is_explained_as_it_stands_or_with_its_next_turn(run: Run, fake: FakeDaemon) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon
 
-from erllama_cli.cache.recompute import findings, recompute
+from erllama_cli.cache.recompute import findings, recompute_blocks
 from erllama_cli.client import Client
 from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import DaemonLost
+from erllama_daemon.errors import EXIT_FAILED, EXIT_USAGE, DaemonLost
 from erllama_daemon.messages import (
     Failure,
     Recomputed,
@@ -36,21 +38,21 @@ RESULT = Recomputed(
 def test_progress_is_passed_on_and_the_result_given(fake: FakeDaemon) -> None:
     told: list[tuple[int, int]] = []
     fake.recomputing = [Recomputing(0, 2), Recomputing(1, 2), Recomputing(2, 2), RESULT]
-    result = recompute(Client(user_directories()), REQUEST, lambda done, total: told.append((done, total)))
+    result = recompute_blocks(Client(user_directories()), REQUEST, lambda done, total: told.append((done, total)))
     assert (result, told) == (RESULT, [(0, 2), (1, 2), (2, 2)])
-    assert fake.calls == [("/v1/recompute", REQUEST)]
+    assert fake.calls == [("/v1/cache/recompute", REQUEST)]
 
 
 def test_a_failure_is_raised_by_its_name(fake: FakeDaemon) -> None:
     fake.recomputing = [Recomputing(0, 2), Failure("worker_died", "It died.", None, 1)]
     with pytest.raises(RemoteError, match="It died"):
-        recompute(Client(user_directories()), REQUEST, lambda _done, _total: None)
+        recompute_blocks(Client(user_directories()), REQUEST, lambda _done, _total: None)
 
 
 def test_a_stream_that_breaks_off_is_no_result(fake: FakeDaemon) -> None:
     fake.recomputing = [Recomputing(0, 2)]
     with pytest.raises(DaemonLost):
-        recompute(Client(user_directories()), REQUEST, lambda _done, _total: None)
+        recompute_blocks(Client(user_directories()), REQUEST, lambda _done, _total: None)
 
 
 def test_wrong_blocks_are_named_and_what_was_not_checked_is_counted() -> None:
@@ -59,3 +61,26 @@ def test_wrong_blocks_are_named_and_what_was_not_checked_is_counted() -> None:
         "1 of 2 blocks computed again have every bit they had",
         "not checked: 1,000 not drawn, 3 generated beside others, which has other bits each time, 1 gone meanwhile",
     ]
+
+
+def test_verify_has_blocks_computed_again_and_fails_if_one_is_wrong(run: Run, fake: FakeDaemon) -> None:
+    fake.recomputing = [Recomputing(0, 2), RESULT]
+    done = run("cache", "verify", "--recompute", "2", "--model", "demo", "--seed", "7")
+    assert done.exit_code == EXIT_FAILED
+    assert done.stdout.splitlines()[1:] == list(findings(RESULT))
+    assert fake.calls == [("/v1/cache/recompute", REQUEST)]
+    fake.recomputing = [msgspec.structs.replace(RESULT, wrong=[])]
+    assert run("cache", "verify", "--recompute", "2", "--model", "demo").exit_code == 0
+
+
+def test_verify_json_has_both_findings_in_one_object(run: Run, fake: FakeDaemon) -> None:
+    fake.recomputing = [RESULT]
+    done = run("cache", "verify", "--recompute", "2", "--model", "demo", "--json")
+    shown = msgspec.json.decode(done.stdout)
+    assert (shown["blocks"], shown["recomputed"]["wrong"][0]["key"]) == (0, WRONG.key)
+
+
+@pytest.mark.parametrize("arguments", [["--recompute", "2"], ["--model", "demo"], ["--seed", "1"]])
+def test_recompute_needs_a_model_and_a_model_something_to_do(run: Run, fake: FakeDaemon, arguments: list[str]) -> None:
+    assert run("cache", "verify", *arguments).exit_code == EXIT_USAGE
+    assert fake.calls == []

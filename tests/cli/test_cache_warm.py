@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cli.cached_home import furnish
 from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon, stats
 
-from erllama_cache.index import Index
 from erllama_cache.pins import Pins
 from erllama_cli.cache.warm import Warmed
 from erllama_daemon.directories import user_directories
@@ -17,9 +17,19 @@ from erllama_daemon.errors import EXIT_CONTEXT, EXIT_FAILED, EXIT_UNREACHABLE
 from erllama_daemon.messages import Done, Failure, Message, SaveState
 
 
-def read(tokens: int, cached: int, *, saved: SaveState = "published") -> list[Done]:
-    changed = {"prompt_tokens": tokens, "cached_tokens": cached, "prefill_ms": 11_150.0, "saved": saved}
-    return [Done(msgspec.structs.replace(stats(""), **changed))]
+def read(tokens: int, cached: int, *, saved: SaveState = "published", key: str = "f" * 64) -> list[Done]:
+    return [
+        Done(
+            msgspec.structs.replace(
+                stats(""),
+                prompt_tokens=tokens,
+                cached_tokens=cached,
+                prefill_ms=11_150.0,
+                saved=saved,
+                finish_key=key,
+            )
+        )
+    ]
 
 
 @pytest.fixture
@@ -76,18 +86,16 @@ def test_what_would_befall_every_document_ends_it(run: Run, fake: FakeDaemon, re
 
 
 def test_pinning_spares_the_last_block(run: Run, fake: FakeDaemon, report: str) -> None:
-    directory = user_directories().cache
-    directory.mkdir(parents=True)
-    index = Index(directory / "index.sqlite3")
-    index.open()
-    index.close()
-    fake.answers = [read(20, 0)]
+    block = furnish().alone
+    fake.answers = [read(20, 0, key=block.key.hex())]
     done = run("cache", "warm", "demo", "--pin", report)
     assert done.stdout == f"{report}: 20 tokens read, 0 from the cache, 11.2 s, pinned\n"
-    assert Pins(directory).all() == {bytes.fromhex("f" * 64)}
+    assert Pins(user_directories().cache).all() == {block.key}
 
 
-@pytest.mark.parametrize("answer", [read(20, 0, saved="dropped"), read(0, 0)], ids=["dropped", "too short"])
+@pytest.mark.parametrize(
+    "answer", [read(20, 0, saved="dropped"), read(0, 0), read(20, 0)], ids=["dropped", "too short", "gone"]
+)
 def test_what_is_not_on_disk_cannot_be_pinned(run: Run, fake: FakeDaemon, report: str, answer: list[Done]) -> None:
     fake.answers = [answer]
     done = run("cache", "warm", "demo", "--pin", report)

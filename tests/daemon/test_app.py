@@ -524,8 +524,8 @@ def test_unload_and_evict_answer_for_models_that_are_not_loaded(tell: Tell) -> N
         ("detokenize", b'{"model": "demo", "tokens": [4294967296]}', 400, "request_invalid"),
         ("embed", b'{"model": "demo", "texts": []}', 400, "embedding_empty"),
         ("render", b'{"model": "demo", "messages": []}', 400, "prompt_empty"),
-        ("explain", b'{"model": "demo"}', 400, "prompt_empty"),
-        ("explain", b'{"messages": [{"role": "user", "parts": ["hi"]}]}', 400, "request_invalid"),
+        ("cache/explain", b'{"model": "demo"}', 400, "prompt_empty"),
+        ("cache/explain", b'{"messages": [{"role": "user", "parts": ["hi"]}]}', 400, "request_invalid"),
         ("models/load", b'{"model": "demo", "options": {"threads": 0}}', 400, "request_invalid"),
         ("adapters/load", b'{"model": "demo", "adapter": "x.gguf"}', 400, "request_invalid"),
         ("adapters/scale", b'{"model": "demo"}', 400, "request_invalid"),
@@ -764,7 +764,7 @@ def test_explain_asks_with_what_a_request_would_be_asked_with(tell: Tell) -> Non
     async def story(daemon: Daemon) -> None:
         model = daemon.model()
         adapters = [{"path": "/x", "scale": 0.5}]
-        told = await daemon.post("/v1/explain", ask(model, "hi", adapters=adapters, reproducible=True))
+        told = await daemon.post("/v1/cache/explain", ask(model, "hi", adapters=adapters, reproducible=True))
         assert (told.json["model"], told.json["session"], told.json["miss"]) == (model, None, None)
         (frame,) = daemon.seen(model, "Explain")
         assert frame["messages"] == [{"role": "user", "parts": ["hi"]}]
@@ -777,16 +777,16 @@ def test_a_conversation_is_explained_by_what_it_holds(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
         model = daemon.model()
         session = (await daemon.post("/v1/sessions", {"model": model})).json["id"]
-        assert (await daemon.post("/v1/explain", {"session": session})).json["code"] == "prompt_empty"
+        assert (await daemon.post("/v1/cache/explain", {"session": session})).json["code"] == "prompt_empty"
         turn = {"session": session, "messages": [{"role": "user", "parts": ["hello"]}]}
         await daemon.post("/v1/complete", turn)
-        standing = await daemon.post("/v1/explain", {"session": session, "model": model})
+        standing = await daemon.post("/v1/cache/explain", {"session": session, "model": model})
         assert (standing.json["session"], standing.json["prompt_tokens"]) == (session, 12)
-        await daemon.post("/v1/explain", turn)
+        await daemon.post("/v1/cache/explain", turn)
         first, second = daemon.seen(model, "Explain")
         assert [message["role"] for message in first["history"]["messages"]] == ["user", "assistant"]
         assert (first["messages"], second["messages"]) == ([], turn["messages"])
-        other = await daemon.post("/v1/explain", {"session": session, "model": daemon.model("b")})
+        other = await daemon.post("/v1/cache/explain", {"session": session, "model": daemon.model("b")})
         assert (other.status, other.json["code"]) == (400, "request_invalid")
 
     tell(story)
@@ -798,7 +798,7 @@ def test_explain_takes_the_system_prompt_that_a_lost_first_turn_came_with(tell: 
         session = (await daemon.post("/v1/sessions", {"model": model})).json["id"]
         lost = [{"role": "system", "parts": ["Be brief."]}, {"role": "user", "parts": ["die"]}]
         await daemon.post("/v1/complete", {"session": session, "messages": lost})
-        await daemon.post("/v1/explain", {"session": session, "messages": [{"role": "user", "parts": ["hi"]}]})
+        await daemon.post("/v1/cache/explain", {"session": session, "messages": [{"role": "user", "parts": ["hi"]}]})
         (frame,) = daemon.seen(model, "Explain")
         assert [message["role"] for message in frame["messages"]] == ["system", "user"]
 
@@ -808,12 +808,12 @@ def test_explain_takes_the_system_prompt_that_a_lost_first_turn_came_with(tell: 
 def test_recompute_streams_progress_and_ends_with_what_was_found(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
         model = daemon.model()
-        done = await daemon.post("/v1/recompute", {"model": model, "count": 2, "seed": 7})
+        done = await daemon.post("/v1/cache/recompute", {"model": model, "count": 2, "seed": 7})
         assert done.events() == ["recomputing", "recomputed"]
         assert (done.lines[-1]["model"], done.lines[-1]["seed"]) == (model, 7)
-        failed = await daemon.post("/v1/recompute", {"model": model, "count": 999})
+        failed = await daemon.post("/v1/cache/recompute", {"model": model, "count": 999})
         assert failed.events() == ["error"]
-        missing = await daemon.post("/v1/recompute", {"model": "/nothing.gguf", "count": 1})
+        missing = await daemon.post("/v1/cache/recompute", {"model": "/nothing.gguf", "count": 1})
         assert missing.status == 404
 
     tell(story)
@@ -822,7 +822,7 @@ def test_recompute_streams_progress_and_ends_with_what_was_found(tell: Tell) -> 
 def test_hanging_up_ends_a_recomputation(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
         model = daemon.model()
-        going = daemon.start("POST", "/v1/recompute", {"model": model, "count": 500})
+        going = daemon.start("POST", "/v1/cache/recompute", {"model": model, "count": 500})
         await going.until_event("recomputing")
         await going.hang_up()
         await daemon.until_seen(model, "Cancel")
@@ -835,7 +835,7 @@ def test_hanging_up_ends_a_recomputation(tell: Tell) -> None:
 @pytest.mark.parametrize("body", [{"count": 0}, {"count": 1 << 31}, {"count": 1, "seed": -1}])
 def test_a_recomputation_needs_sensible_numbers(tell: Tell, body: dict[str, int]) -> None:
     async def story(daemon: Daemon) -> None:
-        refused = await daemon.post("/v1/recompute", {"model": daemon.model(), **body})
+        refused = await daemon.post("/v1/cache/recompute", {"model": daemon.model(), **body})
         assert (refused.status, refused.json["code"]) == (400, "request_invalid")
 
     tell(story)

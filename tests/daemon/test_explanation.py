@@ -99,6 +99,22 @@ def test_a_chat_that_just_stopped_is_live_as_it_stands_and_for_its_next_turn(sta
     assert worker.explain(history=history).ram_tokens == len(turn.tokens) // 4
 
 
+def test_a_turn_that_is_asked_again_does_not_find_what_it_read_the_first_time(start: Start) -> None:
+    worker = start()
+    turn = worker.run(TEXT, answer="Are they?")
+    history = history_of(TEXT, turn)
+    asked: dict[str, Any] = {
+        "history": history,
+        "messages": [Message("user", ["And then, what was it that they did?"])],
+    }
+    worker.run(**asked)
+    worker.run("Something else.")
+    told = worker.explain(**asked)
+    assert told.miss is not None
+    assert (told.miss.reason, told.miss.token) == ("beyond_turn", len(turn.tokens) // 4)
+    assert worker.run(**asked).stats.cached_tokens == told.reused_tokens
+
+
 def test_a_prompt_that_leaves_what_is_stored_says_where_and_shows_both(start: Start) -> None:
     worker = start()
     worker.run(TEXT + "So they lived for ever after, it is said.")

@@ -92,8 +92,9 @@ class Explainer:
             last=prompt.parent_key,
         )
         token = first.start
-        if self._store.find(wanted.key) is not None:
-            return Miss(reason="no_logits", token=token, end=wanted.end)
+        if (held := self._store.find(wanted.key)) is not None:
+            lacks_logits = generation.lacks_logits(held.end, has_logits=held.has_logits)
+            return Miss(reason="no_logits" if lacks_logits else "beyond_turn", token=token, end=wanted.end)
         unwanted = self._unwanted(generation, wanted.end)
         match why_missing(self._store, wanted):
             case Departed(at, why):

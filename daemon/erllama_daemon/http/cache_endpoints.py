@@ -44,12 +44,12 @@ class CacheEndpoints:
     def routes(self) -> list[Route]:
         """Every endpoint of this kind."""
         return [
-            Route("/v1/explain", self.explain, methods=["POST"]),
-            Route("/v1/recompute", self.recompute, methods=["POST"]),
+            Route("/v1/cache/explain", self.explain, methods=["POST"]),
+            Route("/v1/cache/recompute", self.recompute, methods=["POST"]),
         ]
 
     async def explain(self, request: Request) -> Response:
-        """POST /v1/explain, ExplainRequest → Explanation. Computes nothing, and counts as no hit."""
+        """POST /v1/cache/explain, ExplainRequest → Explanation. Computes nothing, and counts as no hit."""
         body = await read_body(request, ExplainRequest)
         check_explain(body)
         session = None
@@ -67,7 +67,7 @@ class CacheEndpoints:
         return json_response(replace(answer.explanation, model=model, session=session.id if session else None))
 
     async def recompute(self, request: Request) -> Response:
-        """POST /v1/recompute, RecomputeRequest → NDJSON of RecomputeEvent. A client that hangs up ends it."""
+        """POST /v1/cache/recompute, RecomputeRequest → NDJSON of RecomputeEvent. A client that hangs up ends it."""
         body = await read_body(request, RecomputeRequest)
         check_recompute(body)
         return LinesResponse(self._recomputing(body, find_model(body.model)))

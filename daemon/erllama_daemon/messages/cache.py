@@ -27,12 +27,13 @@ MissReason = Literal[
     "evicted",
     "generated",
     "no_logits",
+    "beyond_turn",
     "never_saved",
 ]
 
 
 class ExplainRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/explain`.
+    """Body of `POST /v1/cache/explain`.
 
     The prompt is that of a `CompleteRequest` with the same fields. With a session and without messages it is the
     conversation as it stands.
@@ -71,7 +72,8 @@ class Miss(msgspec.Struct, frozen=True, kw_only=True):
     blocks that end elsewhere, the last one at `end`. `other_…`: it holds the tokens up to `end` under another root,
     which has `differences`. `evicted`: it was there until `departed_at` (Unix seconds), and went because of
     `departure`. `generated`: it holds the tokens up to `end`, but an answer made them, which has other bits.
-    `no_logits`: it is there, but without the logits to begin an answer with. `never_saved`: nothing is known of it, or
+    `no_logits`: it is there, but without the logits to begin an answer with. `beyond_turn`: it is there, but a
+    conversation goes on from its last turn and looks no further. `never_saved`: nothing is known of it, or
     `detail` says what keeps it out.
     """
 
@@ -86,7 +88,7 @@ class Miss(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of `POST /v1/explain`: what a request with this prompt would find now.
+    """Answer of `POST /v1/cache/explain`: what a request with this prompt would find now.
 
     Of `prompt_tokens`, `reused_tokens` would not be computed: `live_tokens`, `ram_tokens` and `disk_tokens`. `root`
     (hex) stands for the model and its settings, `adapters` are those in use, `note` says why a conversation cannot go
@@ -108,7 +110,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecomputeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Body of `POST /v1/recompute`: `count` blocks are drawn, by `seed`, of those that the loaded model can compute."""
+    """Body of `POST /v1/cache/recompute`: `count` blocks are drawn, by `seed`, of those that the loaded model, with
+    what is attached to it, can compute.
+    """
 
     model: str
     count: int
@@ -131,7 +135,7 @@ class WrongBlock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recomputed(msgspec.Struct, frozen=True, kw_only=True, tag="recomputed", tag_field="event"):
-    """The last event of `POST /v1/recompute`.
+    """The last event of `POST /v1/cache/recompute`.
 
     `checked` blocks were computed again, and all but `wrong` have every bit they had; those are in quarantine now. Not
     checked: `not_drawn` blocks of this model and its settings, `together` that were generated beside others, which
