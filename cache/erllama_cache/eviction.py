@@ -84,7 +84,9 @@ class _Rank(NamedTuple):
 def _rank(block: Candidate, now: float, *, is_reachable: bool) -> _Rank:
     age = now - block.used
     value = worth(block.heat, age, block.n_tokens, block.file_bytes)
-    return _Rank(is_reachable, age < FRESH_S, value, block.used, -block.start)
+    # A time in the future says that the clock was set back, and nothing of how long the block is unused.
+    used = block.used if age > -FRESH_S else 0.0
+    return _Rank(is_reachable, abs(age) < FRESH_S, value, used, -block.start)
 
 
 def _reachable(blocks: dict[bytes, Candidate]) -> set[bytes]:

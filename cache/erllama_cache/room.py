@@ -25,7 +25,6 @@ class Room:
     def __init__(self, files: BlockFiles, index: Index, quota_bytes: int) -> None:
         self._files = files
         self._index = index
-        self._foreign_bytes = files.foreign_bytes()
         self.quota_bytes = quota_bytes
 
     def make(self, needed: int, spared: Collection[bytes] = ()) -> int:
@@ -34,16 +33,16 @@ class Room:
         Raises CacheFull, and then none went in vain; IndexUnusable or OSError too.
         """
         gone = 0
+        foreign = self._files.foreign_bytes()
         for _attempt in range(_ATTEMPTS):
-            if self._excess(needed) <= 0:
+            excess = self._excess(foreign + needed)
+            if excess <= 0:
                 break
-            self._foreign_bytes = self._files.foreign_bytes()
-            excess = self._excess(needed)
             chosen = choose(self._index.candidates(), excess, spared, time.time(), extra=self.quota_bytes // EXTRA)
             if needed and sum(block.file_bytes for block in chosen) < excess:
                 break
             gone += len(self.let_go((block.key for block in chosen), "evicted"))
-        if self._excess(needed) > 0:
+        if self._excess(foreign + needed) > 0:
             raise CacheFull(needed=needed, quota=self.quota_bytes)
         return gone
 
@@ -58,5 +57,5 @@ class Room:
             self._files.remove(key)
         return gone
 
-    def _excess(self, needed: int) -> int:
-        return self._index.totals().file_bytes + self._foreign_bytes + needed - self.quota_bytes
+    def _excess(self, others: int) -> int:
+        return self._index.totals().file_bytes + others - self.quota_bytes
