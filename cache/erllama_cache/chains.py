@@ -6,9 +6,8 @@ other tokens. What is stored is only ever asked "do you hold this key?" and "how
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from erllama_cache.keys import TOKEN_BYTES, BlockKind, block_key, pack_tokens
 from erllama_cache.ref import BlockRef, Shape
@@ -30,16 +29,19 @@ class Shelf(Protocol):
 def strict_chain(shelf: Shelf, root: bytes, tokens: Sequence[int], ends: Sequence[int]) -> tuple[BlockRef, ...]:
     """The longest chain of prefill blocks that end exactly at `ends`, from the first one on."""
     packed = pack_tokens(tokens)
-    keys: list[bytes] = []
+    steps: list[_Step] = []
     parent, start = root, 0
     for end in ends:
         if not start < end <= len(tokens):
             break
-        parent = block_key(parent, BlockKind.PREFILL, _span(packed, start, end))
-        keys.append(parent)
-        start = end
-    found = shelf.find_all(keys)
-    return tuple(found[key] for key in itertools.takewhile(found.__contains__, keys))
+        steps.append(_Step.of(packed, parent, start, Shape(BlockKind.PREFILL, end - start)))
+        parent, start = steps[-1].key, end
+    chain: list[BlockRef] = []
+    for ref in _taken(shelf, steps):
+        if ref is None:
+            break
+        chain.append(ref)
+    return tuple(chain)
 
 
 def longest_chain(shelf: Shelf, root: bytes, tokens: Sequence[int]) -> tuple[BlockRef, ...]:
@@ -50,10 +52,10 @@ def longest_chain(shelf: Shelf, root: bytes, tokens: Sequence[int]) -> tuple[Blo
     while unexplored:
         parent, start = unexplored.pop()
         shapes = [shape for shape in shelf.shapes(parent) if start + shape.n_tokens <= len(tokens)]
-        keys = [block_key(parent, shape.kind, _span(packed, start, start + shape.n_tokens)) for shape in shapes]
-        found = shelf.find_all(keys)
-        reached |= found
-        unexplored += [(ref.key, ref.end) for ref in found.values()]
+        steps = [_Step.of(packed, parent, start, shape) for shape in shapes]
+        found = [ref for ref in _taken(shelf, steps) if ref is not None]
+        reached |= {ref.key: ref for ref in found}
+        unexplored += [(ref.key, ref.end) for ref in found]
     if not reached:
         return ()
     last = max(reached.values(), key=lambda ref: (ref.end, ref.has_logits, ref.tier == "ram", ref.key))
@@ -80,6 +82,29 @@ def resumed_chain(shelf: Shelf, root: bytes, last: bytes, tokens: Sequence[int])
         key = found.parent
     chain.reverse()
     return tuple(chain) if _holds(chain, root, tokens) else None
+
+
+class _Step(NamedTuple):
+    """One block further along some tokens: what a reference to it has to say."""
+
+    key: bytes
+    parent: bytes
+    start: int
+    shape: Shape
+
+    @classmethod
+    def of(cls, packed: bytes, parent: bytes, start: int, shape: Shape) -> _Step:
+        return cls(block_key(parent, shape.kind, _span(packed, start, start + shape.n_tokens)), parent, start, shape)
+
+
+def _taken(shelf: Shelf, steps: Sequence[_Step]) -> list[BlockRef | None]:
+    """What is there of each step. The key proves the tokens; a damaged index may still be wrong about the rest."""
+    found = shelf.find_all([step.key for step in steps])
+    return [ref if (ref := found.get(step.key)) and _leads(step, ref) else None for step in steps]
+
+
+def _leads(step: _Step, ref: BlockRef) -> bool:
+    return (ref.parent, ref.start, ref.kind, ref.n_tokens) == (step.parent, step.start, *step.shape)
 
 
 def _holds(chain: Sequence[BlockRef], root: bytes, tokens: Sequence[int]) -> bool:

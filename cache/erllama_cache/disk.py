@@ -27,7 +27,7 @@ from erllama_cache.locks import LOCK_NAME, check_locking
 from erllama_cache.misses import Child
 from erllama_cache.origins import Origins
 from erllama_cache.pins import Pins
-from erllama_cache.recovery import open_index, reconcile
+from erllama_cache.recovery import recover
 from erllama_cache.ref import BlockRef, Shape
 from erllama_cache.room import Room
 from erllama_cache.row import Row
@@ -54,7 +54,8 @@ class DiskTier:
         self.quota_bytes = quota_bytes
         self.write_bytes_per_day = write_bytes_per_day
         self._tally = tally or Tally()
-        self._has_complained = False
+        self._complaints: set[tuple[type[Exception], int | None]] = set()
+        self._is_closed = False
         self.files = BlockFiles(directory)
         self.index = Index(directory / INDEX_NAME)
         self.origins = Origins(directory)
@@ -81,9 +82,8 @@ class DiskTier:
             check_locking(directory)
             # Two processes that replace a damaged index at once would each use their own.
             with filelock.FileLock(directory / LOCK_NAME, mode=0o600):
-                self.index = open_index(directory / INDEX_NAME, self.files)
-                reconcile(self.files, self.index, self._tally)
-                self.index.pin(self._pins.all(), pinned=True)
+                self.index = recover(directory / INDEX_NAME, self.files, self._pins, self._tally)
+            self.origins = Origins(directory)
             self._room = Room(self.files, self.index, self.quota_bytes)
             with suppress(CacheFull):
                 self._make_room(0, ())
@@ -92,6 +92,7 @@ class DiskTier:
 
     def close(self) -> None:
         """Close the index. What comes later finds nothing."""
+        self._is_closed = True
         self.index.close()
 
     def totals(self) -> Totals:
@@ -152,11 +153,13 @@ class DiskTier:
         """Make the block durable and return the bytes written; 0 if the cache holds as much already.
 
         Others make room for it, but neither what it extends nor a key of `in_use`. A block stored without logits is
-        replaced by one that has them. Raises ParentGone, WriteBudgetSpent, CacheFull, OSError or IndexUnusable; the
-        index then names no file that is not there.
+        replaced by one that has them. A directory that was removed, or whose index broke, is opened again first.
+        Raises ParentGone, WriteBudgetSpent, CacheFull, OSError, IndexUnusable, or what `open` raises; the index then
+        names no file that is not there.
         """
+        self._come_back()
         row = self.index.get(block.key)
-        if row and (row.has_logits or not block.has_logits) and self.files.path(block.key).is_file():
+        if row and self._holds_as_much(row, block):
             return 0
         if block.parent != block.root and self.index.get(block.parent) is None:
             raise ParentGone(key=block.key.hex())
@@ -164,14 +167,24 @@ class DiskTier:
         self._make_room(block.file_bytes - (row.file_bytes if row else 0), {block.key, block.parent, *in_use})
         try:
             written = self.files.write(block)
-        except OSError:
+            self._enter(block)
+        except (OSError, IndexUnusable, ParentGone):
             # A file without a row would escape the quota until the next start.
             if row is None:
                 self.files.remove(block.key)
             raise
-        self._enter(block)
         self.index.add_written(today(), written)
         return written
+
+    def _come_back(self) -> None:
+        if not self._is_closed and self.index.is_lost():
+            self.index.close()
+            self._open()
+            _log.warning("the cache index %s was gone or damaged; the cache was opened again", self.index.path)
+
+    def _holds_as_much(self, row: Row, block: Block) -> bool:
+        is_enough = row.describes(block) and (row.has_logits or not block.has_logits)
+        return is_enough and self.files.path(block.key).is_file()
 
     def _make_room(self, needed: int, spared: Collection[bytes]) -> None:
         if gone := self._room.make(needed, spared):
@@ -181,7 +194,6 @@ class DiskTier:
         row = Row.of(block, used=time.time(), label=block.label, is_pinned=block.key in self._pins)
         if not self.index.insert([row]):
             # Another process let the parent go while this one wrote.
-            self.files.remove(block.key)
             raise ParentGone(key=block.key.hex())
 
     def _check_write_budget(self, needed: int) -> None:
@@ -199,7 +211,7 @@ class DiskTier:
         except FileNotFoundError:
             self._forget(key, "removed")
         except OSError as error:
-            _log.warning("cannot read %s: %s", self.files.path(key), error)
+            self._complain(error)
         return None
 
     def quarantine(self, key: bytes) -> bool:
@@ -220,10 +232,11 @@ class DiskTier:
         except IndexUnusable as error:
             self._complain(error)
 
-    def _complain(self, error: IndexUnusable) -> None:
+    def _complain(self, error: Exception) -> None:
         # Every lookup would repeat it.
-        _log.log(logging.DEBUG if self._has_complained else logging.WARNING, "%s", error)
-        self._has_complained = True
+        cause = (type(error), getattr(error, "errno", None))
+        _log.log(logging.DEBUG if cause in self._complaints else logging.WARNING, "less is found on disk: %s", error)
+        self._complaints.add(cause)
 
 
 def _reference(row: Row) -> BlockRef:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from erllama_cache import index_schema as sql
-from erllama_cache.block import SaveReason
 from erllama_cache.departure import Departure
 from erllama_cache.errors import IndexUnusable
 from erllama_cache.eviction import Candidate
@@ -25,8 +24,10 @@ BUSY_TIMEOUT_MS = 5000
 MAX_DEPARTED = 50_000
 """How many blocks that are gone are remembered, to say why."""
 
-# SQLITE_ERROR is what a file with somebody else's tables answers to ours.
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# At the start also what a file with somebody else's tables answers to ours, or with a version from the future.
+_DAMAGED_AT_START = {*_DAMAGED, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY}
+_KNOWN_DAMAGED = -1
 _KEYS_A_QUERY = 500
 
 
@@ -51,26 +52,38 @@ class Index:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._connections: list[sqlite3.Connection] | None = []
+        self._inode: tuple[int, int] | None = None
+        self._is_damaged = False
 
     def open(self) -> bool:
         """Create what is missing (0600). False if the file is damaged or of another version: replace it."""
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             connection = self._connection()
+            self._inode = _inode(self.path)
             connection.execute("PRAGMA journal_mode = WAL")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if version not in (0, sql.SCHEMA_VERSION) or verdict != "ok":
                 return False
             connection.executescript(sql.SCHEMA)
-        except sqlite3.Error as error:
-            # sqlite_errorcode may be an extended code, whose low byte is the plain one.
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            return _has_our_tables(connection)
+        except (sqlite3.Error, ValueError) as error:
+            # Text that cannot be decoded, were it in SQLite's own messages, comes without a code.
+            if _code(error) in {*_DAMAGED_AT_START, None}:
                 return False
             raise self._unusable(error) from error
         except OSError as error:
             raise self._unusable(error) from error
-        return True
+
+    def is_lost(self) -> bool:
+        """Whether the file was removed, replaced or found damaged since it was opened, or could not be opened."""
+        try:
+            return self._is_damaged or self._inode != _inode(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False  # nothing would be better after opening it again
 
     def close(self) -> None:
         """Close every thread's connection. What comes later raises IndexUnusable."""
@@ -81,8 +94,8 @@ class Index:
 
     def get(self, key: bytes) -> Row | None:
         """The row of a block, or None."""
-        found = self._query(sql.SELECT_ROWS + "WHERE key = ?", (key,))
-        return _row(found[0]) if found else None
+        found = self._query(sql.SELECT_ROWS + "WHERE key = ?", (key,), Row.of_values)
+        return found[0] if found else None
 
     def get_all(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
         """The rows of those blocks that are there, in far fewer questions than one a block."""
@@ -90,22 +103,22 @@ class Index:
         for first in range(0, len(keys), _KEYS_A_QUERY):
             some = keys[first : first + _KEYS_A_QUERY]
             marks = ",".join("?" * len(some))
-            rows = self._query(f"{sql.SELECT_ROWS} WHERE key IN ({marks})", some)
-            found.update((values[0], _row(values)) for values in rows)
+            found |= {
+                row.key: row for row in self._query(f"{sql.SELECT_ROWS} WHERE key IN ({marks})", some, Row.of_values)
+            }
         return found
 
     def rows(self) -> Iterator[Row]:
         """Every row, in no order."""
-        return map(_row, self._query(sql.SELECT_ROWS))
+        return iter(self._query(sql.SELECT_ROWS, (), Row.of_values))
 
     def shapes(self, parent: bytes) -> set[Shape]:
         """Kind and length of each block that extends `parent`."""
-        found = self._query("SELECT DISTINCT kind, n_tokens FROM blocks WHERE parent = ?", (parent,))
-        return {Shape(BlockKind(kind), n_tokens) for kind, n_tokens in found}
+        return set(self._query("SELECT DISTINCT kind, n_tokens FROM blocks WHERE parent = ?", (parent,), _shape))
 
     def children(self, parent: bytes) -> list[Row]:
         """The rows of the blocks that extend `parent`."""
-        return [*map(_row, self._query(sql.SELECT_ROWS + "WHERE parent = ?", (parent,)))]
+        return self._query(sql.SELECT_ROWS + "WHERE parent = ?", (parent,), Row.of_values)
 
     def sizes(self) -> dict[bytes, int]:
         """File size in bytes by key, of every row."""
@@ -118,7 +131,7 @@ class Index:
 
     def candidates(self) -> list[Candidate]:
         """Every block, as an eviction looks at it."""
-        return [*map(Candidate._make, self._query(sql.CANDIDATES))]
+        return self._query(sql.CANDIDATES, (), Candidate._make)
 
     def insert(self, rows: Iterable[Row], *, may_be_orphans: bool = False) -> set[bytes]:
         """Add the rows, or bring those there up to date, and say which are there now.
@@ -140,6 +153,12 @@ class Index:
                 connection.execute("DELETE FROM blocks WHERE key = ?", (key,))
                 if why is not None:
                     connection.execute(sql.REMEMBER_DEPARTED, (key, now, why))
+
+    def purge(self, keys: Collection[bytes]) -> None:
+        """Delete the rows that are there. The index is damaged if one of them cannot be found to be deleted."""
+        self.delete(keys)
+        if not self.sizes().keys().isdisjoint(keys):
+            raise self._unusable(ValueError("a row is not where its key belongs"))
 
     def delete_leaves(
         self, keys: Iterable[bytes], why: Departure, *, now: float, even_pinned: bool = False
@@ -165,6 +184,10 @@ class Index:
         """Spare these blocks from eviction, or no longer."""
         with self._transaction() as connection:
             connection.executemany("UPDATE blocks SET pinned = ? WHERE key = ?", [(pinned, key) for key in keys])
+
+    def pinned(self) -> set[bytes]:
+        """The keys of the blocks that are spared from eviction."""
+        return {key for (key,) in self._query("SELECT key FROM blocks WHERE pinned")}
 
     def touch(self, keys: Sequence[bytes], now: float) -> None:
         """One more hit for each block, used at `now` (Unix seconds)."""
@@ -201,10 +224,12 @@ class Index:
         self._query("VACUUM")
         self._query("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _query(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
+    def _query(
+        self, statement: str, values: Sequence[object] = (), make: Callable[[tuple[Any, ...]], Any] = tuple
+    ) -> list[Any]:
         try:
-            return self._connection().execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+            return [*map(make, self._connection().execute(statement, values))]
+        except (sqlite3.Error, ValueError, TypeError) as error:
             raise self._unusable(error) from error
 
     @contextmanager
@@ -214,7 +239,7 @@ class Index:
             connection.execute("BEGIN IMMEDIATE")
             with connection:
                 yield connection
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._unusable(error) from error
 
     def _connection(self) -> sqlite3.Connection:
@@ -235,27 +260,32 @@ class Index:
         return connection
 
     def _unusable(self, error: Exception) -> IndexUnusable:
+        if isinstance(error, ValueError | TypeError) or _code(error) in _DAMAGED:
+            self._is_damaged = True
+            # The check at the start does not see everything, so it is told; if that fails it sees for itself.
+            with suppress(sqlite3.Error):
+                self._connection().execute(f"PRAGMA user_version = {_KNOWN_DAMAGED}")
         return IndexUnusable(path=self.path, reason=error)
 
 
-def _row(values: tuple[Any, ...]) -> Row:
-    (key, parent, root, kind, start, n_tokens, file_bytes, has_logits, reason, created, used) = values[:11]
-    cost_s, hits, heat, is_pinned, label = values[11:]
-    return Row(
-        key=key,
-        parent=parent,
-        root=root,
-        kind=BlockKind(kind),
-        start=start,
-        n_tokens=n_tokens,
-        file_bytes=file_bytes,
-        has_logits=bool(has_logits),
-        reason=SaveReason(reason),
-        created=created,
-        used=used,
-        cost_s=cost_s,
-        hits=hits,
-        heat=heat,
-        is_pinned=bool(is_pinned),
-        label=label,
-    )
+def _code(error: Exception) -> int | None:
+    """SQLite's code. The one given may be an extended code, whose low byte is the plain one."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _has_our_tables(connection: sqlite3.Connection) -> bool:
+    query = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(sql.SCHEMA)
+        return connection.execute(query).fetchall() == fresh.execute(query).fetchall()
+
+
+def _shape(values: tuple[Any, ...]) -> Shape:
+    kind, n_tokens = values
+    return Shape(BlockKind(kind), int(n_tokens))

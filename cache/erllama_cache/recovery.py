@@ -9,9 +9,28 @@ from erllama_cache.blockfiles import BlockFiles, FoundFile
 from erllama_cache.counters import Tally
 from erllama_cache.errors import BlockCorrupt, IndexUnusable
 from erllama_cache.index import Index
+from erllama_cache.pins import Pins
 from erllama_cache.row import Row
 
 _log = logging.getLogger(__name__)
+
+
+def recover(path: Path, files: BlockFiles, pins: Pins, tally: Tally) -> Index:
+    """The index at `path`, open and in agreement with the files and pins; a damaged one is rebuilt from them.
+
+    The caller holds the lock of the directory. Raises IndexUnusable or OSError.
+    """
+    index = open_index(path, files)
+    try:
+        _agree(files, pins, index, tally)
+    except IndexUnusable:
+        # Some damage shows only when a row is changed.
+        if not index.is_lost():
+            raise
+        index.close()
+        index = _empty_index(path, files)
+        _agree(files, pins, index, tally)
+    return index
 
 
 def open_index(path: Path, files: BlockFiles) -> Index:
@@ -23,6 +42,10 @@ def open_index(path: Path, files: BlockFiles) -> Index:
     if index.open():
         return index
     index.close()
+    return _empty_index(path, files)
+
+
+def _empty_index(path: Path, files: BlockFiles) -> Index:
     _log.warning("the cache index %s is damaged; it is rebuilt from the block files", path)
     for suffix in ("", "-wal", "-shm"):
         files.set_aside(path.with_name(path.name + suffix))
@@ -30,6 +53,11 @@ def open_index(path: Path, files: BlockFiles) -> Index:
     if not index.open():
         raise IndexUnusable(path=path, reason="a new one is damaged as well")
     return index
+
+
+def _agree(files: BlockFiles, pins: Pins, index: Index, tally: Tally) -> None:
+    reconcile(files, index, tally)
+    reconcile_pins(pins, index)
 
 
 def reconcile(files: BlockFiles, index: Index, tally: Tally) -> None:
@@ -50,7 +78,14 @@ def reconcile(files: BlockFiles, index: Index, tally: Tally) -> None:
     unseen = (sizes.keys() - {file.key for file in found}) | {row.key for row in adopted}
     gone = [key for key in unseen if not files.path(key).exists()]
     if gone:
-        index.delete(gone)
+        index.purge(gone)
+
+
+def reconcile_pins(pins: Pins, index: Index) -> None:
+    """Pin the rows of the blocks that are pinned, and no others. Raises IndexUnusable or OSError."""
+    index.pin(pins.all(), pinned=True)
+    # Whoever pins makes the file first, and whoever unpins removes it first: a pinned row without one is left over.
+    index.pin([key for key in index.pinned() if key not in pins], pinned=False)
 
 
 def _row_of(file: FoundFile, files: BlockFiles, index: Index, tally: Tally) -> Row | None:

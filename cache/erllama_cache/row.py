@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from erllama_cache.block import Block, BlockHeader, SaveReason
 from erllama_cache.keys import BlockKind
@@ -58,6 +59,35 @@ class Row:
             is_pinned=is_pinned,
             label=label[:LABEL_CHARACTERS],
         )
+
+    @classmethod
+    def of_values(cls, values: tuple[Any, ...]) -> Row:
+        """The row whose fields are `values`, in order. Raises ValueError for a kind or reason that is not known."""
+        (key, parent, root, kind, start, n_tokens, file_bytes, has_logits, reason, created, used) = values[:11]
+        cost_s, hits, heat, is_pinned, label = values[11:]
+        return cls(
+            key=key,
+            parent=parent,
+            root=root,
+            kind=BlockKind(kind),
+            start=start,
+            n_tokens=n_tokens,
+            file_bytes=file_bytes,
+            has_logits=bool(has_logits),
+            reason=SaveReason(reason),
+            created=created,
+            used=used,
+            cost_s=cost_s,
+            hits=hits,
+            heat=heat,
+            is_pinned=bool(is_pinned),
+            label=label,
+        )
+
+    def describes(self, block: Block) -> bool:
+        """Whether it says of the block what the block says of itself; a damaged row may not."""
+        ours = (self.parent, self.root, self.kind, self.start, self.n_tokens)
+        return ours == (block.parent, block.root, block.kind, block.start, block.n_tokens)
 
     @property
     def end(self) -> int:

@@ -4,6 +4,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -147,7 +148,7 @@ def test_the_least_recently_used_leaf_goes_first(directory: Path) -> None:
     one, two, three, four = (make_block([number]) for number in range(4))
     for block in (one, two, three):
         disk.publish(block)
-    disk.index.touch([one.key, three.key], now=1e12)
+    disk.index.touch([one.key, three.key], now=time.time())
     disk.publish(four)
     assert [disk.find(block.key) is not None for block in (one, two, three, four)] == [True, False, True, True]
     assert len(files(directory)) == 3
@@ -247,6 +248,25 @@ def test_pins_survive_the_index(disk: DiskTier, directory: Path) -> None:
     assert (later.find(pinned.key) is not None, later.find(other.key) is not None) == (True, False)
     with pytest.raises(CacheFull):
         later.publish(other)
+    later.close()
+
+
+def test_a_pin_whose_file_is_gone_ends_at_the_next_start(disk: DiskTier, directory: Path) -> None:
+    block = make_block([1])
+    disk.publish(block)
+    disk.index.pin([block.key], pinned=True)
+    later = reopened(directory)
+    assert later.index.pinned() == set()
+    later.close()
+
+
+def test_totals_are_counted_again_at_start(disk: DiskTier, directory: Path) -> None:
+    disk.publish(make_block([1]))
+    with sqlite3.connect(directory / INDEX_NAME) as db:
+        db.execute("UPDATE totals SET rows = 99, bytes = 1 << 40")
+    db.close()
+    later = reopened(directory)
+    assert (later.totals().rows, later.totals().file_bytes) == (1, BLOCK_FILE_BYTES)
     later.close()
 
 

@@ -1,10 +1,11 @@
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from cache.samples import make_block, make_chain
 
-from erllama_cache.block import Block
+from erllama_cache.block import Block, SaveReason
 from erllama_cache.disk import DiskTier
 from erllama_cache.errors import IndexUnusable
 from erllama_cache.index import INDEX_NAME, Index
@@ -101,6 +102,39 @@ def test_a_lost_or_damaged_index_is_rebuilt_from_the_files(directory: Path, dama
     second.open()
     assert second.totals().rows == 3
     assert [second.load(block.key) for block in chain] == chain
+    second.close()
+
+
+def flip(path: Path, data: bytes, *, last: bool) -> None:
+    """Turns one bit of the first or the last copy of some data."""
+    whole = bytearray(path.read_bytes())
+    whole[whole.rindex(data) if last else whole.index(data)] ^= 0x40
+    path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("column", ["key", "parent", "reason"])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_turned_bit_that_sqlite_does_not_look_for_is_found(directory: Path, column: str, last: bool) -> None:
+    first = DiskTier(directory, 1 << 20)
+    first.open()
+    chain = make_chain([1, 2], [3, 4], [5])
+    for block in chain:
+        first.publish(block)
+    first.close()
+
+    victim = chain[1]
+    data = {"key": victim.key, "parent": victim.parent, "reason": SaveReason.COLD.encode()}[column]
+    flip(directory / INDEX_NAME, data, last=last)
+    second = DiskTier(directory, 1 << 20)
+    second.open()
+    for _ in range(2):  # the first may find the damage, and then all is mended
+        with suppress(IndexUnusable):
+            for block in (*chain, make_block([9])):
+                second.publish(block)
+            second.index.delete([chain[2].key])
+            second.publish(chain[2])
+    assert {row.key for row in second.index.rows()} == {block.key for block in (*chain, make_block([9]))}
+    assert all(row.describes(block) for block in chain if (row := second.index.get(block.key)))
     second.close()
 
 

@@ -1,5 +1,8 @@
 import errno
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +81,25 @@ def test_a_chain_is_not_resumed_for_other_tokens_another_root_or_with_a_gap(stor
     assert store.resume(ROOT, bytes(32), [1]) is None
     store.quarantine(chain[1].key)
     assert store.resume(ROOT, last, [1, 2, 3, 4, 5]) is None
+
+
+def test_threads_and_stores_that_save_the_same_block_leave_one_row_and_one_file(directory: Path) -> None:
+    blocks = [make_block([1], logits=logits) for logits in (b"", LOGITS)] * 4
+    start = threading.Barrier(len(blocks))
+
+    def save(store: Store, block: Block) -> SaveOutcome:
+        start.wait(TIMEOUT)
+        return store.save(block).result(TIMEOUT)
+
+    with (
+        Store(directory, ram_bytes=0, disk_bytes=QUOTA) as one,
+        Store(directory, ram_bytes=0, disk_bytes=QUOTA) as other,
+        ThreadPoolExecutor(len(blocks)) as pool,
+    ):
+        outcomes = {*pool.map(save, [one, one, other, other] * 2, blocks)}
+        assert SaveOutcome.DROPPED not in outcomes
+        assert one.stats().tiers.disk.rows == len([*directory.rglob("*.kv")]) == 1
+        assert one.load(blocks[1].key) == other.load(blocks[1].key) == blocks[1]
 
 
 def test_a_new_process_goes_on_where_the_last_one_stopped(directory: Path) -> None:
@@ -179,6 +201,22 @@ def test_a_damaged_file_is_a_miss_and_is_written_again(directory: Path) -> None:
         assert store.save(block).result(TIMEOUT) is SaveOutcome.SAVED
         assert store.load(block.key) == block
         assert store.stats().counters.quarantined == 1
+
+
+def test_a_row_that_is_wrong_about_its_place_leads_nowhere_and_is_mended_by_the_next_save(directory: Path) -> None:
+    chain = make_chain([7, 7], [7, 7], [7, 7])
+    tokens = [7] * 12
+    with Store(directory, ram_bytes=0, disk_bytes=QUOTA) as store:
+        save_all(store, *chain)
+        row = store._disk.index.get(chain[1].key)
+        assert row is not None
+        for wrong in (replace(row, start=4), replace(row, n_tokens=6), replace(row, parent=chain[2].key)):
+            store._disk.index.insert([wrong], may_be_orphans=True)
+            assert keys(store.longest(ROOT, tokens)) == keys(chain[:1])
+            assert keys(store.chain(ROOT, tokens, [2, 4, 6])) == keys(chain[:1])
+            assert store.resume(ROOT, chain[2].key, tokens) is None
+            assert store.save(chain[1]).result(TIMEOUT) is SaveOutcome.SAVED
+            assert keys(store.longest(ROOT, tokens)) == keys(chain)
 
 
 def test_a_touched_block_outlives_one_that_is_not(directory: Path) -> None:
