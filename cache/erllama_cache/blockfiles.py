@@ -115,6 +115,7 @@ class BlockFiles:
     def set_aside(self, path: Path) -> bool:
         """Move a file to quarantine, which keeps the newest few; False if there was nothing to move."""
         try:
+            self._quarantine.mkdir(mode=0o700, exist_ok=True)
             path.replace(self._quarantine / f"{time.time_ns()}-{path.name}")
         except FileNotFoundError:
             return False
