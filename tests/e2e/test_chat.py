@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from conftest import Erllama
 from models import MODELS, REAL, ModelUnderTest
 
+from erllama_cache.verification import verify
 from erllama_cli.client import Client
 from erllama_daemon.directories import user_directories
 
@@ -88,6 +90,45 @@ def cut_off(erllama: Erllama, question: str, *arguments: str) -> bytes:
         _out, err = asking.communicate(timeout=30)
     assert asking.returncode == 1
     return err
+
+
+def killed(erllama: Erllama, characters: int) -> None:
+    """Asks for a long answer, and kills command, daemon and worker once so much of it was read."""
+    script = erllama.home / "question"
+    script.write_text("Tell me a very long story about it.")
+    with script.open("rb") as stdin:
+        asking = erllama.start("chat", "--continue", "-n", "4000", "-t", "0", stdin=stdin)
+        assert asking.stdout is not None
+        asking.stdout.read(characters)
+        erllama.kill_everything()
+        asking.communicate(timeout=30)
+    assert asking.returncode == -signal.SIGKILL
+
+
+def test_kill_9_in_the_middle_of_turns_loses_no_turn_and_changes_no_bit(
+    erllama: Erllama, user_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_stopped = chat(erllama, "demo", SAMPLINGS["greedy"], kill=False)
+    assert erllama("daemon", "stop").returncode == 0
+    monkeypatch.setenv("XDG_CACHE_HOME", str(user_home / "other"))
+    moments = random.Random(7)
+    turns = [turn(erllama, QUESTIONS[0], "demo", "-t", "0")]
+    for question in QUESTIONS[1:]:
+        for characters in (0, moments.randrange(1, 400)):
+            killed(erllama, characters)
+        turns.append(turn(erllama, question, "--continue", "-t", "0"))
+        messages = Client(user_directories()).latest_session().messages
+        said = [(message.role, message.text) for message in messages]
+        assert said == [
+            pair
+            for asked, answer in zip(QUESTIONS, turns, strict=False)
+            for pair in (("user", asked), ("assistant", answer["text"]))
+        ]
+    for one, other in zip(never_stopped, turns, strict=True):
+        for key in ("text", "logits_digest", "finish_key", "prompt_tokens", "completion_tokens"):
+            assert one[key] == other[key], key
+    assert list((user_home / "other").rglob("*.tmp")) == []
+    assert verify(user_directories().cache).is_clean
 
 
 def test_an_answer_cut_by_a_killed_worker_leaves_the_conversation_where_it_was(erllama: Erllama) -> None:
