@@ -27,10 +27,11 @@ format: $(READY)  ## put the code in order
 docs: $(READY)  ## write the man pages and completions anew
 	$(BIN)/python scripts/generate_docs.py
 
-bench: $(READY)  ## cold and warm, and llama.cpp beside erllama, each side by side in one run
+bench: $(READY)  ## cold and warm, llama.cpp beside erllama, and the cache at scale, each side by side in one run
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python bench/reuse.py
 	$(BIN)/python bench/speed.py
+	$(BIN)/python bench/scale.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -138,14 +138,24 @@ class OwnDaemon:
         return max(pauses), other_answer.slowest_block
 
 
+def move_into(home: Path) -> None:
+    """Have this process and all that it starts keep everything below `home`, which a socket's path bounds in length."""
+    for name in XDG:
+        folder = home / name.split("_")[1].lower()
+        folder.mkdir(mode=0o700, exist_ok=True)
+        os.environ[name] = str(folder)
+
+
+def stop_daemon() -> None:
+    """End the daemon, if there is one, once it has saved everything."""
+    subprocess.run([*COMMAND, "daemon", "stop", "--quiet"], check=True)
+
+
 @contextmanager
 def own_daemon(options: ModelOptions | None = None) -> Iterator[OwnDaemon]:
     """A daemon in a temporary folder, with an empty cache, stopped at the end. It has answered once."""
     with tempfile.TemporaryDirectory(prefix="erl-") as home:
-        for name in XDG:
-            folder = Path(home) / name.split("_")[1].lower()
-            folder.mkdir(mode=0o700)
-            os.environ[name] = str(folder)
+        move_into(Path(home))
         client = running_daemon(user_directories())
         try:
             *_, last = client.load(ModelRequest(model=MODEL, options=options or ModelOptions()))
@@ -154,7 +164,7 @@ def own_daemon(options: ModelOptions | None = None) -> Iterator[OwnDaemon]:
             daemon.ask(daemon.tokenize("Hello."), 8)
             yield daemon
         finally:
-            subprocess.run([*COMMAND, "daemon", "stop", "--quiet"], check=True)
+            stop_daemon()
 
 
 def commands_seconds(processes: int) -> float:
