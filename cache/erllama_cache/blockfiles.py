@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from erllama_cache.atomic import TEMPORARY_NAME, sync_folder, write_atomically
 from erllama_cache.block import HEADER_BYTES, Block, BlockHeader, decode, decode_header, decode_text, encode
@@ -25,13 +26,17 @@ _OWN_NAMES = {"blocks", "quarantine", "roots", "pins", "open.lock", ".locking"}
 _OWN_BEGINNINGS = ("index.sqlite3", "fingerprints.sqlite3")
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFile:
+class FoundFile(NamedTuple):
     """A file below `blocks/`; `key` is None if its name is not that of a block in this place."""
 
-    path: Path
+    name: str
     size: int
     key: bytes | None
+
+    @property
+    def path(self) -> Path:
+        """Where it is. Made when asked for: there may be very many files, and few that anybody asks about."""
+        return Path(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +128,25 @@ class BlockFiles:
             old.unlink(missing_ok=True)
         return True
 
-    def scan(self) -> Iterator[FoundFile]:
-        """Every file below `blocks/` except temporary ones, in no order; files that vanish are passed over."""
+    def scan(self, *, sweep: bool = False) -> Iterator[FoundFile]:
+        """Every file below `blocks/` except temporary ones, in no order; files that vanish are passed over.
+
+        With `sweep`, temporary files whose writers are gone are removed on the way.
+        """
         for folder in _entries(self._blocks):
             for entry in _entries(folder.path) if folder.is_dir(follow_symlinks=False) else ():
-                with suppress(FileNotFoundError):
-                    if not TEMPORARY_NAME.fullmatch(entry.name) and entry.is_file():
-                        key = _key_of(entry.name, folder.name)
-                        yield FoundFile(Path(entry.path), entry.stat().st_size, key)
+                key = _key_of(entry.name, folder.name)
+                try:
+                    if key is None and TEMPORARY_NAME.fullmatch(entry.name):
+                        if sweep and _is_left(entry):
+                            Path(entry.path).unlink()
+                    elif entry.is_file():
+                        yield FoundFile(entry.path, entry.stat().st_size, key)
+                except FileNotFoundError:
+                    continue
+        for entry in _entries(self.directory / "roots") if sweep else ():
+            if _is_left(entry):
+                Path(entry.path).unlink(missing_ok=True)
 
     def foreign_bytes(self) -> int:
         """How much room is taken in the directory by what is neither a block nor needed to find one."""
@@ -150,19 +166,9 @@ class BlockFiles:
 
     def unfinished(self) -> Iterator[Path]:
         """Temporary files whose writers are gone."""
-        for folder in (self._blocks, self.directory / "roots"):
-            for path in folder.rglob(".*.tmp"):
-                name = TEMPORARY_NAME.fullmatch(path.name)
-                with suppress(FileNotFoundError):
-                    # After a reboot some other process may bear the number of a writer that died.
-                    stale = time.time() - path.stat().st_mtime > MAX_TEMPORARY_AGE_S
-                    if name and (stale or not _is_alive(int(name[1]))):
-                        yield path
-
-    def sweep(self) -> None:
-        """Remove what `unfinished` finds."""
-        for path in [*self.unfinished()]:
-            path.unlink(missing_ok=True)
+        places = [folder.path for folder in _entries(self._blocks)]
+        for place in (*places, str(self.directory / "roots")):
+            yield from (Path(entry.path) for entry in _entries(place) if _is_left(entry))
 
     def _make_folder(self, folder: Path) -> None:
         with suppress(FileExistsError):
@@ -174,6 +180,18 @@ def _key_of(name: str, folder: str) -> bytes | None:
     """The key of the block that a file of this name, in this folder, has to hold."""
     match = _BLOCK_NAME.fullmatch(name)
     return bytes.fromhex(match[1]) if match and match[1].startswith(folder) and len(folder) == 2 else None
+
+
+def _is_left(entry: os.DirEntry[str]) -> bool:
+    """Whether a file is a temporary one whose writer is gone."""
+    name = TEMPORARY_NAME.fullmatch(entry.name)
+    if name is None:
+        return False
+    try:
+        # After a reboot some other process may bear the number of a writer that died.
+        return time.time() - entry.stat().st_mtime > MAX_TEMPORARY_AGE_S or not _is_alive(int(name[1]))
+    except FileNotFoundError:
+        return False
 
 
 def _entries(folder: Path | str) -> list[os.DirEntry[str]]:

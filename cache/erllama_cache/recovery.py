@@ -67,16 +67,18 @@ def reconcile(files: BlockFiles, index: Index, tally: Tally) -> None:
     touched. Files that are no blocks, or damaged ones as far as their header and size tell, go to quarantine
     and are counted. Raises IndexUnusable or OSError.
     """
-    files.sweep()
-    found, sizes = list(files.scan()), index.sizes()
-    doubtful = [file for file in found if file.key is None or sizes.get(file.key) != file.size]
+    unseen, doubtful = index.sizes(), []
+    for file in files.scan(sweep=True):
+        if file.key is not None and unseen.get(file.key) == file.size:
+            del unseen[file.key]
+        else:
+            doubtful.append(file)
     adopted = [row for file in doubtful if (row := _row_of(file, files, index, tally))]
     if adopted:
         # Their parents may be damaged: a chain is whole again when its missing block is computed anew.
         index.insert(adopted, may_be_orphans=True)
     # Somebody may have evicted a file just before its row came back, or removed it without a word.
-    unseen = (sizes.keys() - {file.key for file in found}) | {row.key for row in adopted}
-    gone = [key for key in unseen if not files.path(key).exists()]
+    gone = [key for key in unseen.keys() | {row.key for row in adopted} if not files.path(key).exists()]
     if gone:
         index.purge(gone)
 

@@ -82,8 +82,7 @@ def repair(directory: Path, on_progress: OnProgress | None = None) -> Verdict:
     files = BlockFiles(directory)
     files.prepare()
     with filelock.FileLock(directory / LOCK_NAME, mode=0o600):
-        files.sweep()
-        found = _read_all(directory, on_progress)
+        found = _read_all(directory, on_progress, sweep=True)
         verdict = _verdict(found, _indexed(directory), directory)
         index = open_index(directory / INDEX_NAME, files)
         try:
@@ -93,9 +92,9 @@ def repair(directory: Path, on_progress: OnProgress | None = None) -> Verdict:
     return msgspec.structs.replace(verdict, repaired=True)
 
 
-def _read_all(directory: Path, on_progress: OnProgress | None) -> _Found:
+def _read_all(directory: Path, on_progress: OnProgress | None, *, sweep: bool = False) -> _Found:
     files, found = BlockFiles(directory), _Found()
-    everything = list(files.scan())
+    everything = list(files.scan(sweep=sweep))
     total = sum(file.size for file in everything)
     for file in everything:
         try:
@@ -120,7 +119,9 @@ def _check_links(found: _Found, files: BlockFiles) -> None:
         parent = found.rows.get(row.parent)
         if parent is not None and (parent.end != row.start or parent.root != row.root):
             path = files.path(row.key)
-            found.damaged.append((FoundFile(path, row.file_bytes, row.key), "it does not fit the block it extends"))
+            found.damaged.append(
+                (FoundFile(str(path), row.file_bytes, row.key), "it does not fit the block it extends")
+            )
             del found.rows[row.key]
 
 
