@@ -10,7 +10,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from erllama_cache.block import Block, SaveReason, encode
@@ -27,6 +27,8 @@ SHORTEST_BLOCK = 16
 LONGEST_CHAT_TURNS = 30
 FORKED = 0.1
 """Which part of the chats goes on from the middle of another."""
+HITS = 20
+"""How often the document was used, so that no eviction takes it before others."""
 AGE_S = 60 * 86_400.0
 """When the oldest block was written."""
 _LABEL = "On day {} the llama crossed river number {} and hummed, and whoever heard it remembered every word of it."
@@ -48,6 +50,7 @@ def make_cache(directory: Path, blocks: int, payload_bytes: int) -> SyntheticCac
     """Fill an empty directory with so many blocks, the same ones each time, with payloads of so many bytes."""
     forest = Forest(payload_bytes)
     document = list(forest.document())
+    document_bytes = sum(block.file_bytes for block in document)
     index = _new_index(directory)
     files, made = BlockFiles(directory), 0
 
@@ -59,7 +62,8 @@ def make_cache(directory: Path, blocks: int, payload_bytes: int) -> SyntheticCac
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.writelines(encode(block))
             made += block.file_bytes
-            yield Row.of(block, used=block.created, label=block.label)
+            row = Row.of(block, used=block.created, label=block.label)
+            yield replace(row, hits=HITS, heat=float(HITS)) if made <= document_bytes else row
 
     index.insert(written())
     index.close()
