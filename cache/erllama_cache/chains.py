@@ -47,15 +47,21 @@ def strict_chain(shelf: Shelf, root: bytes, tokens: Sequence[int], ends: Sequenc
 def longest_chain(shelf: Shelf, root: bytes, tokens: Sequence[int]) -> tuple[BlockRef, ...]:
     """The chain of blocks of either kind that covers most of `tokens`; of equal ones, one that has logits."""
     packed = pack_tokens(tokens)
-    reached: dict[bytes, BlockRef] = {}
+    ways: dict[bytes, _Step] = {}
     unexplored: list[tuple[bytes, int]] = [(root, 0)]
     while unexplored:
         parent, start = unexplored.pop()
         shapes = [shape for shape in shelf.shapes(parent) if start + shape.n_tokens <= len(tokens)]
         steps = [_Step.of(packed, parent, start, shape) for shape in shapes]
-        found = [ref for ref in _taken(shelf, steps) if ref is not None]
-        reached |= {ref.key: ref for ref in found}
-        unexplored += [(ref.key, ref.end) for ref in found]
+        # A lone child is believed for now: to prove the whole chain at the end is one question instead of one a block.
+        if len(steps) > 1:
+            steps = [step for step, ref in zip(steps, _taken(shelf, steps), strict=True) if ref is not None]
+        ways |= {step.key: step for step in steps}
+        unexplored += [(step.key, start + step.shape.n_tokens) for step in steps]
+    reached: dict[bytes, BlockRef] = {}
+    for ref in _taken(shelf, [*ways.values()]):
+        if ref is not None and (ref.parent == root or ref.parent in reached):
+            reached[ref.key] = ref
     if not reached:
         return ()
     last = max(reached.values(), key=lambda ref: (ref.end, ref.has_logits, ref.tier == "ram", ref.key))

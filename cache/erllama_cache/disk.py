@@ -105,12 +105,7 @@ class DiskTier:
 
     def find(self, key: bytes) -> BlockRef | None:
         """A reference to the block, or None."""
-        try:
-            row = self.index.get(key)
-        except IndexUnusable as error:
-            self._complain(error)
-            return None
-        return _reference(row) if row else None
+        return self.find_all([key]).get(key)
 
     def shapes(self, parent: bytes) -> set[Shape]:
         """Kind and length of each block that extends `parent`."""
@@ -123,7 +118,7 @@ class DiskTier:
     def find_all(self, keys: Sequence[bytes]) -> dict[bytes, BlockRef]:
         """References to those of the blocks that are here."""
         try:
-            return {key: _reference(row) for key, row in self.index.get_all(keys).items()}
+            return self.index.refs(keys)
         except IndexUnusable as error:
             self._complain(error)
             return {}
@@ -237,16 +232,3 @@ class DiskTier:
         cause = (type(error), getattr(error, "errno", None))
         _log.log(logging.DEBUG if cause in self._complaints else logging.WARNING, "less is found on disk: %s", error)
         self._complaints.add(cause)
-
-
-def _reference(row: Row) -> BlockRef:
-    return BlockRef(
-        key=row.key,
-        parent=row.parent,
-        kind=row.kind,
-        start=row.start,
-        n_tokens=row.n_tokens,
-        has_logits=row.has_logits,
-        cost_s=row.cost_s,
-        tier="disk",
-    )

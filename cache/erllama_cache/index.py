@@ -16,7 +16,7 @@ from erllama_cache.departure import Departure
 from erllama_cache.errors import IndexUnusable
 from erllama_cache.eviction import Candidate
 from erllama_cache.keys import BlockKind
-from erllama_cache.ref import Shape
+from erllama_cache.ref import BlockRef, Shape
 from erllama_cache.row import Row, cooled
 
 INDEX_NAME = "index.sqlite3"
@@ -97,15 +97,13 @@ class Index:
         found = self._query(sql.SELECT_ROWS + "WHERE key = ?", (key,), Row.of_values)
         return found[0] if found else None
 
-    def get_all(self, keys: Sequence[bytes]) -> dict[bytes, Row]:
-        """The rows of those blocks that are there, in far fewer questions than one a block."""
-        found: dict[bytes, Row] = {}
+    def refs(self, keys: Sequence[bytes]) -> dict[bytes, BlockRef]:
+        """References to those blocks that are there, in far fewer questions than one a block."""
+        found: dict[bytes, BlockRef] = {}
         for first in range(0, len(keys), _KEYS_A_QUERY):
             some = keys[first : first + _KEYS_A_QUERY]
             marks = ",".join("?" * len(some))
-            found |= {
-                row.key: row for row in self._query(f"{sql.SELECT_ROWS} WHERE key IN ({marks})", some, Row.of_values)
-            }
+            found |= {ref.key: ref for ref in self._query(f"{sql.SELECT_REFS} WHERE key IN ({marks})", some, _ref)}
         return found
 
     def rows(self) -> Iterator[Row]:
@@ -289,3 +287,17 @@ def _has_our_tables(connection: sqlite3.Connection) -> bool:
 def _shape(values: tuple[Any, ...]) -> Shape:
     kind, n_tokens = values
     return Shape(BlockKind(kind), int(n_tokens))
+
+
+def _ref(values: tuple[Any, ...]) -> BlockRef:
+    key, parent, kind, start, n_tokens, has_logits, cost_s = values
+    return BlockRef(
+        key=key,
+        parent=parent,
+        kind=BlockKind(kind),
+        start=start,
+        n_tokens=n_tokens,
+        has_logits=bool(has_logits),
+        cost_s=cost_s,
+        tier="disk",
+    )

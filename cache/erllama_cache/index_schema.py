@@ -57,6 +57,8 @@ SELECT key, parent, root, kind, start, n_tokens, bytes AS file_bytes, logits AS 
 FROM blocks
 """
 
+SELECT_REFS = "SELECT key, parent, kind, start, n_tokens, logits, cost_s FROM blocks"
+
 # Whoever publishes the same block last knows its file best; who used it, and how often, stays.
 INSERT = """
 INSERT INTO blocks SELECT :key, :parent, :root, :kind, :start, :n_tokens, :file_bytes, :has_logits, :reason, :created,

@@ -40,6 +40,15 @@ def test_the_longest_chain_is_found_through_children_of_any_length_and_kind(stor
     assert keys(store.longest(ROOT, [1, 2, 3])) == [make_block([1, 2]).key]
 
 
+def test_a_chain_ends_where_a_block_of_it_is_missing(store: Store) -> None:
+    chain = make_chain([1, 2], [3, 4], [5], [6])
+    save_all(store, *chain)
+    store.quarantine(chain[1].key)
+    assert keys(store.longest(ROOT, [1, 2, 3, 4, 5, 6])) == [chain[0].key]
+    assert keys(store.chain(ROOT, [1, 2, 3, 4, 5, 6], [2, 4, 5, 6])) == [chain[0].key]
+    assert store.resume(ROOT, chain[3].key, [1, 2, 3, 4, 5, 6]) is None
+
+
 def test_nothing_is_found_for_other_tokens_or_another_root(store: Store) -> None:
     save_all(store, make_block([1, 2, 3, 4]))
     assert store.longest(ROOT, [1, 2, 3, 5]) == ()
