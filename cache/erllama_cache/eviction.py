@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable
+from operator import attrgetter
 from typing import NamedTuple
 
 from erllama_cache.row import Row, worth
@@ -47,16 +48,16 @@ def choose(
     fresh, `extra` bytes more may go, so that not every save has to look at all of the cache.
     """
     blocks = {candidate.key: candidate for candidate in candidates}
-    children = Counter(block.parent for block in blocks.values())
-    reachable = _reachable(blocks)
+    children = Counter(map(attrgetter("parent"), blocks.values()))
+    unreachable = _unreachable(blocks)
     leaves: list[tuple[_Rank, bytes]] = []
 
     def offer(block: Candidate) -> None:
         if not (children[block.key] or block.is_pinned or block.key in spared):
-            heapq.heappush(leaves, (_rank(block, now, is_reachable=block.key in reachable), block.key))
+            heapq.heappush(leaves, (_rank(block, now, is_reachable=block.key not in unreachable), block.key))
 
-    for block in blocks.values():
-        offer(block)
+    for key in blocks.keys() - children.keys():
+        offer(blocks[key])
     chosen: list[Candidate] = []
     while leaves:
         rank, key = heapq.heappop(leaves)
@@ -89,10 +90,10 @@ def _rank(block: Candidate, now: float, *, is_reachable: bool) -> _Rank:
     return _Rank(is_reachable, abs(age) < FRESH_S, value, used, -block.start)
 
 
-def _reachable(blocks: dict[bytes, Candidate]) -> set[bytes]:
-    """The keys of the blocks whose chains are whole back to the root."""
-    reached: set[bytes] = set()
-    for block in sorted(blocks.values(), key=lambda block: block.start):
-        if block.parent == block.root or block.parent in reached:
-            reached.add(block.key)
-    return reached
+def _unreachable(blocks: dict[bytes, Candidate]) -> set[bytes]:
+    """The keys of the blocks whose chains are not whole back to the root."""
+    lost = {block.key for block in blocks.values() if block.parent not in blocks and block.parent != block.root}
+    for block in sorted(blocks.values(), key=attrgetter("start")) if lost else ():
+        if block.parent in lost:
+            lost.add(block.key)
+    return lost
