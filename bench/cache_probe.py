@@ -65,10 +65,9 @@ def measure(job: ProbeJob) -> ProbeFigures:
     chain = [_timed(lambda: store.chain(root, document, job.ends), len(job.ends)) for _ in with_chain]
     longest = [_timed(lambda: store.longest(root, document), len(job.ends)) for _ in with_chain]
     resume = [_timed(lambda: store.resume(root, job.last_key, document), len(job.ends)) for _ in with_chain]
-    held = store.stats().tiers.disk.bytes
     store.close()
     started = time.perf_counter()
-    evicted = _evict(directory, held, job.evict_bytes) if job.evict_bytes else 0
+    evicted = _evict(directory, job.evict_bytes) if job.evict_bytes else 0
     return ProbeFigures(
         open_ms=open_ms,
         chain_ms=chain,
@@ -80,15 +79,18 @@ def measure(job: ProbeJob) -> ProbeFigures:
     )
 
 
-def _evict(directory: Path, held: int, evict_bytes: int) -> int:
-    """Makes room in a full cache, as a save does that does not fit."""
+def _evict(directory: Path, evict_bytes: int) -> int:
+    """Looks at all blocks and lets go of those that are worth least."""
     from erllama_cache.blockfiles import BlockFiles
+    from erllama_cache.eviction import choose
     from erllama_cache.index import INDEX_NAME, Index
     from erllama_cache.room import Room
 
     index = Index(directory / INDEX_NAME)
     try:
-        return Room(BlockFiles(directory), index, held).make(evict_bytes)
+        chosen = choose(index.candidates(), evict_bytes, (), time.time())
+        room = Room(BlockFiles(directory), index, quota_bytes=1 << 50)
+        return len(room.let_go((block.key for block in chosen), "evicted"))
     finally:
         index.close()
 
