@@ -31,7 +31,7 @@ bench: $(READY)  ## cold and warm, llama.cpp beside erllama, and the cache at sc
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python bench/reuse.py
 	$(BIN)/python bench/speed.py
-	$(BIN)/python bench/scale.py
+	$(BIN)/python bench/scale.py --svg docs/bytes-written.svg
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
