@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import statistics
 import subprocess
 import tempfile
@@ -55,14 +54,14 @@ def measure_large_cache(blocks: int, rounds: int) -> list[Measurement]:
         for folder in (empty, small, large):
             folder.mkdir()
         caches = {
-            folder: make_cache(folder / "cache" / "erllama", blocks, payload_bytes)
+            folder: make_cache(_cache_of(folder), blocks, payload_bytes)
             for folder, payload_bytes in ((small, PAYLOAD_BYTES), (large, LARGE_PAYLOAD_BYTES))
         }
         _stats_seconds(empty)  # warms up
         for number in range(rounds):
             # Evictions last: each leaves the cache a little smaller.
             steps: list[Callable[[], None]] = [
-                lambda: found.empty.append(probe(ProbeJob(directory=str(empty / "cache" / "erllama")))),
+                lambda: found.empty.append(probe(ProbeJob(directory=str(_cache_of(empty))))),
                 lambda: found.empty_start.append(_daemon_seconds(empty)),
                 lambda: found.small_start.append(_daemon_seconds(small)),
                 lambda: found.empty_stats.append(_stats_seconds(empty)),
@@ -75,8 +74,13 @@ def measure_large_cache(blocks: int, rounds: int) -> list[Measurement]:
             print(
                 f"cache of {blocks:,} blocks: round {number + 1} of {rounds}, load {os.getloadavg()[0]:.1f}", flush=True
             )
-        shutil.rmtree(large)
         return _measurements(found, blocks)
+
+
+def _cache_of(home: Path) -> Path:
+    """Where the cache is of a user who lives there."""
+    move_into(home)
+    return user_directories().cache
 
 
 def _job(cache: SyntheticCache) -> ProbeJob:

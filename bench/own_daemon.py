@@ -33,7 +33,7 @@ from erllama_daemon.messages import (
 )
 
 MODEL = "demo"
-XDG = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME")
+XDG = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME")
 COMMAND = (sys.executable, "-m", "erllama_cli")
 
 
