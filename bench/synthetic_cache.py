@@ -28,7 +28,7 @@ LONGEST_CHAT_TURNS = 30
 FORKED = 0.1
 """Which part of the chats goes on from the middle of another."""
 HITS = 20
-"""How often the document was used, so that no eviction takes it before others."""
+"""How often the document was used, and lately, so that no eviction takes it before others."""
 AGE_S = 60 * 86_400.0
 """When the oldest block was written."""
 _LABEL = "On day {} the llama crossed river number {} and hummed, and whoever heard it remembered every word of it."
@@ -52,7 +52,7 @@ def make_cache(directory: Path, blocks: int, payload_bytes: int) -> SyntheticCac
     document = list(forest.document())
     document_bytes = sum(block.file_bytes for block in document)
     index = _new_index(directory)
-    files, made = BlockFiles(directory), 0
+    files, made, now = BlockFiles(directory), 0, time.time()
 
     def written() -> Iterator[Row]:
         nonlocal made
@@ -63,7 +63,7 @@ def make_cache(directory: Path, blocks: int, payload_bytes: int) -> SyntheticCac
                 file.writelines(encode(block))
             made += block.file_bytes
             row = Row.of(block, used=block.created, label=block.label)
-            yield replace(row, hits=HITS, heat=float(HITS)) if made <= document_bytes else row
+            yield replace(row, hits=HITS, heat=float(HITS), used=now) if made <= document_bytes else row
 
     index.insert(written())
     index.close()
