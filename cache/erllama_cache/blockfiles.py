@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +18,6 @@ from erllama_cache.errors import BlockCorrupt, CacheUnwritable
 
 MAX_QUARANTINED_FILES = 8
 MAX_TEMPORARY_AGE_S = 3600
-ROOM_FOR_INDEX = 256 << 10
 
 _BLOCK_NAME = re.compile(r"([0-9a-f]{64})\.kv")
 _OWN_NAMES = {"blocks", "quarantine", "roots", "pins", "open.lock", ".locking"}
@@ -58,11 +56,6 @@ class BlockFiles:
         self.directory = directory
         self._blocks = directory / "blocks"
         self._quarantine = directory / "quarantine"
-
-    def is_disk_full(self) -> bool:
-        """Whether not even an empty index would fit."""
-        folder = next(folder for folder in (self.directory, *self.directory.parents) if folder.exists())
-        return shutil.disk_usage(folder).free < ROOM_FOR_INDEX
 
     def prepare(self) -> None:
         """Create the folders and make sure that files can be created. Raises CacheUnwritable."""

@@ -65,15 +65,14 @@ class DiskTier:
     def open(self) -> None:
         """Create the directory, bring index and files into agreement, and enforce the quota.
 
-        Other processes may be using the directory meanwhile. On a full disk the tier opens all the same, and
-        finds and keeps nothing until there is room again. Raises CacheUnwritable, CacheUnlockable or IndexUnusable.
+        Other processes may be using the directory meanwhile. On a full or read-only disk, or in a directory of
+        somebody else's, the tier opens all the same, and finds and keeps nothing until that has changed: an answer
+        matters more than its cache. Raises CacheUnlockable.
         """
         try:
             self._open()
         except (CacheUnwritable, IndexUnusable) as error:
-            if not self.files.is_disk_full():
-                raise
-            _log.warning("the disk is full, so nothing is kept on it: %s", error)
+            _log.warning("nothing is kept on disk: %s", error)
 
     def _open(self) -> None:
         self.files.prepare()

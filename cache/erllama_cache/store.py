@@ -59,7 +59,7 @@ class Store:
         self._ram.quota_bytes = ram_bytes
 
     def open(self) -> None:
-        """Open the directory and start the writer. Raises CacheUnwritable, CacheUnlockable or IndexUnusable."""
+        """Open the directory and start the writer. Raises CacheUnlockable."""
         self._disk.open()
         self._writer.start()
 

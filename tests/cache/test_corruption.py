@@ -21,7 +21,7 @@ from erllama_cache.pins import Pins
 from erllama_cache.store import Store
 
 QUOTA = 1 << 20
-BLOCK_COPIES = 1400
+BLOCK_COPIES = 1404
 INDEX_COPIES = 600
 CHUNKS = 6
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from cache.samples import LOGITS, make_block, make_chain
@@ -46,11 +45,19 @@ def test_files_and_folders_are_their_owners_alone(disk: DiskTier, directory: Pat
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
-def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_told_and_used_once_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(CacheUnwritable, match="cannot be written: Not a directory") as caught:
-        DiskTier(tmp_path / "file" / "cache", QUOTA).open()
+    disk = reopened(tmp_path / "file" / "cache")
+    assert "cannot be written: Not a directory" in caplog.text
+    with pytest.raises(CacheUnwritable) as caught:
+        disk.publish(make_block([1]))
     assert caught.value.hint
+    assert disk.find(make_block([1]).key) is None
+    (tmp_path / "file").unlink()
+    assert disk.publish(make_block([1])) == BLOCK_FILE_BYTES
+    disk.close()
 
 
 @pytest.mark.parametrize("region", ["magic", "root", "checksum", "tokens", "logits", "payload", "end"])
@@ -344,7 +351,6 @@ def test_on_a_full_disk_the_tier_opens_and_holds_nothing(directory: Path, monkey
     def fail(*_arguments: object, **_options: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("erllama_cache.blockfiles.shutil.disk_usage", lambda _path: SimpleNamespace(free=0))
     monkeypatch.setattr("erllama_cache.index.sqlite3.connect", fail)
     with Store(directory, ram_bytes=QUOTA, disk_bytes=QUOTA) as store:
         block = make_block([1])
