@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from erllama_cli import options
+from erllama_cli.answer_command import AnswerCommand
 from erllama_cli.answer_options import AnswerOptions, unasked_request
 from erllama_cli.conversation import Conversation
 from erllama_cli.failures import reported_failures
@@ -23,6 +24,7 @@ from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import ChatNeedsModel, RequestInvalid
 from erllama_daemon.messages import Session
 
+COMMAND = AnswerCommand
 EXAMPLES = """\b
 Examples:
   erllama chat demo

@@ -4,42 +4,49 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from erllama_cli import adapter, cache, chat, daemon, detokenize, embed, load, ps, render, run, tokenize, unload
-from erllama_cli.answer_command import AnswerCommand
+from erllama_cli.commands import Place, add_commands
 from erllama_daemon import __version__
 from erllama_daemon.errors import EXIT_INTERRUPTED
 
-app = typer.Typer(
-    name="erllama",
-    help="Give a local language model a memory.\n\n"
-    "A daemon keeps what the model has read, token by token, in memory and on disk: a prompt that begins like an "
-    "earlier one, or a chat from last week, goes on where it left off.",
-    epilog="\b\nExamples:\n"
-    '  erllama run demo "Why do llamas hum?"\n'
-    '  cat LICENSE | erllama run demo "Who may copy this?"\n'
-    "  erllama chat demo\n"
-    "  erllama chat --continue",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("run", cls=AnswerCommand, epilog=run.EXAMPLES)(run.run)
-app.command("chat", cls=AnswerCommand, epilog=chat.EXAMPLES)(chat.chat)
-app.command("tokenize", epilog=tokenize.EXAMPLES)(tokenize.tokenize)
-app.command("detokenize", epilog=detokenize.EXAMPLES)(detokenize.detokenize)
-app.command("render", epilog=render.EXAMPLES)(render.render)
-app.command("embed", epilog=embed.EXAMPLES)(embed.embed)
-app.command("load", epilog=load.EXAMPLES)(load.load)
-app.command("unload", epilog=unload.EXAMPLES)(unload.unload)
-app.command("ps", epilog=ps.EXAMPLES)(ps.ps)
-app.add_typer(adapter.app, name="adapter")
-app.add_typer(cache.app, name="cache")
-app.add_typer(daemon.app, name="daemon")
+COMMANDS: dict[str, Place] = {
+    name: (f"erllama_cli.{name}", name)
+    for name in ("run", "chat", "tokenize", "detokenize", "render", "embed", "load", "unload", "ps")
+}
+GROUPS = ("adapter", "cache", "daemon")
+
+
+def new_app(words: Sequence[str] = ()) -> typer.Typer:
+    """The command, or as much of it as `words`, its arguments, ask for."""
+    app = typer.Typer(
+        name="erllama",
+        help="Give a local language model a memory.\n\n"
+        "A daemon keeps what the model has read, token by token, in memory and on disk: a prompt that begins like an "
+        "earlier one, or a chat from last week, goes on where it left off.",
+        epilog="\b\nExamples:\n"
+        '  erllama run demo "Why do llamas hum?"\n'
+        '  cat LICENSE | erllama run demo "Who may copy this?"\n'
+        "  erllama chat demo\n"
+        "  erllama chat --continue",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    asked = words[0] if words else ""
+    if asked not in GROUPS:
+        add_commands(app, COMMANDS, words)
+    for group in GROUPS:
+        if asked == group or asked not in (*COMMANDS, *GROUPS):
+            module = import_module(f"erllama_cli.{group}")
+            app.add_typer(module.new_app(words[1:]) if group == "cache" else module.app, name=group)
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -48,7 +55,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
@@ -66,6 +72,6 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        app(prog_name="erllama")
+        new_app(sys.argv[1:])(prog_name="erllama")
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

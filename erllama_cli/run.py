@@ -9,6 +9,7 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.answer import print_answer, print_result
+from erllama_cli.answer_command import AnswerCommand
 from erllama_cli.answer_options import AnswerOptions, unasked_request
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
@@ -19,6 +20,7 @@ from erllama_cli.question import read_question, system_messages
 from erllama_cli.sampling_options import SamplingOptions
 from erllama_daemon.directories import user_directories
 
+COMMAND = AnswerCommand
 EXAMPLES = """\b
 Examples:
   erllama run demo "Why do llamas hum?"

@@ -22,7 +22,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from erllama_cli.failures import EXIT_PIPE_CLOSED
-from erllama_cli.main import app
+from erllama_cli.main import new_app
 from erllama_daemon.errors import (
     EXIT_CONTEXT,
     EXIT_FAILED,
@@ -78,7 +78,7 @@ def main() -> None:
 
 def generated() -> Iterator[tuple[Path, str]]:
     """Every file and what belongs into it."""
-    for words, command in commands([NAME], get_command(app)):
+    for words, command in commands([NAME], get_command(new_app())):
         yield ROOT / "man" / f"{'-'.join(words)}.1", man_page(words, command)
     for shell, file in COMPLETIONS.items():
         yield ROOT / "completions" / file, completion(shell)
@@ -150,7 +150,7 @@ def lowered(sentence: str) -> str:
 
 def completion(shell: str) -> str:
     """Typer's own script for `shell`."""
-    result = CliRunner().invoke(app, env={f"_{NAME.upper()}_COMPLETE": f"source_{shell}"}, prog_name=NAME)
+    result = CliRunner().invoke(new_app(), env={f"_{NAME.upper()}_COMPLETE": f"source_{shell}"}, prog_name=NAME)
     script = "\n".join(line.rstrip() for line in result.stdout.strip().splitlines()) + "\n"
     # A function that zsh loads by itself has to complete at its first call too.
     return re.sub(

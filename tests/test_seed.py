@@ -8,7 +8,7 @@ from pathlib import Path
 from typer.main import get_command
 
 from erllama_cache.counters import Counters
-from erllama_cli.main import app
+from erllama_cli.main import new_app
 from erllama_daemon.messages import Stats
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ def test_every_row_has_a_test() -> None:
 
 
 def test_every_command_that_is_named_exists() -> None:
-    commands = get_command(app).commands  # type: ignore[attr-defined]
+    commands = get_command(new_app()).commands  # type: ignore[attr-defined]
     for group, name in re.findall(r"`erllama (\w+)(?: (\w+))?", TABLES):
         assert group in commands
         if name and hasattr(commands[group], "commands"):

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
 
-from erllama_cli.cache import clear, evict, explain, export, gc, import_, ls, pin, stats, tree, verify, warm
+from erllama_cli.commands import Place, add_commands
 
-app = typer.Typer(
-    help="Look into the cache, and tend it.",
-    epilog="\b\nExamples:\n  erllama cache stats\n  erllama cache tree\n"
-    "  erllama cache evict --older-than 30d --dry-run\n  erllama cache export 3f2a -o llamas.tar",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.command("stats", epilog=stats.EXAMPLES)(stats.stats)
-app.command("ls", epilog=ls.EXAMPLES)(ls.ls)
-app.command("tree", epilog=tree.EXAMPLES)(tree.tree)
-app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
-app.command("warm", epilog=warm.EXAMPLES)(warm.warm)
-app.command("evict", epilog=evict.EXAMPLES)(evict.evict)
-app.command("clear", epilog=clear.EXAMPLES)(clear.clear)
-app.command("gc", epilog=gc.EXAMPLES)(gc.gc)
-app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
-app.command("pin", epilog=pin.PIN_EXAMPLES)(pin.pin)
-app.command("unpin", epilog=pin.UNPIN_EXAMPLES)(pin.unpin)
-app.command("export", epilog=export.EXAMPLES)(export.export)
-app.command("import", epilog=import_.EXAMPLES)(import_.import_)
+_NAMES = ("stats", "ls", "tree", "explain", "warm", "evict", "clear", "gc", "verify", "pin", "unpin", "export")
+
+COMMANDS: dict[str, Place] = {
+    **{name: (f"erllama_cli.cache.{name}", name) for name in _NAMES},
+    "import": ("erllama_cli.cache.import_", "import_"),
+}
 
 
-@app.callback()
+def new_app(words: Sequence[str] = ()) -> typer.Typer:
+    """The group, or as much of it as `words`, what was typed after its name, ask for."""
+    app = typer.Typer(
+        help="Look into the cache, and tend it.",
+        epilog="\b\nExamples:\n  erllama cache stats\n  erllama cache tree\n"
+        "  erllama cache evict --older-than 30d --dry-run\n  erllama cache export 3f2a -o llamas.tar",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    app.callback()(_cache)
+    add_commands(app, COMMANDS, words)
+    return app
+
+
 def _cache() -> None:
     """Look into the cache, and tend it."""

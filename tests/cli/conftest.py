@@ -8,7 +8,7 @@ import pytest
 from cli.fake_daemon import FakeDaemon, Running
 from typer.testing import CliRunner, Result
 
-from erllama_cli.main import app
+from erllama_cli.main import new_app
 from erllama_daemon.directories import user_directories
 
 Run = Callable[..., Result]
@@ -19,7 +19,7 @@ def run() -> Run:
     """Runs a command in this process: `run("run", "demo", stdin="…")`."""
 
     def _run(*arguments: str, stdin: str | bytes = "") -> Result:
-        return CliRunner().invoke(app, arguments, input=stdin, prog_name="erllama")
+        return CliRunner().invoke(new_app(), arguments, input=stdin, prog_name="erllama")
 
     return _run
 

@@ -10,7 +10,7 @@ from cli.terminal import Terminal
 
 from erllama_cache.blockfiles import BlockFiles
 from erllama_cache.pins import Pins
-from erllama_cli.cache import pin, verify
+from erllama_cli.cache import pin_report, verify
 from erllama_cli.cache.names import find_named
 from erllama_daemon.chats import Chat
 from erllama_daemon.errors import EXIT_FAILED, NameAmbiguous, NameUnknown
@@ -97,7 +97,7 @@ def test_of_a_chat_whose_end_is_gone_what_is_left_is_pinned(run: Run, home: Cach
 def test_a_pin_on_more_than_half_of_the_quota_is_warned_of(
     run: Run, home: CachedHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pin, "disk_quota", lambda _directories: 2 * home.alone.file_bytes - 1)
+    monkeypatch.setattr(pin_report, "disk_quota", lambda _directories: 2 * home.alone.file_bytes - 1)
     done = run("cache", "pin", home.alone.key.hex())
     assert done.exit_code == 0
     assert done.stderr.startswith("More than half of the cache is pinned now, ")

@@ -71,3 +71,13 @@ print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
+
+
+def test_only_the_command_that_is_typed_is_imported() -> None:
+    program = (
+        "import sys; from erllama_cli.main import new_app; new_app(['cache', 'stats']);"
+        "print(*sorted(name for name in sys.modules if name.startswith('erllama_cli.')))"
+    )
+    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert "erllama_cli.cache.stats" in imported
+    assert not {"erllama_cli.chat", "erllama_cli.adapter", "erllama_cli.cache.tree"} & set(imported.split())

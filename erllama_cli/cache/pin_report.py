@@ -1,0 +1,50 @@
+"""What all pins together keep on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from erllama_cli.cache.quota import disk_quota
+from erllama_cli.output import counted, readable_bytes
+from erllama_daemon.directories import Directories
+
+if TYPE_CHECKING:
+    from erllama_cache.survey import Survey
+
+
+class PinReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The blocks that were pinned or unpinned (hexadecimal keys), and what all pins together keep on disk now."""
+
+    keys: list[str]
+    pinned_blocks: int
+    pinned_bytes: int
+    quota_bytes: int
+
+    @property
+    def kept(self) -> str:
+        """What is kept, in words."""
+        if not self.pinned_blocks:
+            return "nothing is pinned now"
+        return f"{counted(self.pinned_blocks, 'block')}, {readable_bytes(self.pinned_bytes)}, are kept now"
+
+
+def pin_report(keys: Sequence[bytes], directories: Directories) -> PinReport:
+    """The report after some blocks were pinned or unpinned. Creates nothing."""
+    from erllama_cache.survey import survey
+
+    kept = _kept_rows(survey(directories.cache))
+    return PinReport(
+        keys=[key.hex() for key in keys],
+        pinned_blocks=len(kept),
+        pinned_bytes=sum(kept.values()),
+        quota_bytes=disk_quota(directories),
+    )
+
+
+def _kept_rows(found: Survey) -> dict[bytes, int]:
+    """The sizes of all blocks that pins keep."""
+    pinned = (row.key for row in found.rows.values() if row.is_pinned)
+    return {row.key: row.file_bytes for key in pinned for row in found.chain(key)}
