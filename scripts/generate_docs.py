@@ -38,7 +38,7 @@ NAME = "erllama"
 COMPLETIONS = {"bash": "erllama.bash", "zsh": "_erllama", "fish": "erllama.fish"}
 FILES = {
     "$XDG_DATA_HOME/erllama": "The conversations (~/.local/share/erllama). Yours to keep.",
-    "$XDG_CACHE_HOME/erllama": "The cache (~/.cache/erllama). Deleting it while no daemon runs costs only time.",
+    "$XDG_CACHE_HOME/erllama": "The cache (~/.cache/erllama). Deleting it costs only time.",
     "$XDG_RUNTIME_DIR/erllama": "The daemon's socket and locks.",
     "$XDG_STATE_HOME/erllama/log": "What the daemon prints (~/.local/state/erllama/log).",
 }
