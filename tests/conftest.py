@@ -16,6 +16,11 @@ from typing import IO
 
 import pytest
 from cli.terminal import Terminal
+from hypothesis import settings
+
+# The same examples everywhere, and no judging of the clock.
+settings.register_profile("erllama", derandomize=True, deadline=None, database=None)
+settings.load_profile("erllama")
 
 XDG = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
 

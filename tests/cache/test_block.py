@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from cache.samples import LOGITS, OTHER_ROOT, ROOT, make_block, make_chain
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from erllama_cache.block import HEADER_BYTES, Block, SaveReason, decode, encode
@@ -23,7 +23,6 @@ def encoded(block: Block) -> bytes:
     st.binary(max_size=64),
     st.binary(max_size=64),
 )
-@settings(deadline=None)
 def test_a_block_comes_back_as_it_was(
     tokens: list[int], kind: BlockKind, reason: SaveReason, logits: bytes, payload: bytes
 ) -> None:

@@ -1,7 +1,7 @@
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from erllama_cache.cuts import cuts
@@ -13,7 +13,6 @@ SPAN = st.integers(0, 80)
 
 
 @given(LENGTH, POINTS, BLOCK, SPAN, st.integers(0, 400))
-@settings(deadline=None)
 def test_cuts_rise_stay_within_a_block_and_end_at_the_length(
     length: int, points: list[int], block: int, span: int, start: int
 ) -> None:
@@ -25,7 +24,6 @@ def test_cuts_rise_stay_within_a_block_and_end_at_the_length(
 
 
 @given(LENGTH, LENGTH, POINTS, POINTS, BLOCK, SPAN)
-@settings(deadline=None)
 def test_equal_prefixes_are_cut_equally(
     shared: int, more: int, points: list[int], later: list[int], block: int, span: int
 ) -> None:
@@ -37,7 +35,6 @@ def test_equal_prefixes_are_cut_equally(
 
 
 @given(LENGTH, LENGTH, POINTS, BLOCK, SPAN)
-@settings(deadline=None)
 def test_a_longer_prompt_repeats_every_cut_of_a_shorter_one_but_its_last(
     length: int, more: int, points: list[int], block: int, span: int
 ) -> None:
@@ -47,7 +44,6 @@ def test_a_longer_prompt_repeats_every_cut_of_a_shorter_one_but_its_last(
 
 
 @given(LENGTH, POINTS, BLOCK, SPAN, st.integers(0, 20))
-@settings(deadline=None)
 def test_going_on_from_a_cut_gives_the_cuts_that_remain(
     length: int, points: list[int], block: int, span: int, which: int
 ) -> None:

@@ -39,6 +39,8 @@ class DiskMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         for module in ("disk", "room"):
             self.patch.setattr(f"erllama_cache.{module}.time", SimpleNamespace(time=lambda: self.now))
+        for sync in ("sync_data", "sync_folder"):  # nothing crashes here, and a busy disk takes its time
+            self.patch.setattr(f"erllama_cache.atomic.{sync}", lambda _what: None)
 
     @initialize()
     def open(self) -> None:
@@ -76,7 +78,7 @@ class DiskMachine(RuleBasedStateMachine):
         gone = before.keys() - after.keys()
         assert not gone & spared
         assert not any(before[key].is_pinned for key in gone)
-        extended = {row.parent for row in after.values()}
+        extended = {row.parent for row in before.values()}
         if any(self.is_fresh(before[key]) for key in gone):
             stale = [key for key, row in after.items() if not (row.is_pinned or self.is_fresh(row))]
             assert not set(stale) - spared - extended
@@ -138,4 +140,4 @@ class DiskMachine(RuleBasedStateMachine):
 
 
 TestDiskMachine = DiskMachine.TestCase
-TestDiskMachine.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+TestDiskMachine.settings = settings(max_examples=20, stateful_step_count=30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from erllama_cache.eviction import FRESH_S, Candidate, choose
@@ -101,7 +101,6 @@ def plainly_chosen(blocks: list[Candidate], needed: int, spared: set[bytes], ext
 
 
 @given(forests(), st.integers(0, 12_000), st.sets(st.integers(0, 14), max_size=3), st.sampled_from([0, 150, 3000]))
-@settings(deadline=None)
 def test_what_goes_is_what_a_plain_model_would_let_go(
     blocks: list[Candidate], needed: int, sparing: set[int], extra: int
 ) -> None:
@@ -110,7 +109,6 @@ def test_what_goes_is_what_a_plain_model_would_let_go(
 
 
 @given(forests(), st.integers(0, 12_000), st.sets(st.integers(0, 14), max_size=3))
-@settings(deadline=None)
 def test_no_block_goes_before_one_that_extends_it_and_none_that_is_pinned_or_in_use(
     blocks: list[Candidate], needed: int, sparing: set[int]
 ) -> None:

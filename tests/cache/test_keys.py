@@ -3,7 +3,7 @@ import struct
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from erllama_cache.keys import (
@@ -33,7 +33,6 @@ RECORD = RootRecord(
 
 
 @given(TOKENS)
-@settings(deadline=None)
 def test_packed_tokens_are_little_endian_u32_and_unpack_again(tokens: list[int]) -> None:
     assert pack_tokens(tokens) == struct.pack(f"<{len(tokens)}I", *tokens)
     assert unpack_tokens(pack_tokens(tokens)) == tokens
@@ -57,7 +56,6 @@ def test_a_block_key_is_the_documented_hash() -> None:
 
 
 @given(TOKENS, TOKENS)
-@settings(deadline=None)
 def test_two_blocks_share_a_key_only_if_they_share_parent_kind_and_tokens(one: list[int], other: list[int]) -> None:
     keys = {
         block_key(bytes((parent,)) * 32, kind, pack_tokens(tokens))

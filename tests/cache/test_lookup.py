@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from cache.samples import LOGITS, ROOT, make_block
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from erllama_cache.block import Block
@@ -79,7 +79,6 @@ def keys(chain: tuple[BlockRef, ...]) -> list[bytes]:
 
 
 @given(blocks=trees(), prompts=st.lists(PROMPTS, min_size=1, max_size=5))
-@settings(deadline=None)
 def test_the_longest_chain_that_holds_the_beginning_of_a_prompt_is_found(
     shelf: Store, blocks: list[tuple[str, Block]], prompts: list[list[int]]
 ) -> None:
@@ -98,7 +97,6 @@ def test_the_longest_chain_that_holds_the_beginning_of_a_prompt_is_found(
 
 
 @given(blocks=trees(), tokens=PROMPTS, points=st.sets(st.integers(1, 10), max_size=6))
-@settings(deadline=None)
 def test_a_strict_chain_is_the_longest_of_prefilled_blocks_cut_there(
     shelf: Store, blocks: list[tuple[str, Block]], tokens: list[int], points: set[int]
 ) -> None:
@@ -117,7 +115,6 @@ def test_a_strict_chain_is_the_longest_of_prefilled_blocks_cut_there(
 
 
 @given(blocks=trees(), tokens=PROMPTS)
-@settings(deadline=None)
 def test_a_chain_is_resumed_exactly_if_it_holds_the_beginning_of_the_prompt(
     shelf: Store, blocks: list[tuple[str, Block]], tokens: list[int]
 ) -> None:
@@ -131,7 +128,6 @@ def test_a_chain_is_resumed_exactly_if_it_holds_the_beginning_of_the_prompt(
 
 
 @given(PROMPTS, PROMPTS, PROMPTS, st.lists(st.integers(0, 12), max_size=4), st.integers(1, 5), st.integers(0, 4))
-@settings(deadline=None)
 def test_equal_prefixes_give_equal_cuts_and_equal_keys(
     shared: list[int], one: list[int], other: list[int], points: list[int], block_tokens: int, min_span: int
 ) -> None:

@@ -16,6 +16,8 @@ import pytest
 from conftest import Erllama
 from models import REAL, ModelUnderTest, model_file
 
+from erllama_daemon.directories import user_directories
+
 DOCUMENT = ModelUnderTest(REAL, Path()).document(1100)
 
 
@@ -198,11 +200,12 @@ def test_bad_input_is_named_with_its_exit_code(
     assert "Traceback" not in done.stderr
 
 
-def test_a_cache_folder_that_cannot_be_written_is_named(
+def test_a_cache_folder_that_cannot_be_written_costs_no_answer_and_is_named_in_the_log(
     erllama: Erllama, user_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (user_home / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(user_home / "file"))
-    done = erllama("run", "demo", "Hello")
-    assert done.returncode == 1
-    assert str(user_home / "file") in done.stderr
+    done = erllama("run", "demo", "Hello", "-n", "4", "--json")
+    assert (done.returncode, json.loads(done.stdout)["saved"]) == (0, "dropped")
+    log = user_directories().daemon_log.read_text()
+    assert f"nothing is kept on disk: The cache directory {user_home / 'file'}" in log
