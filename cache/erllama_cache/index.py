@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from erllama_cache import index_schema as sql
+from erllama_cache.connections import Connections
 from erllama_cache.departure import Departure
 from erllama_cache.errors import IndexUnusable
 from erllama_cache.eviction import Candidate
@@ -48,10 +48,7 @@ class Index:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        self._read_only = read_only
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._connections: list[sqlite3.Connection] | None = []
+        self._connections = Connections(path, _prepare, read_only=read_only)
         self._inode: tuple[int, int] | None = None
         self._is_damaged = False
 
@@ -59,15 +56,15 @@ class Index:
         """Create what is missing (0600). False if the file is damaged or of another version: replace it."""
         try:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = self._connection()
-            self._inode = _inode(self.path)
-            connection.execute("PRAGMA journal_mode = WAL")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-            if version not in (0, sql.SCHEMA_VERSION) or verdict != "ok":
-                return False
-            connection.executescript(sql.SCHEMA)
-            return _has_our_tables(connection)
+            with self._connections.use() as connection:
+                self._inode = _inode(self.path)
+                connection.execute("PRAGMA journal_mode = WAL")
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if version not in (0, sql.SCHEMA_VERSION) or verdict != "ok":
+                    return False
+                connection.executescript(sql.SCHEMA)
+                return _has_our_tables(connection)
         except (sqlite3.Error, ValueError) as error:
             # Text that cannot be decoded, were it in SQLite's own messages, comes without a code.
             if _code(error) in {*_DAMAGED_AT_START, None}:
@@ -86,11 +83,8 @@ class Index:
             return False  # nothing would be better after opening it again
 
     def close(self) -> None:
-        """Close every thread's connection. What comes later raises IndexUnusable."""
-        with self._lock:
-            connections, self._connections = self._connections or [], None
-        for connection in connections:
-            connection.close()
+        """Close every thread's connection, each once its query has ended. What comes later raises IndexUnusable."""
+        self._connections.close()
 
     def get(self, key: bytes) -> Row | None:
         """The row of a block, or None."""
@@ -226,44 +220,34 @@ class Index:
         self, statement: str, values: Sequence[object] = (), make: Callable[[tuple[Any, ...]], Any] = tuple
     ) -> list[Any]:
         try:
-            return [*map(make, self._connection().execute(statement, values))]
+            with self._connections.use() as connection:
+                return [*map(make, connection.execute(statement, values))]
         except (sqlite3.Error, ValueError, TypeError) as error:
             raise self._unusable(error) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
-            with connection:
-                yield connection
+            with self._connections.use() as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                with connection:
+                    yield connection
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._unusable(error) from error
-
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            return connection
-        with self._lock:
-            if self._connections is None:
-                raise sqlite3.ProgrammingError("it is closed")
-            mode = "ro" if self._read_only else "rw"
-            uri = f"{self.path.absolute().as_uri()}?mode={mode}"
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-            self._connections.append(connection)
-        connection.create_function("cooled", 2, cooled, deterministic=True)
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        self._local.connection = connection
-        return connection
 
     def _unusable(self, error: Exception) -> IndexUnusable:
         if isinstance(error, ValueError | TypeError) or _code(error) in _DAMAGED:
             self._is_damaged = True
             # The check at the start does not see everything, so it is told; if that fails it sees for itself.
-            with suppress(sqlite3.Error):
-                self._connection().execute(f"PRAGMA user_version = {_KNOWN_DAMAGED}")
+            with suppress(sqlite3.Error), self._connections.use() as connection:
+                connection.execute(f"PRAGMA user_version = {_KNOWN_DAMAGED}")
         return IndexUnusable(path=self.path, reason=error)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.create_function("cooled", 2, cooled, deterministic=True)
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _code(error: Exception) -> int | None:

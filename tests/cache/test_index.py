@@ -1,4 +1,5 @@
 import sqlite3
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -155,3 +156,21 @@ def ruin(path: Path, damage: str) -> None:
             if damage == "other version":
                 db.execute("PRAGMA user_version = 99")
         db.close()
+
+
+def test_closing_waits_for_another_threads_query(index: Index) -> None:
+    index.insert([row(make_block([1]))])
+    has_begun, is_closed, closed_in_between = threading.Event(), threading.Event(), []
+
+    def look(values: tuple[object, ...]) -> tuple[object, ...]:
+        has_begun.set()
+        closed_in_between.append(is_closed.wait(0.1))
+        return values
+
+    reader = threading.Thread(target=lambda: index._query("SELECT key FROM blocks", (), look))
+    reader.start()
+    has_begun.wait()
+    index.close()
+    is_closed.set()
+    reader.join()
+    assert closed_in_between == [False]
