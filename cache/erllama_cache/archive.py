@@ -122,11 +122,13 @@ def import_chains(source: Path, disk: DiskTier, on_progress: OnProgress | None =
     `disk` is open. Every block is checked before it is published. Raises ArchiveUnreadable, and what
     `DiskTier.publish` raises; what was published before stays.
     """
-    manifest, written = read_manifest(source), 0
+    manifest, written, done = read_manifest(source), 0, 0
     for done, block in enumerate(_blocks(source), start=1):
         written += bool(disk.publish(block))
         if on_progress is not None:
             on_progress(done, len(manifest.blocks))
+    if done < len(manifest.blocks):  # tar sees no difference between an end and a cut
+        raise ArchiveUnreadable(path=source, reason=f"it ends after {done} of {len(manifest.blocks)} blocks")
     origins = Origins(disk.files.directory)
     for root, origin in manifest.origins.items():
         origins.note(bytes.fromhex(root), origin)

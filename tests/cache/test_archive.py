@@ -71,6 +71,22 @@ def test_garbage_is_no_archive(disk: DiskTier, chain: list[Block], tmp_path: Pat
     elsewhere.close()
 
 
+def test_an_archive_that_was_cut_off_between_two_blocks_is_not_whole(
+    disk: DiskTier, chain: list[Block], tmp_path: Path
+) -> None:
+    target = tmp_path / "chain.tar"
+    export_chains(disk.files.directory, survey(disk.files.directory), [chain[2].key], target)
+    with tarfile.open(target) as archive:
+        end = archive.getmember(f"{chain[2].key.hex()}.kv").offset
+    target.write_bytes(target.read_bytes()[:end])
+    elsewhere = DiskTier(tmp_path / "elsewhere", QUOTA)
+    elsewhere.open()
+    with pytest.raises(ArchiveUnreadable, match="2 of 3 blocks"):
+        import_chains(target, elsewhere)
+    assert elsewhere.load(chain[1].key) == chain[1]
+    elsewhere.close()
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
