@@ -78,9 +78,10 @@ def write_chains(
 ) -> Manifest:
     """Write an archive of the chains that end in `keys` to an open file, which may be a pipe.
 
-    Every block is checked as at a load. Raises BlockCorrupt, KeyUnknown for a block that went meanwhile, and OSError.
+    Every block is checked as at a load. Raises BlockCorrupt, KeyUnknown for a block that is not there or went
+    meanwhile, ParentGone for a chain without its beginning, with which nobody could go on, and OSError.
     """
-    rows = {row.key: row for key in keys for row in survey.chain(key)}
+    rows = {row.key: row for key in keys for row in survey.whole_chain(key)}
     roots = {row.root for row in rows.values()}
     manifest = Manifest(
         keys=[key.hex() for key in keys],

@@ -99,7 +99,7 @@ class BlockCorrupt(ErllamaError):
     """The block file {path} is damaged: {reason}."""
 
     code = "block_corrupt"
-    hint = "Nothing to do: the file is set aside and its tokens are read again."
+    hint = "Set it aside with: erllama cache verify --repair. Its tokens are read again when they are needed."
 
 
 class IndexUnusable(ErllamaError):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from erllama_cache.blockfiles import BlockFiles
-from erllama_cache.errors import BlockCorrupt, IndexUnusable, KeyAmbiguous, KeyUnknown
+from erllama_cache.errors import BlockCorrupt, IndexUnusable, KeyAmbiguous, KeyUnknown, ParentGone
 from erllama_cache.index import INDEX_NAME, Index
 from erllama_cache.keys import KEY_BYTES
 from erllama_cache.origins import Origin, Origins
@@ -64,9 +64,18 @@ class Survey:
         chain.reverse()
         return chain
 
+    def whole_chain(self, key: bytes) -> list[Row]:
+        """As `chain`, back to the root. Raises KeyUnknown, and ParentGone if its beginning is not there."""
+        chain = self.chain(key)
+        if not chain:
+            raise KeyUnknown(key=key.hex())
+        if not self._is_whole(chain):
+            raise ParentGone(key=chain[0].key.hex())
+        return chain
+
     def last_of(self, keys: Sequence[bytes]) -> bytes | None:
-        """The last of some keys whose block is here."""
-        return next((key for key in reversed(keys) if key in self.rows), None)
+        """The last of some keys whose chain is here, back to the root."""
+        return next((key for key in reversed(keys) if self._is_whole(self.chain(key))), None)
 
     def resolve(self, name: str) -> bytes:
         """The key that `name`, hexadecimal, is or begins. Raises KeyUnknown and KeyAmbiguous."""
@@ -94,6 +103,10 @@ class Survey:
         """
         needed = {row.key for key in others for row in self.chain(key)}
         return self.removable({row.key for key in keys for row in self.chain(key)} - needed)
+
+    @staticmethod
+    def _is_whole(chain: Sequence[Row]) -> bool:
+        return bool(chain) and chain[0].start == 0
 
 
 def _depth(row: Row) -> int:

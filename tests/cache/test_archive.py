@@ -9,7 +9,7 @@ from cache.test_keys import RECORD
 from erllama_cache.archive import export_chains, import_chains, read_manifest
 from erllama_cache.block import Block
 from erllama_cache.disk import DiskTier
-from erllama_cache.errors import ArchiveUnreadable, BlockCorrupt
+from erllama_cache.errors import ArchiveUnreadable, BlockCorrupt, KeyUnknown, ParentGone
 from erllama_cache.origins import Origin, Origins
 from erllama_cache.survey import survey
 
@@ -52,6 +52,14 @@ def test_a_damaged_block_is_not_exported_and_no_file_is_left(
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     with pytest.raises(BlockCorrupt):
         export_chains(disk.files.directory, survey(disk.files.directory), [chain[2].key], tmp_path / "chain.tar")
+    assert not list(tmp_path.glob("*chain.tar*"))
+
+
+def test_a_chain_without_its_beginning_is_not_exported(disk: DiskTier, chain: list[Block], tmp_path: Path) -> None:
+    disk.index.delete([chain[0].key])
+    for key, error in ((chain[2].key, ParentGone), (chain[0].key, KeyUnknown)):
+        with pytest.raises(error):
+            export_chains(disk.files.directory, survey(disk.files.directory), [key], tmp_path / "chain.tar")
     assert not list(tmp_path.glob("*chain.tar*"))
 
 

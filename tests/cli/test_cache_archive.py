@@ -14,6 +14,7 @@ from cli.conftest import Run
 from cli.terminal import Terminal
 
 from erllama_cache.disk import DiskTier
+from erllama_cache.index import INDEX_NAME, Index
 from erllama_cache.keys import root_key
 from erllama_daemon.chats import read_chats
 from erllama_daemon.errors import EXIT_FAILED, EXIT_USAGE
@@ -75,6 +76,20 @@ def test_a_conversation_that_is_here_is_left_as_it_is_and_the_blocks_come_all_th
     assert (report["blocks"], report["known_blocks"]) == (2, 3)
     assert read_chats(home.directories.sessions) == chats
     assert f"the conversation {home.llamas_id} is here already" in run("cache", "import", str(archive)).stdout
+
+
+def test_a_conversation_whose_state_has_lost_its_beginning_moves_without_it(
+    run: Run, home: CachedHome, archive: Path
+) -> None:
+    index = Index(home.directories.cache / INDEX_NAME)
+    index.delete([home.llamas[0].key])
+    index.close()
+    assert run("cache", "export", home.llamas[1].key.hex(), "-o", str(archive)).exit_code == EXIT_FAILED
+    assert run("cache", "pin", home.llamas_id).exit_code == EXIT_FAILED
+    report = json_of(run, "cache", "export", home.llamas_id, "-o", str(archive))
+    assert (report["chats"], report["blocks"]) == ([home.llamas_id], 0)
+    emptied(home)
+    assert json_of(run, "cache", "import", str(archive))["chats"] == [home.llamas_id]
 
 
 def test_an_archive_goes_through_pipes(run: Run, home: CachedHome) -> None:
