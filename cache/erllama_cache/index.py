@@ -134,16 +134,17 @@ class Index:
         with self._transaction() as connection:
             for row in rows:
                 values = {**asdict(row), "may_be_orphan": may_be_orphans}
-                inserted.update(key for (key,) in connection.execute(sql.INSERT, values))
-                connection.execute("DELETE FROM departed WHERE key = ?", (row.key,))
+                for (key,) in connection.execute(sql.INSERT, values).fetchall():
+                    inserted.add(key)
+                    connection.execute("DELETE FROM departed WHERE key = ?", (key,))
         return inserted
 
     def delete(self, keys: Iterable[bytes], why: Departure | None = None, *, now: float = 0.0) -> None:
-        """Delete the rows that are there, whatever extends them, and remember why unless that is not known."""
+        """Delete the rows that are there, whatever extends them, and remember of these why, if that is known."""
         with self._transaction() as connection:
             for key in keys:
-                connection.execute("DELETE FROM blocks WHERE key = ?", (key,))
-                if why is not None:
+                was_there = connection.execute("DELETE FROM blocks WHERE key = ?", (key,)).rowcount
+                if was_there and why is not None:
                     connection.execute(sql.REMEMBER_DEPARTED, (key, now, why))
 
     def purge(self, keys: Collection[bytes]) -> None:

@@ -68,6 +68,15 @@ def test_a_block_without_its_parent_is_left_out_unless_it_may_be_an_orphan(index
     assert index.insert([row(parent)]) == {parent.key}
 
 
+def test_only_of_what_was_there_is_it_remembered_why_it_went(index: Index) -> None:
+    parent, child = make_chain([1], [2])
+    index.insert([row(parent), row(child)])
+    index.delete([parent.key, child.key, b"never there"], "damaged", now=7.0)
+    assert index.departed(b"never there") is None
+    assert index.insert([row(child)]) == set()
+    assert index.departed(child.key) == (7.0, "damaged")
+
+
 def test_totals_follow_every_change(index: Index) -> None:
     blocks = [make_block([number]) for number in range(3)]
     index.insert(row(block) for block in blocks)

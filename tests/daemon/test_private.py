@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_engine import Machine, digest, history_of
@@ -13,6 +14,7 @@ from fake_engine import Machine, digest, history_of
 from erllama_cache.block import SaveReason
 from erllama_cache.index import INDEX_NAME
 from erllama_cache.keys import pack_tokens
+from erllama_cache.ref import BlockRef
 from erllama_cache.store import Store
 from erllama_daemon.messages import Message
 
@@ -79,6 +81,22 @@ def test_a_private_state_that_is_refused_is_written_down_nowhere(machine: Machin
     machine.backend.fail_next_restore = True
     again = machine.run(SECRET, scope="a")
     assert (again.hit, digest(again)) == ("cold", digest(cold))
+
+
+def test_a_private_block_that_memory_lost_after_it_was_found_is_written_down_nowhere(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.run(SECRET, scope="a")
+    machine.run("Something else.", scope="b")
+    found = machine.store.chain
+
+    def find_then_lose(*arguments: Any) -> tuple[BlockRef, ...]:
+        refs = found(*arguments)
+        machine.store.ram_bytes = 0
+        return refs
+
+    monkeypatch.setattr(machine.store, "chain", find_then_lose)
+    assert machine.run(SECRET, scope="a").hit == "cold"
 
 
 def test_nothing_of_a_private_request_is_found_by_another(store: Store) -> None:
