@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def verify(directory: Path, on_progress: OnProgress | None = None) -> Verdict:
     Blocks that other processes write or remove meanwhile are no finding. Raises OSError.
     """
     found = _read_all(directory, on_progress)
-    return _verdict(found, _indexed(directory), directory)
+    return _verdict(found, _compared(found, directory), directory)
 
 
 def repair(directory: Path, on_progress: OnProgress | None = None) -> Verdict:
@@ -81,9 +82,10 @@ def repair(directory: Path, on_progress: OnProgress | None = None) -> Verdict:
     """
     files = BlockFiles(directory)
     files.prepare()
+    # Before the lock: reading takes long, and who opens the cache waits for it.
+    found = _read_all(directory, on_progress, sweep=True)
     with filelock.FileLock(directory / LOCK_NAME, mode=0o600):
-        found = _read_all(directory, on_progress, sweep=True)
-        verdict = _verdict(found, _indexed(directory), directory)
+        verdict = _verdict(found, _compared(found, directory), directory)
         index = open_index(directory / INDEX_NAME, files)
         try:
             _mend(found, files, index, Pins(directory).all())
@@ -125,6 +127,26 @@ def _check_links(found: _Found, files: BlockFiles) -> None:
             del found.rows[row.key]
 
 
+def _compared(found: _Found, directory: Path) -> dict[bytes, Row] | None:
+    """What the index says. Where it says otherwise than a file did, that is looked at again: it may be written anew."""
+    files, indexed = BlockFiles(directory), _indexed(directory)
+    if not (wrong := _wrong(found, indexed or {})):
+        return indexed
+    for row in wrong:
+        with suppress(BlockCorrupt):
+            try:
+                head = files.head(row.key)
+                found.rows[row.key] = Row.of(head.header, used=head.header.created, label=head.label)
+            except FileNotFoundError:
+                del found.rows[row.key]
+    return _indexed(directory)
+
+
+def _wrong(found: _Found, indexed: Mapping[bytes, Row]) -> list[Row]:
+    """What the index does not know, or knows otherwise."""
+    return [row for key, row in found.rows.items() if key not in indexed or not _agree(indexed[key], row)]
+
+
 def _indexed(directory: Path) -> dict[bytes, Row] | None:
     """Every row by key; None if the index cannot be read."""
     path = directory / INDEX_NAME
@@ -140,7 +162,6 @@ def _indexed(directory: Path) -> dict[bytes, Row] | None:
 def _verdict(found: _Found, indexed: dict[bytes, Row] | None, directory: Path) -> Verdict:
     files, rows = BlockFiles(directory), indexed or {}
     seen = found.rows.keys() | {file.key for file, _reason in found.damaged}
-    wrong = [row for key, row in found.rows.items() if key not in rows or not _agree(rows[key], row)]
     reachable: set[bytes] = set()
     for row in sorted(found.rows.values(), key=lambda row: row.start):
         if row.parent == row.root or row.parent in reachable:
@@ -150,7 +171,7 @@ def _verdict(found: _Found, indexed: dict[bytes, Row] | None, directory: Path) -
         bytes=found.bytes,
         damaged=[Damage(str(file.path), reason) for file, reason in found.damaged],
         unreachable=len(found.rows) - len(reachable),
-        unindexed=sum(files.path(row.key).exists() for row in wrong),
+        unindexed=sum(files.path(row.key).exists() for row in _wrong(found, rows)),
         missing=sum(not files.path(key).exists() for key in rows.keys() - seen),
         is_index_usable=indexed is not None,
     )
@@ -168,7 +189,7 @@ def _mend(found: _Found, files: BlockFiles, index: Index, pinned: set[bytes]) ->
             index.delete([file.key], "damaged")
         files.set_aside(file.path)
     indexed = {row.key: row for row in index.rows()}
-    wrong = [row for key, row in found.rows.items() if key not in indexed or not _agree(indexed[key], row)]
+    wrong = _wrong(found, indexed)
     kept = [
         replace(row, used=old.used, hits=old.hits, heat=old.heat) if (old := indexed.get(row.key)) else row
         for row in wrong

@@ -1,14 +1,17 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import filelock
 import pytest
 from cache.samples import LOGITS, OTHER_ROOT, make_block, make_chain
 
 from erllama_cache.block import Block
 from erllama_cache.disk import DiskTier
 from erllama_cache.index import INDEX_NAME
+from erllama_cache.locks import LOCK_NAME
 from erllama_cache.pins import Pins
-from erllama_cache.verification import recheck, repair, verify
+from erllama_cache.verification import OnProgress, Verdict, recheck, repair, verify
 
 QUOTA = 1 << 20
 
@@ -85,6 +88,28 @@ def test_index_and_files_are_brought_together_and_uses_are_kept(disk: DiskTier, 
     first, second = disk.index.get(chain[0].key), disk.index.get(chain[1].key)
     assert first is not None and first.has_logits and first.hits == 1 and first.used == 5e9
     assert second is not None and second.is_pinned
+
+
+@pytest.mark.parametrize("look", [verify, repair])
+def test_what_others_write_and_remove_meanwhile_is_no_finding(
+    disk: DiskTier, chain: list[Block], look: Callable[[Path, OnProgress], Verdict]
+) -> None:
+    with_logits = replace(chain[1], logits=LOGITS)
+
+    def interfere(done: int, total: int) -> None:
+        if done == total:
+            disk.publish(with_logits)
+            disk.index.delete_leaves([chain[2].key], "evicted", now=0.0)
+            disk.files.remove(chain[2].key)
+            with filelock.FileLock(disk.files.directory / LOCK_NAME, timeout=0):
+                pass  # as somebody who opens the cache
+
+    verdict = look(disk.files.directory, interfere)
+    assert (verdict.is_clean, verdict.blocks) == (True, 2)
+    assert disk.load(chain[1].key) == with_logits
+    found = disk.find(chain[1].key)
+    assert found is not None and found.has_logits
+    assert verify(disk.files.directory).is_clean
 
 
 @pytest.mark.usefixtures("chain")
