@@ -107,9 +107,7 @@ def collect(directory: Path, quota_bytes: int, on_progress: OnProgress | None = 
         holdings.discard([*finds.quarantined, *finds.roots])
         holdings.unpin(finds.pins)
         index_bytes = _unused_bytes(directory)
-        # Somebody who reads on and on keeps it from being compacted: then it is next time.
-        with suppress(IndexUnusable):
-            holdings.index.compact()
+        holdings.compact()
     return msgspec.structs.replace(
         garbage,
         unfinished=swept,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ import filelock
 
 from erllama_cache.blockfiles import BlockFiles
 from erllama_cache.counters import Tally
-from erllama_cache.errors import CacheUnwritable, KeyUnknown
+from erllama_cache.errors import CacheUnwritable, IndexUnusable, KeyUnknown
 from erllama_cache.index import INDEX_NAME, Index
 from erllama_cache.locks import LOCK_NAME, check_locking
 from erllama_cache.pins import Pins
@@ -114,6 +115,14 @@ class Holdings:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise self._unwritable(error) from error
+
+    def compact(self) -> None:
+        """Give back the index's room of what was deleted, of whose text it still holds some until then.
+
+        Somebody who reads on and on keeps it from that: then it is another time.
+        """
+        with suppress(IndexUnusable):
+            self.index.compact()
 
     def _open(self) -> None:
         try:

@@ -47,6 +47,10 @@ def _clear(directories: Directories, *, even_pinned: bool, quiet: bool) -> Remov
     found = survey(directories.cache)
     rows = found.removable(found.rows.keys(), even_pinned=even_pinned)
     try:
-        return remove(rows, directories, even_pinned=even_pinned, quiet=quiet)
+        report = remove(rows, directories, even_pinned=even_pinned, quiet=quiet)
     finally:
         forget(directories, ForgetRequest(everything=True))
+    if directories.cache.is_dir():
+        with Holdings(directories.cache) as holdings:
+            holdings.compact()
+    return report

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from cli.cached_home import CachedHome, furnish
+from cli.cached_home import QUOTA, CachedHome, furnish
 from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon
 
+from erllama_cache.disk import DiskTier
 from erllama_cache.index import Index
 from erllama_cache.pins import Pins
 from erllama_daemon.chats import read_chats
@@ -128,6 +130,21 @@ def test_clear_finds_files_that_the_index_lost(run: Run, home: CachedHome) -> No
     index.close()
     assert json_of(run, "cache", "clear")["blocks"] == 5
     assert not [*home.directories.cache.rglob("*.kv")]
+
+
+def test_after_clear_no_text_is_left_in_any_file_even_beside_a_daemon(run: Run, home: CachedHome) -> None:
+    cache = home.directories.cache
+    disk = DiskTier(cache, QUOTA)
+    disk.open()
+    disk.publish(replace(home.alone, tokens=b"told", label="47 wombats"))
+
+    def holders() -> set[str]:
+        return {path.suffix for path in cache.rglob("*") if path.is_file() and b"47 wombats" in path.read_bytes()}
+
+    assert holders() == {".kv", ".sqlite3-wal"}
+    assert run("cache", "clear").exit_code == 0
+    assert holders() == set()
+    disk.close()
 
 
 def test_gc_says_what_would_go_and_what_went(run: Run, home: CachedHome) -> None:
