@@ -421,3 +421,26 @@ def test_what_the_policy_keeps_out_stays_out_when_its_state_goes(store: Store) -
     machine.engine.evict_finished()
     store.flush()
     assert store.stats().tiers.disk.rows == 0
+
+
+def test_what_the_policy_keeps_out_stays_out_when_a_chat_has_gone_on_from_it(store: Store) -> None:
+    machine = Machine(store, policy=Policy(cold_min_tokens=1000, min_tokens=1000))
+    first = machine.run(LONG_TEXT, answer="Yes.")
+    said = [Message("user", [LONG_TEXT]), Message("assistant", ["Yes."])]
+    second = machine.run("And then?", history=history_of(first, said))
+    assert second.cached == len(first.tokens)
+    machine.engine.evict_finished()
+    store.flush()
+    assert store.stats().tiers.disk.rows == 0
+
+
+def test_a_chat_that_was_too_short_for_the_policy_is_saved_whole_once_it_is_long_enough(store: Store) -> None:
+    machine = Machine(store, policy=Policy(min_tokens=100))
+    first = machine.run("Tell me.", answer="Yes.")
+    assert len(first.tokens) < 100
+    said = [Message("user", ["Tell me."]), Message("assistant", ["Yes."])]
+    second = machine.run(LONG_TEXT, history=history_of(first, said))
+    machine.engine.evict_finished()
+    store.flush()
+    assert store.resume(second.root, second.tail_key, second.tokens) is not None
+    assert store.stats().tiers.disk.rows == len(second.chain)

@@ -77,8 +77,7 @@ class Generation:
     the first `chained` are in blocks, and `chain` holds those blocks' keys and ends, of which `reused_blocks` came from
     the cache. `saves` tell what became of the other ones, and of all of them if `is_reuse_kept`: once the first block
     that extends what was reused is saved, and at the latest when the request is finished. `logits`
-    belong to the last computed token. `is_chain_cut` says that the end of the chain could not be kept;
-    `unwanted` are the keys of blocks that the policy keeps out of the cache.
+    belong to the last computed token. `is_chain_cut` says that the end of the chain could not be kept.
     `markers` are the control texts that stand around thinking. `cost_s` is the time spent in decode, in seconds, for
     the tokens that are in no block yet; of a batch, each request has an equal share. `held` are the keys of blocks
     that may not be evicted while it runs. `origin` tells what the root was made from, unless that is nobody's business.
@@ -121,7 +120,6 @@ class Generation:
     answer: AnswerText = field(default_factory=AnswerText)
     markers: tuple[str, ...] = ()
     saves: list[Future[SaveOutcome]] = field(default_factory=list)
-    unwanted: set[bytes] = field(default_factory=set)
     _own_logits: Logits | None = None
 
     def __post_init__(self) -> None:

@@ -43,7 +43,6 @@ class BlockSaver:
         block = self._block(generation, kind, reason, start, end, payload, with_logits=with_logits, cost_s=cost_s)
         generation.chain.append(ChainLink(block.key, end, kind, cost_s))
         if not self._is_wanted(generation, reason):
-            generation.unwanted.add(block.key)
             generation.saves.append(_settled(SaveOutcome.DROPPED))
         elif kind is BlockKind.TOGETHER and self._store.find(block.key) is not None:
             generation.is_shadowed = True
@@ -78,10 +77,10 @@ class BlockSaver:
     def save_dropped(self, generation: Generation) -> None:
         """Saves those blocks of a finished request, whose state is live, that the cache did not take."""
         for position, save in enumerate(generation.saves):
-            key = generation.chain[position].key
-            if not is_dropped(save) or key in generation.unwanted:
+            link = generation.chain[position]
+            if not is_dropped(save) or not self._is_worth_keeping(generation, link):
                 continue
-            kept = self._keep(generation, key)  # it may still be in RAM, with its logits
+            kept = self._keep(generation, link.key)  # it may still be in RAM, with its logits
             if is_dropped(kept):
                 self._save_again(generation, position)
             else:
@@ -134,6 +133,12 @@ class BlockSaver:
                 return self._policy.saves_finish(generation.computed)
             case _:
                 return True
+
+    def _is_worth_keeping(self, generation: Generation, link: ChainLink) -> bool:
+        """Whether the policy wants a block of a finished chain: what was too short at first may have grown since."""
+        if link.kind is BlockKind.PREFILL:
+            return self._policy.saves_prompt(generation.prompt_tokens, link.end)
+        return self._policy.saves_finish(generation.computed)
 
     def _export(self, generation: Generation, start: int, end: int) -> memoryview:
         started = time.perf_counter_ns()
