@@ -109,7 +109,7 @@ def read_manifest(source: Path) -> Manifest:
                 raise ArchiveUnreadable(path=source, reason="it does not begin with a manifest")
             manifest = msgspec.json.decode(member.read(), type=Manifest)
     except (OSError, tarfile.TarError, msgspec.MsgspecError) as error:
-        raise ArchiveUnreadable(path=source, reason=error) from error
+        raise _unreadable(source, error) from error
     if not all(map(_KEY.fullmatch, (*manifest.keys, *manifest.blocks, *manifest.origins))):
         raise ArchiveUnreadable(path=source, reason="its manifest names what is no key")
     if manifest.format != FORMAT:
@@ -144,7 +144,12 @@ def _blocks(source: Path) -> Iterator[Block]:
                 if file is not None:
                     yield decode(file.read(), Path(member.name))
     except (OSError, tarfile.TarError, BlockCorrupt) as error:
-        raise ArchiveUnreadable(path=source, reason=error) from error
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: Path, error: Exception) -> ArchiveUnreadable:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return ArchiveUnreadable(path=source, reason=reason)
 
 
 def _checked(path: Path, key: bytes) -> bytes:

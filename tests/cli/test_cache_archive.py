@@ -144,6 +144,8 @@ def test_what_is_no_archive_changes_nothing(run: Run, user_home: Path, archive: 
     done = run("cache", "import", str(archive))
     assert done.exit_code == EXIT_FAILED
     assert str(archive) in done.stderr
+    archive.unlink()
+    assert f"{archive} cannot be read: No such file or directory." in run("cache", "import", str(archive)).stderr
     assert not list(user_home.rglob("erllama"))
 
 
