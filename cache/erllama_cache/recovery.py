@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from pathlib import Path
 
@@ -98,7 +99,9 @@ def _row_of(file: FoundFile, files: BlockFiles, index: Index, tally: Tally) -> R
         head = files.head(file.key)
     except FileNotFoundError:
         return None
-    except BlockCorrupt as error:
+    except (BlockCorrupt, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EIO:
+            raise
         _log.warning("%s", error)
         if file.key is not None:
             index.delete([file.key])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import errno
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,8 +20,6 @@ from erllama_cache.locks import LOCK_NAME
 from erllama_cache.pins import Pins
 from erllama_cache.recovery import open_index
 from erllama_cache.row import Row
-
-_log = logging.getLogger(__name__)
 
 OnProgress = Callable[[int, int], None]
 """Called with the bytes looked at so far, and with all that there are to look at."""
@@ -108,6 +106,11 @@ def _read_all(directory: Path, on_progress: OnProgress | None, *, sweep: bool = 
             pass
         except BlockCorrupt as error:
             found.damaged.append((file, str(error.details["reason"])))
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            # A bad spot of the disk: the other files are no worse for it.
+            found.damaged.append((file, "the disk cannot read it"))
         found.bytes += file.size
         if on_progress is not None:
             on_progress(found.bytes, total)

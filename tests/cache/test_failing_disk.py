@@ -18,6 +18,7 @@ from cache.inspection import by_key, check
 from cache.samples import LOGITS, ROOT, make_block, make_chain
 
 from erllama_cache.block import Block
+from erllama_cache.blockfiles import BlockFiles, Head
 from erllama_cache.disk import DiskTier
 from erllama_cache.errors import IndexUnusable
 from erllama_cache.index import INDEX_NAME
@@ -121,6 +122,25 @@ def test_files_that_cannot_be_read_are_misses_and_come_back(
     assert is_found(store)
 
 
+def test_a_file_that_the_disk_cannot_read_keeps_no_other_from_being_found(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(directory, ram_bytes=0, disk_bytes=QUOTA) as store:
+        assert outcomes(store, [*OLD, *NEW]) == {SAVED}
+    (directory / INDEX_NAME).unlink()
+    head = BlockFiles.head
+
+    def read_head(files: BlockFiles, key: bytes) -> Head:
+        if key == NEW[0].key:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return head(files, key)
+
+    monkeypatch.setattr(BlockFiles, "head", read_head)
+    with Store(directory, ram_bytes=0, disk_bytes=QUOTA) as store:
+        assert [store.load(block.key) for block in (*OLD, *NEW)] == [*OLD, None, *NEW[1:]]
+        assert store.stats().counters.quarantined == 1
+
+
 def test_a_damaged_file_on_a_disk_that_takes_nothing_is_still_a_miss(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +214,7 @@ def test_a_directory_that_another_process_made_again_is_shared_with_it(
 import sys
 from pathlib import Path
 from cache.samples import make_block
+from erllama_cache.blockfiles import BlockFiles, Head
 from erllama_cache.disk import DiskTier
 disk = DiskTier(Path(sys.argv[1]), 1 << 20)
 disk.open()

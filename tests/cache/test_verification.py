@@ -1,3 +1,4 @@
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,22 @@ def test_a_flipped_bit_is_found_and_repaired(disk: DiskTier, chain: list[Block])
     assert (again.blocks, again.unreachable) == (2, 1)
     assert not path.exists()
     assert disk.find(chain[1].key) is None
+
+
+def test_a_file_that_the_disk_cannot_read_is_damaged_and_the_others_are_looked_at(
+    disk: DiskTier, chain: list[Block], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read_bytes = disk.files.path(chain[1].key), Path.read_bytes
+
+    def read(file: Path) -> bytes:
+        if file == path:
+            raise OSError(errno.EIO, "Input/output error")
+        return read_bytes(file)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    verdict = repair(disk.files.directory)
+    assert ([Path(damage.path) for damage in verdict.damaged], verdict.blocks) == ([path], 2)
+    assert verify(disk.files.directory).is_clean
 
 
 def test_a_block_that_does_not_fit_its_parent_is_damaged(disk: DiskTier, chain: list[Block]) -> None:
