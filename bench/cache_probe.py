@@ -81,10 +81,10 @@ def measure(job: ProbeJob) -> ProbeFigures:
 
 def _evict(directory: Path, evict_bytes: int) -> int:
     """Looks at all blocks and lets go of those that are worth least."""
-    from erllama_cache.blockfiles import BlockFiles
-    from erllama_cache.eviction import choose
-    from erllama_cache.index import INDEX_NAME, Index
-    from erllama_cache.room import Room
+    from erllama_cache.disk.eviction import choose
+    from erllama_cache.disk.files import BlockFiles
+    from erllama_cache.disk.index import INDEX_NAME, Index
+    from erllama_cache.disk.room import Room
 
     index = Index(directory / INDEX_NAME)
     try:

@@ -20,7 +20,7 @@ from figures import Goal, Measurement
 from own_daemon import MODEL
 
 from erllama_cache.block import Block, SaveReason
-from erllama_cache.blockfiles import BlockFiles
+from erllama_cache.disk.files import BlockFiles
 from erllama_cache.keys import KEY_BYTES, BlockKind, pack_tokens
 from erllama_cache.store import Store
 from erllama_daemon.engine.backend import Run

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from erllama_cache.block import Block, SaveReason, encode
-from erllama_cache.blockfiles import BlockFiles
-from erllama_cache.index import INDEX_NAME, Index
+from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.index import INDEX_NAME, Index
+from erllama_cache.disk.row import Row
 from erllama_cache.keys import KEY_BYTES, BlockKind, unpack_tokens
-from erllama_cache.row import Row
 
 BLOCK_TOKENS = 256
 DOCUMENT_TOKENS = 30_000

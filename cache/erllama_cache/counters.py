@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections import Counter
 
@@ -65,3 +66,8 @@ class Tally:
         with self._lock:
             counts, self._counts = self._counts, Counter()
             return dict(counts)
+
+
+def today() -> str:
+    """The day whose written bytes are counted now: YYYY-MM-DD of the local time."""
+    return datetime.date.today().isoformat()

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from erllama_cache.chains import Shelf, longest_chain
-from erllama_cache.departure import Departure
+from erllama_cache.disk.departure import Departure
+from erllama_cache.disk.origins import Difference, Origin
 from erllama_cache.keys import TOKEN_BYTES, BlockKind, block_key, pack_tokens, unpack_tokens
-from erllama_cache.origins import Difference, Origin
-
-
-class Child(NamedTuple):
-    """A stored block without its state. `tokens` are little-endian u32."""
-
-    kind: BlockKind
-    tokens: bytes
+from erllama_cache.ref import Child
 
 
 class Archive(Shelf, Protocol):

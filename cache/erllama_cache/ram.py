@@ -6,8 +6,7 @@ import threading
 from collections import OrderedDict, defaultdict
 
 from erllama_cache.block import Block
-from erllama_cache.misses import Child
-from erllama_cache.ref import Shape
+from erllama_cache.ref import Child, Shape
 
 
 class RamTier:

@@ -18,6 +18,13 @@ class Shape(NamedTuple):
     n_tokens: int
 
 
+class Child(NamedTuple):
+    """A stored block without its state. `tokens` are little-endian u32."""
+
+    kind: BlockKind
+    tokens: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRef:
     """Where a block was at the moment of the lookup. It may be gone by the time it is loaded."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
 
 import msgspec
 
-from erllama_cache.blockfiles import BlockFiles
-from erllama_cache.counters import Counters
+from erllama_cache.counters import Counters, today
+from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.index import INDEX_NAME, Index, Totals
 from erllama_cache.errors import IndexUnusable
-from erllama_cache.index import INDEX_NAME, Index, Totals
 
 
 class TierStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +40,6 @@ class StoreStats(msgspec.Struct, frozen=True, kw_only=True):
     foreign_bytes: int = 0
     bytes_written_today: int = 0
     write_bytes_per_day: int | None = None
-
-
-def today() -> str:
-    """The day whose written bytes are counted now: YYYY-MM-DD of the local time."""
-    return datetime.date.today().isoformat()
 
 
 def disk_totals(directory: Path) -> Totals:

@@ -12,12 +12,11 @@ from typing import Self
 from erllama_cache.block import Block
 from erllama_cache.chains import longest_chain, resumed_chain, strict_chain
 from erllama_cache.counters import Tally
-from erllama_cache.departure import Departure
-from erllama_cache.disk import DiskTier
-from erllama_cache.misses import Child
-from erllama_cache.origins import Origin
+from erllama_cache.disk.departure import Departure
+from erllama_cache.disk.origins import Origin
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.ram import RamTier
-from erllama_cache.ref import BlockRef, Shape
+from erllama_cache.ref import BlockRef, Child, Shape
 from erllama_cache.stats import StoreStats, Tiers, TierStats
 from erllama_cache.writer import SaveOutcome, Writer
 

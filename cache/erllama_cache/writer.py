@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from erllama_cache.block import Block
-from erllama_cache.counters import Counters, Tally
-from erllama_cache.disk import DiskTier
+from erllama_cache.counters import Counters, Tally, today
+from erllama_cache.disk.origins import Origin
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import IndexUnusable, ParentGone
-from erllama_cache.origins import Origin
 from erllama_cache.ref import Shape
-from erllama_cache.stats import today
 
 MAX_QUEUED_BLOCKS = 1024
 HOUSEKEEPING_INTERVAL_S = 1.0

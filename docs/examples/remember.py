@@ -12,8 +12,8 @@ import llama_cpp as llama
 
 from erllama_cache.block import Block, SaveReason
 from erllama_cache.cuts import cuts
-from erllama_cache.fingerprint import safe_fingerprint
 from erllama_cache.keys import BlockKind, pack_tokens
+from erllama_cache.model.fingerprint import safe_fingerprint
 from erllama_cache.store import Store
 
 model_path, text_path, folder = map(Path, sys.argv[1:])

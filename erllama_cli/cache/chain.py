@@ -10,7 +10,7 @@ import msgspec
 from erllama_cli.cache.contents import ChatName, Contents
 
 if TYPE_CHECKING:
-    from erllama_cache.row import Row
+    from erllama_cache.disk.row import Row
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):

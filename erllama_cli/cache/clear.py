@@ -37,8 +37,8 @@ def clear(
 
 
 def _clear(directories: Directories, *, even_pinned: bool, quiet: bool) -> RemovalReport:
-    from erllama_cache.holdings import Holdings
-    from erllama_cache.survey import survey
+    from erllama_cache.tending.holdings import Holdings
+    from erllama_cache.tending.survey import survey
 
     if directories.cache.is_dir():
         with Holdings(directories.cache) as holdings:

@@ -14,7 +14,7 @@ from erllama_cli.model import model_name, short_name
 from erllama_daemon.directories import Directories
 
 if TYPE_CHECKING:
-    from erllama_cache.survey import Survey
+    from erllama_cache.tending.survey import Survey
     from erllama_daemon.chats import Chat
 
 SHOWN_DIGITS = 12
@@ -50,7 +50,7 @@ class Contents:
     def read(cls, directories: Directories) -> Contents:
         """Safe beside a daemon, and needs none. Raises SessionsUnusable."""
         # Imported here: most commands need no SQLite.
-        from erllama_cache.survey import survey
+        from erllama_cache.tending.survey import survey
         from erllama_daemon.chats import read_chats
 
         found, chats = survey(directories.cache), read_chats(directories.sessions)
@@ -89,7 +89,7 @@ class Contents:
 
     def only(self, keys: set[bytes]) -> Contents:
         """The same moment, but of these blocks alone."""
-        from erllama_cache.survey import Survey
+        from erllama_cache.tending.survey import Survey
 
         rows = (row for key, row in self.survey.rows.items() if key in keys)
         return replace(self, survey=Survey(rows, self.survey.origins))

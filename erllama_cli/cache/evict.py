@@ -94,8 +94,8 @@ def _save_live(model: str, disk: DiskOptions, directories: Directories) -> Evict
 def _delete(disk: DiskOptions, directories: Directories, *, quiet: bool) -> RemovalReport:
     import time
 
-    from erllama_cache.selection import Selection
-    from erllama_cache.survey import Survey, survey
+    from erllama_cache.tending.selection import Selection
+    from erllama_cache.tending.survey import Survey, survey
 
     def only_of(chat: str, found: Survey) -> list[bytes]:
         from erllama_daemon.chats import find_chat, read_chats

@@ -20,7 +20,7 @@ from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import RequestInvalid
 
 if TYPE_CHECKING:
-    from erllama_cache.survey import Survey
+    from erllama_cache.tending.survey import Survey
     from erllama_daemon.transcript import Transcript
 
 EXAMPLES = """\b
@@ -90,7 +90,7 @@ def _check_output(output: str, *, force: bool, as_json: bool) -> None:
 
 
 def _gather(names: Sequence[str], directories: Directories) -> _Cargo:
-    from erllama_cache.survey import survey
+    from erllama_cache.tending.survey import survey
     from erllama_daemon.chats import read_chats
     from erllama_daemon.transcript import read_transcript
 
@@ -109,7 +109,7 @@ def _gather(names: Sequence[str], directories: Directories) -> _Cargo:
 
 
 def _write(cargo: _Cargo, output: str, cache: Path, bar: Bar) -> ExportReport:
-    from erllama_cache.archive import export_chains, write_chains
+    from erllama_cache.tending.archive import export_chains, write_chains
 
     chat = msgspec.Raw(msgspec.json.encode(cargo.transcripts))
     if output == STREAM:

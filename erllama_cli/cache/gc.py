@@ -13,7 +13,7 @@ from erllama_cli.progress import Bar
 from erllama_daemon.directories import user_directories
 
 if TYPE_CHECKING:
-    from erllama_cache.garbage import Garbage
+    from erllama_cache.tending.garbage import Garbage
 
 EXAMPLES = """\b
 Examples:
@@ -43,7 +43,7 @@ def gc(
     those beyond the quota; index and files are brought into agreement, and the index is made smaller.
     """
     with reported_failures(as_json=as_json, debug=debug):
-        from erllama_cache.garbage import collect, find_garbage
+        from erllama_cache.tending.garbage import collect, find_garbage
 
         directories = user_directories()
         quota = disk_quota(directories)

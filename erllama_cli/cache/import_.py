@@ -24,8 +24,8 @@ from erllama_cli.progress import Bar
 from erllama_daemon.directories import Directories, user_directories
 
 if TYPE_CHECKING:
-    from erllama_cache.archive import Manifest
-    from erllama_cache.origins import Origin
+    from erllama_cache.disk.origins import Origin
+    from erllama_cache.tending.archive import Manifest
     from erllama_daemon.transcript import Transcript
 
 EXAMPLES = """\b
@@ -90,10 +90,10 @@ def _on_disk(file: str) -> Iterator[Path]:
 
 
 def _take_in(path: Path, model: str | None, directories: Directories, bar: Bar) -> ImportReport:
-    from erllama_cache.archive import import_chains, read_manifest
-    from erllama_cache.disk import DiskTier
+    from erllama_cache.disk.origins import Origins
+    from erllama_cache.disk.tier import DiskTier
     from erllama_cache.errors import CacheUnwritable
-    from erllama_cache.origins import Origins
+    from erllama_cache.tending.archive import import_chains, read_manifest
     from erllama_daemon.transcript import adopt_transcript
 
     manifest = read_manifest(path)

@@ -27,7 +27,7 @@ def pin(
     What the conversation says later is not pinned.
     """
     with reported_failures(as_json=as_json, debug=debug):
-        from erllama_cache.holdings import Holdings
+        from erllama_cache.tending.holdings import Holdings
 
         directories = user_directories()
         keys = _ends(names, directories)
@@ -45,7 +45,7 @@ def pin(
 
 def _ends(names: Sequence[str], directories: Directories) -> list[bytes]:
     """The block that each name stands for; of a conversation, the last one that is here. Raises ChatNotCached too."""
-    from erllama_cache.survey import survey
+    from erllama_cache.tending.survey import survey
     from erllama_daemon.chats import read_chats
 
     found, chats, ends = survey(directories.cache), read_chats(directories.sessions), list[bytes]()

@@ -12,7 +12,7 @@ from erllama_cli.output import counted, readable_bytes
 from erllama_daemon.directories import Directories
 
 if TYPE_CHECKING:
-    from erllama_cache.survey import Survey
+    from erllama_cache.tending.survey import Survey
 
 
 class PinReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class PinReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def pin_report(keys: Sequence[bytes], directories: Directories) -> PinReport:
     """The report after some blocks were pinned or unpinned. Creates nothing."""
-    from erllama_cache.survey import survey
+    from erllama_cache.tending.survey import survey
 
     kept = _kept_rows(survey(directories.cache))
     return PinReport(

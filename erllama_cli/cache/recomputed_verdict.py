@@ -6,7 +6,7 @@ from typing import Self
 
 import msgspec
 
-from erllama_cache.verification import Verdict
+from erllama_cache.tending.verification import Verdict
 from erllama_daemon.messages import Recomputed
 
 

@@ -15,7 +15,7 @@ from erllama_daemon.directories import Directories
 from erllama_daemon.messages import ForgetRequest
 
 if TYPE_CHECKING:
-    from erllama_cache.row import Row
+    from erllama_cache.disk.row import Row
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and let nothing go.")]
 
@@ -42,7 +42,7 @@ def remove(
 
     Raises what opening and changing the cache raises.
     """
-    from erllama_cache.holdings import Holdings
+    from erllama_cache.tending.holdings import Holdings
 
     gone = list(rows)
     if rows and not dry_run:

@@ -12,7 +12,7 @@ from erllama_cli.model import short_name
 from erllama_cli.one_line import one_line
 
 if TYPE_CHECKING:
-    from erllama_cache.origins import Origin
+    from erllama_cache.disk.origins import Origin
 
 _SHOWN_DIGITS = 12
 _SAID_ANYWAY = {"type_k", "type_v", "threads", "fingerprint"}

@@ -21,7 +21,7 @@ def unpin(
 ) -> None:
     """Let evictions take chains again that were pinned by the same names."""
     with reported_failures(as_json=as_json, debug=debug):
-        from erllama_cache.holdings import Holdings
+        from erllama_cache.tending.holdings import Holdings
 
         directories = user_directories()
         keys = _pinned(names, directories)
@@ -37,8 +37,8 @@ def unpin(
 
 def _pinned(names: Sequence[str], directories: Directories) -> list[bytes]:
     """The pins that the names stand for, those of blocks that are gone included."""
-    from erllama_cache.pins import Pins
-    from erllama_cache.survey import survey
+    from erllama_cache.disk.pins import Pins
+    from erllama_cache.tending.survey import survey
     from erllama_daemon.chats import read_chats
 
     pinned, chats = Pins(directories.cache).all(), read_chats(directories.sessions)

@@ -22,7 +22,7 @@ from erllama_daemon.messages import Recomputed, RecomputeRequest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from erllama_cache.verification import OnProgress, Verdict
+    from erllama_cache.tending.verification import OnProgress, Verdict
 
 EXAMPLES = """\b
 Examples:
@@ -105,8 +105,8 @@ def _report(verdict: Verdict, recomputed: Recomputed | None) -> Verdict:
 
 
 def _look(directory: Path, on_progress: OnProgress, *, repair: bool) -> Verdict:
-    from erllama_cache import verification
     from erllama_cache.errors import CacheUnreadable
+    from erllama_cache.tending import verification
 
     try:
         # A cache that is not there has nothing to mend, and none is made.

@@ -137,7 +137,7 @@ def _pinned(done: WarmedFile) -> WarmedFile:
     Raises NothingToPin, and CacheUnwritable or IndexUnusable.
     """
     from erllama_cache.errors import KeyUnknown
-    from erllama_cache.holdings import Holdings
+    from erllama_cache.tending.holdings import Holdings
 
     if not (done.kept and done.finish_key):
         raise NothingToPin(document=done.file)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.store import Store
 
 QUOTA = 1 << 20

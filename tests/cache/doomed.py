@@ -22,8 +22,8 @@ from cache.bomb import EXPLODED, Bomb
 from cache.samples import LOGITS, make_block, make_chain
 
 from erllama_cache.block import Block
-from erllama_cache.disk import DiskTier
-from erllama_cache.pins import Pins
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.store import Store
 from erllama_cache.writer import SaveOutcome
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from erllama_cache.block import Block
 from erllama_cache.counters import Tally
-from erllama_cache.disk import DiskTier
-from erllama_cache.pins import Pins
-from erllama_cache.row import LABEL_CHARACTERS
-from erllama_cache.verification import verify
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.row import LABEL_CHARACTERS
+from erllama_cache.disk.tier import DiskTier
+from erllama_cache.tending.verification import verify
 
 
 def temporary_files(directory: Path) -> list[Path]:

@@ -6,12 +6,12 @@ import pytest
 from cache.samples import ROOT, make_block, make_chain
 from cache.test_keys import RECORD
 
-from erllama_cache.archive import export_chains, import_chains, read_manifest
 from erllama_cache.block import Block
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.origins import Origin, Origins
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import ArchiveUnreadable, BlockCorrupt, KeyUnknown, ParentGone
-from erllama_cache.origins import Origin, Origins
-from erllama_cache.survey import survey
+from erllama_cache.tending.archive import export_chains, import_chains, read_manifest
+from erllama_cache.tending.survey import survey
 
 QUOTA = 1 << 20
 ORIGIN = Origin(model="demo", model_fingerprint="00" * 32, record=RECORD)

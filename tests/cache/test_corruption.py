@@ -13,11 +13,11 @@ from cache.samples import LOGITS, ROOT, make_block, make_chain
 
 from erllama_cache.block import Block
 from erllama_cache.counters import Tally
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.index import INDEX_NAME
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import IndexUnusable
-from erllama_cache.index import INDEX_NAME
 from erllama_cache.keys import unpack_tokens
-from erllama_cache.pins import Pins
 from erllama_cache.store import Store
 
 QUOTA = 1 << 20

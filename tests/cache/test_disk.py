@@ -11,12 +11,12 @@ import pytest
 from cache.samples import LOGITS, make_block, make_chain
 
 from erllama_cache.block import HEADER_BYTES, Block
-from erllama_cache.blockfiles import MAX_QUARANTINED_FILES
 from erllama_cache.counters import Tally
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.files import MAX_QUARANTINED_FILES
+from erllama_cache.disk.index import INDEX_NAME
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import CacheFull, CacheUnlockable, CacheUnwritable, WriteBudgetSpent
-from erllama_cache.index import INDEX_NAME
-from erllama_cache.pins import Pins
 from erllama_cache.store import Store
 from erllama_cache.writer import SaveOutcome
 
@@ -320,7 +320,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from cache.samples import make_chain
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.tier import DiskTier
 disk = DiskTier(Path(sys.argv[1]), 1 << 20)
 disk.open()
 for block in make_chain(*([number] for number in range(20))):
@@ -351,7 +351,7 @@ def test_on_a_full_disk_the_tier_opens_and_holds_nothing(directory: Path, monkey
     def fail(*_arguments: object, **_options: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr("erllama_cache.index.sqlite3.connect", fail)
+    monkeypatch.setattr("erllama_cache.disk.index.sqlite3.connect", fail)
     with Store(directory, ram_bytes=QUOTA, disk_bytes=QUOTA) as store:
         block = make_block([1])
         assert store.save(block).result(30) is SaveOutcome.DROPPED

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from erllama_cache.block import Block
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.eviction import FRESH_S
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.row import Row
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import CacheFull, ParentGone
-from erllama_cache.eviction import FRESH_S
-from erllama_cache.pins import Pins
-from erllama_cache.row import Row
 
 QUOTA = 8000
 HOUR_S = 3600.0
@@ -37,10 +37,10 @@ class DiskMachine(RuleBasedStateMachine):
         self.now = 1e9
         self.known: dict[bytes, tuple[Block, Block]] = {}
         self.patch = pytest.MonkeyPatch()
-        for module in ("disk", "room"):
-            self.patch.setattr(f"erllama_cache.{module}.time", SimpleNamespace(time=lambda: self.now))
+        for module in ("tier", "room"):
+            self.patch.setattr(f"erllama_cache.disk.{module}.time", SimpleNamespace(time=lambda: self.now))
         for sync in ("sync_data", "sync_folder"):  # nothing crashes here, and a busy disk takes its time
-            self.patch.setattr(f"erllama_cache.atomic.{sync}", lambda _what: None)
+            self.patch.setattr(f"erllama_cache.disk.atomic.{sync}", lambda _what: None)
 
     @initialize()
     def open(self) -> None:

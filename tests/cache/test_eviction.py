@@ -8,8 +8,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erllama_cache.eviction import FRESH_S, Candidate, choose
-from erllama_cache.row import HEAT_HALF_LIFE_S
+from erllama_cache.disk.eviction import FRESH_S, Candidate, choose
+from erllama_cache.disk.row import HEAT_HALF_LIFE_S
 
 ROOT = b"root"
 NOW = 1e9

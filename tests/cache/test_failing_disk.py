@@ -18,10 +18,10 @@ from cache.inspection import by_key, check
 from cache.samples import LOGITS, ROOT, make_block, make_chain
 
 from erllama_cache.block import Block
-from erllama_cache.blockfiles import BlockFiles, Head
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.files import BlockFiles, Head
+from erllama_cache.disk.index import INDEX_NAME
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import IndexUnusable
-from erllama_cache.index import INDEX_NAME
 from erllama_cache.store import Store
 from erllama_cache.writer import SaveOutcome
 
@@ -214,8 +214,8 @@ def test_a_directory_that_another_process_made_again_is_shared_with_it(
 import sys
 from pathlib import Path
 from cache.samples import make_block
-from erllama_cache.blockfiles import BlockFiles, Head
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.files import BlockFiles, Head
+from erllama_cache.disk.tier import DiskTier
 disk = DiskTier(Path(sys.argv[1]), 1 << 20)
 disk.open()
 disk.publish(make_block([10]))

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from tiny_models import TinyModel, write_tiny_model
 
-from erllama_cache import fingerprint
-from erllama_cache.fingerprint import (
+from erllama_cache.keys import FingerprintMode
+from erllama_cache.model import fingerprint
+from erllama_cache.model.fingerprint import (
     SAMPLE_BYTES,
     chunked_fingerprint,
     given_fingerprint,
     model_fingerprint,
     safe_fingerprint,
 )
-from erllama_cache.gguf_header import GgufMalformed, read_header
-from erllama_cache.keys import FingerprintMode
+from erllama_cache.model.gguf_header import GgufMalformed, read_header
 
 GIVEN = bytes(range(32))
 

@@ -8,14 +8,14 @@ from cache.samples import OTHER_ROOT, ROOT, make_block, make_chain
 from cache.test_keys import RECORD
 
 from erllama_cache.block import Block
-from erllama_cache.disk import DiskTier
-from erllama_cache.garbage import Heap, collect, find_garbage
-from erllama_cache.index import Index
-from erllama_cache.origins import Origin
-from erllama_cache.pins import Pins
-from erllama_cache.row import Row
-from erllama_cache.survey import survey
-from erllama_cache.verification import verify
+from erllama_cache.disk.index import Index
+from erllama_cache.disk.origins import Origin
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.row import Row
+from erllama_cache.disk.tier import DiskTier
+from erllama_cache.tending.garbage import Heap, collect, find_garbage
+from erllama_cache.tending.survey import survey
+from erllama_cache.tending.verification import verify
 
 QUOTA = 1 << 20
 DEAD = 2**22 + 1

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import TinyModel, write_tiny_model
 
-from erllama_cache import gguf_header
-from erllama_cache.gguf_header import (
+from erllama_cache.model import gguf_header
+from erllama_cache.model.gguf_header import (
     ArrayShape,
     GgufHeader,
     GgufMalformed,

@@ -4,13 +4,13 @@ import pytest
 from cache.samples import make_block, make_chain
 
 from erllama_cache.block import Block
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.index import INDEX_NAME
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import CacheUnwritable, KeyUnknown
-from erllama_cache.holdings import Holdings
-from erllama_cache.index import INDEX_NAME
-from erllama_cache.pins import Pins
 from erllama_cache.store import Store
-from erllama_cache.survey import survey
+from erllama_cache.tending.holdings import Holdings
+from erllama_cache.tending.survey import survey
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 from cache.samples import make_block, make_chain
 
 from erllama_cache.block import Block, SaveReason
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.index import INDEX_NAME, Index
+from erllama_cache.disk.row import HEAT_HALF_LIFE_S, Row
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import IndexUnusable
-from erllama_cache.index import INDEX_NAME, Index
-from erllama_cache.row import HEAT_HALF_LIFE_S, Row
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from cache.doomed import BEFORE, CHAIN, FULL, LOAD_QUOTA, PINNED, QUOTA, SAVERS,
 from cache.inspection import by_key, check_after_death
 
 from erllama_cache.block import Block
-from erllama_cache.pins import Pins
+from erllama_cache.disk.pins import Pins
 
 LIVES = 300
 CHUNKS = 10

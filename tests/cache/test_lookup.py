@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from erllama_cache.block import Block
 from erllama_cache.cuts import cuts
+from erllama_cache.disk.row import Row
 from erllama_cache.keys import BlockKind, block_key, pack_tokens, unpack_tokens
 from erllama_cache.ref import BlockRef
-from erllama_cache.row import Row
 from erllama_cache.store import Store
 
 QUOTA = 1 << 20

@@ -5,10 +5,10 @@ from cache.samples import OTHER_ROOT, ROOT, make_block, make_chain
 from cache.test_keys import RECORD
 
 from erllama_cache.block import Block
-from erllama_cache.origins import Origin
-from erllama_cache.row import Row
-from erllama_cache.selection import Selection
-from erllama_cache.survey import Survey
+from erllama_cache.disk.origins import Origin
+from erllama_cache.disk.row import Row
+from erllama_cache.tending.selection import Selection
+from erllama_cache.tending.survey import Survey
 
 NOW = 10_000.0
 ORIGINS = {

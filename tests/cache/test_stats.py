@@ -4,7 +4,7 @@ import msgspec
 from cache.samples import make_block
 
 from erllama_cache.counters import Counters
-from erllama_cache.index import INDEX_NAME
+from erllama_cache.disk.index import INDEX_NAME
 from erllama_cache.quotas import default_disk_bytes, default_ram_bytes
 from erllama_cache.stats import read_stats
 from erllama_cache.store import Store

@@ -4,11 +4,11 @@ import pytest
 from cache.samples import OTHER_ROOT, make_block, make_chain
 
 from erllama_cache.block import Block
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.index import INDEX_NAME
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import KeyAmbiguous, KeyUnknown
-from erllama_cache.index import INDEX_NAME
-from erllama_cache.pins import Pins
-from erllama_cache.survey import Survey, survey
+from erllama_cache.tending.survey import Survey, survey
 
 
 def published(disk: DiskTier, *blocks: Block) -> Survey:

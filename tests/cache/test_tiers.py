@@ -8,7 +8,7 @@ import pytest
 from cache.samples import LOGITS, make_block, make_chain
 
 from erllama_cache.block import Block
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import CacheFull, ParentGone
 from erllama_cache.keys import BlockKind
 from erllama_cache.ram import RamTier

@@ -8,11 +8,11 @@ import pytest
 from cache.samples import LOGITS, OTHER_ROOT, make_block, make_chain
 
 from erllama_cache.block import Block
-from erllama_cache.disk import DiskTier
-from erllama_cache.index import INDEX_NAME
-from erllama_cache.locks import LOCK_NAME
-from erllama_cache.pins import Pins
-from erllama_cache.verification import OnProgress, Verdict, recheck, repair, verify
+from erllama_cache.disk.index import INDEX_NAME
+from erllama_cache.disk.locks import LOCK_NAME
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.tier import DiskTier
+from erllama_cache.tending.verification import OnProgress, Verdict, recheck, repair, verify
 
 QUOTA = 1 << 20
 

@@ -9,7 +9,7 @@ from cache.samples import LOGITS, make_block
 
 from erllama_cache.block import Block
 from erllama_cache.counters import Tally
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.stats import read_stats
 from erllama_cache.store import Store
 from erllama_cache.writer import SaveOutcome, Writer

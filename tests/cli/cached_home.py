@@ -9,9 +9,9 @@ from cache.samples import OTHER_ROOT, ROOT, make_block, make_chain
 from cache.test_keys import RECORD
 
 from erllama_cache.block import Block
-from erllama_cache.disk import DiskTier
-from erllama_cache.origins import Origin
-from erllama_cache.survey import Survey, survey
+from erllama_cache.disk.origins import Origin
+from erllama_cache.disk.tier import DiskTier
+from erllama_cache.tending.survey import Survey, survey
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.messages import Message
 from erllama_daemon.sessions import Sessions, Turn

@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from erllama_cache.block import SaveReason
-from erllama_cache.index import INDEX_NAME, Index
+from erllama_cache.disk.index import INDEX_NAME, Index
+from erllama_cache.disk.origins import AdapterOrigin, Origin, Origins
+from erllama_cache.disk.row import Row
 from erllama_cache.keys import BlockKind, RootRecord
-from erllama_cache.origins import AdapterOrigin, Origin, Origins
-from erllama_cache.row import Row
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import Message
 from erllama_daemon.sessions import Sessions, Turn

@@ -9,7 +9,8 @@ from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon, model_status
 from cli.made_up_cache import MadeUpCache, made_up_cache
 
-from erllama_cache.stats import StoreStats, today
+from erllama_cache.counters import today
+from erllama_cache.stats import StoreStats
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import Quotas
 

@@ -13,8 +13,8 @@ from cli.cached_home import ORIGIN, CachedHome, furnish
 from cli.conftest import Run
 from cli.terminal import Terminal
 
-from erllama_cache.disk import DiskTier
-from erllama_cache.index import INDEX_NAME, Index
+from erllama_cache.disk.index import INDEX_NAME, Index
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.keys import root_key
 from erllama_daemon.chats import read_chats
 from erllama_daemon.errors import EXIT_FAILED, EXIT_USAGE

@@ -12,7 +12,7 @@ from cli.made_up_cache import RECORD, MadeUpCache, made_up_cache, two_chats_of_a
 from cli.terminal import Terminal
 from msgspec.structs import replace
 
-from erllama_cache.origins import AdapterOrigin
+from erllama_cache.disk.origins import AdapterOrigin
 from erllama_cli.cache.drawing import Branch, Line, print_branch
 from erllama_cli.cache.tree import CacheTree
 

@@ -8,8 +8,8 @@ from cli.cached_home import CachedHome, furnish
 from cli.conftest import Run
 from cli.terminal import Terminal
 
-from erllama_cache.blockfiles import BlockFiles
-from erllama_cache.pins import Pins
+from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.pins import Pins
 from erllama_cli.cache import pin_report, verify
 from erllama_cli.cache.names import find_named
 from erllama_daemon.chats import Chat

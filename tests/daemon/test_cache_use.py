@@ -11,8 +11,8 @@ from fake_engine import BLOCK_TOKENS, FINGERPRINT, Machine, digest, history_of
 from tiny_adapters import write_tiny_adapter
 from tiny_models import TinyModel
 
+from erllama_cache.disk.origins import AdapterOrigin, Origins
 from erllama_cache.keys import root_key
-from erllama_cache.origins import AdapterOrigin, Origins
 from erllama_cache.store import Store
 from erllama_daemon.engine.label import LABEL_CHARACTERS
 from erllama_daemon.errors import EXIT_NOT_CACHED, DecodeFailed, NotCached

@@ -12,7 +12,7 @@ from tiny_adapters import write_tiny_adapter
 from tiny_models import TinyModel
 
 from erllama_cache.block import SaveReason
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.keys import pack_tokens
 from erllama_cache.policy import Policy
 from erllama_cache.store import Store

@@ -12,7 +12,7 @@ from fake_engine import FINGERPRINT
 from tiny_adapters import write_tiny_adapter
 from tiny_models import TinyModel
 
-from erllama_cache.departure import Departure
+from erllama_cache.disk.departure import Departure
 from erllama_cache.policy import Policy
 from erllama_daemon import frames
 from erllama_daemon.frames import Finished, History

@@ -12,7 +12,7 @@ import pytest
 from fake_engine import Machine, digest, history_of
 
 from erllama_cache.block import SaveReason
-from erllama_cache.index import INDEX_NAME
+from erllama_cache.disk.index import INDEX_NAME
 from erllama_cache.keys import pack_tokens
 from erllama_cache.ref import BlockRef
 from erllama_cache.store import Store

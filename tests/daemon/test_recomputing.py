@@ -12,7 +12,7 @@ import pytest
 from daemon.worker_parts import WorkerParts
 
 from erllama_cache.keys import BlockKind
-from erllama_cache.survey import survey
+from erllama_cache.tending.survey import survey
 from erllama_daemon import frames
 from erllama_daemon.messages import WrongBlock
 

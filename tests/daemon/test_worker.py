@@ -11,8 +11,8 @@ import pytest
 from fake_backend import FakeBackend
 from fake_engine import FINGERPRINT
 
-from erllama_cache.holdings import Holdings
-from erllama_cache.survey import survey
+from erllama_cache.tending.holdings import Holdings
+from erllama_cache.tending.survey import survey
 from erllama_daemon import frames
 from erllama_daemon.messages import Message, Sampling
 from erllama_daemon.worker.process import FrameWriter, Worker

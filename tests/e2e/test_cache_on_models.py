@@ -11,9 +11,9 @@ from tiny_models import TinyModel
 from worker_process import WorkerProcess
 
 from erllama_cache.block import Block
-from erllama_cache.blockfiles import BlockFiles
+from erllama_cache.disk.files import BlockFiles
 from erllama_cache.keys import BlockKind
-from erllama_cache.survey import survey
+from erllama_cache.tending.survey import survey
 from erllama_daemon import frames
 from erllama_daemon.frames import History
 from erllama_daemon.messages import Message, Recomputed

@@ -14,7 +14,7 @@ import pytest
 from conftest import Erllama
 from models import MODELS, REAL, ModelUnderTest
 
-from erllama_cache.verification import verify
+from erllama_cache.tending.verification import verify
 from erllama_cli.client import Client
 from erllama_daemon.directories import user_directories
 

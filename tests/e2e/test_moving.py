@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import Erllama
 
-from erllama_cache.survey import survey
+from erllama_cache.tending.survey import survey
 from erllama_daemon.directories import user_directories
 
 QUESTIONS = ("My name is Ada and I like rivers.", "What do I like?", "Write one sentence about it.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from erllama_cache.gguf_header import GgufHeader, GgufMalformed, TensorInfo, ValueType, read_header
+from erllama_cache.model.gguf_header import GgufHeader, GgufMalformed, TensorInfo, ValueType, read_header
 from erllama_daemon.engine.backend import AdapterRejected
 
 _TENSOR_TYPES = {0, 1, 8, 30}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from erllama_cache.fingerprint import safe_fingerprint
 from erllama_cache.keys import effective_fingerprint
+from erllama_cache.model.fingerprint import safe_fingerprint
 from erllama_daemon.engine.adapter_file import check_adapter_file
 from erllama_daemon.engine.backend import AdapterRejected, AdapterSet
 from erllama_daemon.errors import AdapterUnknown, AdapterUnreadable, RequestInvalid

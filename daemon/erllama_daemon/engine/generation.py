@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import xxhash
 
+from erllama_cache.disk.origins import Origin
 from erllama_cache.keys import BlockKind
-from erllama_cache.origins import Origin
 from erllama_cache.writer import SaveOutcome
 from erllama_daemon.engine.adapters import EffectiveSet
 from erllama_daemon.engine.answer_text import AnswerText

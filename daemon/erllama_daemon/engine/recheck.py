@@ -9,7 +9,7 @@ from enum import Enum
 from erllama_cache.block import Block
 from erllama_cache.keys import BlockKind, unpack_tokens
 from erllama_cache.store import Store
-from erllama_cache.verification import recheck
+from erllama_cache.tending.verification import recheck
 from erllama_daemon.engine.backend import AdapterSet, Buffer, ComputeFailed, Logits, Run
 from erllama_daemon.engine.solo import SEQUENCE
 

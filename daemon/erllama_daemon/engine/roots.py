@@ -7,8 +7,8 @@ from pathlib import PurePath
 
 from msgspec.structs import replace
 
+from erllama_cache.disk.origins import AdapterOrigin, Origin
 from erllama_cache.keys import RootRecord, root_key
-from erllama_cache.origins import AdapterOrigin, Origin
 from erllama_daemon.engine.adapters import EffectiveSet
 from erllama_daemon.engine.backend import BackendFacts
 from erllama_daemon.engine.generation import Generation

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from erllama_cache.errors import ErllamaError
-from erllama_cache.fingerprint import model_fingerprint
-from erllama_cache.gguf_header import GgufMalformed
+from erllama_cache.model.fingerprint import model_fingerprint
+from erllama_cache.model.gguf_header import GgufMalformed
 from erllama_cache.quotas import default_disk_bytes
 from erllama_cache.store import Store
 from erllama_daemon.engine.adapters import AdapterShelf

@@ -9,10 +9,10 @@ from random import Random
 
 from msgspec.structs import replace
 
+from erllama_cache.disk.row import Row
 from erllama_cache.keys import BlockKind
-from erllama_cache.row import Row
 from erllama_cache.store import Store
-from erllama_cache.survey import Survey, survey
+from erllama_cache.tending.survey import Survey, survey
 from erllama_daemon import frames
 from erllama_daemon.engine.engine import Engine
 from erllama_daemon.engine.recheck import RecheckResult

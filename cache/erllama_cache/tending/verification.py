@@ -12,14 +12,14 @@ import filelock
 import msgspec
 
 from erllama_cache.block import Block
-from erllama_cache.blockfiles import BlockFiles, FoundFile
+from erllama_cache.disk.files import BlockFiles, FoundFile
+from erllama_cache.disk.index import INDEX_NAME, Index
+from erllama_cache.disk.locks import LOCK_NAME
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.recovery import open_index
+from erllama_cache.disk.row import Row
 from erllama_cache.errors import BlockCorrupt, IndexUnusable
-from erllama_cache.index import INDEX_NAME, Index
 from erllama_cache.keys import KEY_BYTES
-from erllama_cache.locks import LOCK_NAME
-from erllama_cache.pins import Pins
-from erllama_cache.recovery import open_index
-from erllama_cache.row import Row
 
 OnProgress = Callable[[int, int], None]
 """Called with the bytes looked at so far, and with all that there are to look at."""

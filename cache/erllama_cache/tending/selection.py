@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from erllama_cache.eviction import Candidate, choose
-from erllama_cache.row import Row
-from erllama_cache.survey import Survey
+from erllama_cache.disk.eviction import Candidate, choose
+from erllama_cache.disk.row import Row
+from erllama_cache.tending.survey import Survey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

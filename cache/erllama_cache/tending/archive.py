@@ -13,11 +13,11 @@ from typing import IO
 import msgspec
 
 from erllama_cache.block import Block, decode
-from erllama_cache.blockfiles import BlockFiles
-from erllama_cache.disk import DiskTier
+from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.origins import Origin, Origins
+from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import ArchiveUnreadable, ArchiveUnwritable, BlockCorrupt, KeyUnknown
-from erllama_cache.origins import Origin, Origins
-from erllama_cache.survey import Survey
+from erllama_cache.tending.survey import Survey
 
 FORMAT = 1
 MANIFEST = "chain.json"

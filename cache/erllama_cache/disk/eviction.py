@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable
 from operator import attrgetter
 from typing import NamedTuple
 
-from erllama_cache.row import Row, worth
+from erllama_cache.disk.row import Row, worth
 
 FRESH_S = 60.0
 """A block written or used within this time goes only when nothing else is left to go."""

@@ -10,15 +10,15 @@ from typing import Self
 
 import filelock
 
-from erllama_cache.blockfiles import BlockFiles
 from erllama_cache.counters import Tally
+from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.index import INDEX_NAME, Index
+from erllama_cache.disk.locks import LOCK_NAME, check_locking
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.recovery import open_index, reconcile
+from erllama_cache.disk.room import Room
+from erllama_cache.disk.row import Row
 from erllama_cache.errors import CacheUnwritable, IndexUnusable, KeyUnknown
-from erllama_cache.index import INDEX_NAME, Index
-from erllama_cache.locks import LOCK_NAME, check_locking
-from erllama_cache.pins import Pins
-from erllama_cache.recovery import open_index, reconcile
-from erllama_cache.room import Room
-from erllama_cache.row import Row
 
 OnProgress = Callable[[int, int], None]
 """Called with how much is done so far, and with how much there is to do."""

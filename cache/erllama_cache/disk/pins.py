@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from erllama_cache.atomic import sync_folder
+from erllama_cache.disk.atomic import sync_folder
 from erllama_cache.keys import KEY_BYTES
 
 

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from erllama_cache.blockfiles import BlockFiles
+from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.index import INDEX_NAME, Index
+from erllama_cache.disk.origins import Origin, Origins
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.row import Row
 from erllama_cache.errors import BlockCorrupt, IndexUnusable, KeyAmbiguous, KeyUnknown, ParentGone
-from erllama_cache.index import INDEX_NAME, Index
 from erllama_cache.keys import KEY_BYTES
-from erllama_cache.origins import Origin, Origins
-from erllama_cache.pins import Pins
-from erllama_cache.row import Row
 
 
 class Survey:

@@ -11,9 +11,16 @@ from pathlib import Path
 import filelock
 
 from erllama_cache.block import Block
-from erllama_cache.blockfiles import BlockFiles
-from erllama_cache.counters import Tally
-from erllama_cache.departure import Departure
+from erllama_cache.counters import Tally, today
+from erllama_cache.disk.departure import Departure
+from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.index import INDEX_NAME, Index, Totals
+from erllama_cache.disk.locks import LOCK_NAME, check_locking
+from erllama_cache.disk.origins import Origins
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.recovery import recover
+from erllama_cache.disk.room import Room
+from erllama_cache.disk.row import Row
 from erllama_cache.errors import (
     BlockCorrupt,
     CacheFull,
@@ -22,16 +29,7 @@ from erllama_cache.errors import (
     ParentGone,
     WriteBudgetSpent,
 )
-from erllama_cache.index import INDEX_NAME, Index, Totals
-from erllama_cache.locks import LOCK_NAME, check_locking
-from erllama_cache.misses import Child
-from erllama_cache.origins import Origins
-from erllama_cache.pins import Pins
-from erllama_cache.recovery import recover
-from erllama_cache.ref import BlockRef, Shape
-from erllama_cache.room import Room
-from erllama_cache.row import Row
-from erllama_cache.stats import today
+from erllama_cache.ref import BlockRef, Child, Shape
 
 _log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable
 
-from erllama_cache.blockfiles import BlockFiles
-from erllama_cache.departure import Departure
+from erllama_cache.disk.departure import Departure
+from erllama_cache.disk.eviction import choose
+from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.index import Index
 from erllama_cache.errors import CacheFull
-from erllama_cache.eviction import choose
-from erllama_cache.index import Index
 
 EXTRA = 64
 """Who makes room makes up to this part of the quota more, or each save would look at all blocks again."""

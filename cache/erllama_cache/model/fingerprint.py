@@ -14,8 +14,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
-from erllama_cache.gguf_header import read_header
 from erllama_cache.keys import FingerprintMode
+from erllama_cache.model.gguf_header import read_header
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS fingerprints (

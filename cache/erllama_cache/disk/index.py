@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from erllama_cache import index_schema as sql
-from erllama_cache.connections import Connections
-from erllama_cache.departure import Departure
+from erllama_cache.disk import schema as sql
+from erllama_cache.disk.connections import Connections
+from erllama_cache.disk.departure import Departure
+from erllama_cache.disk.eviction import Candidate
+from erllama_cache.disk.row import Row, cooled
 from erllama_cache.errors import IndexUnusable
-from erllama_cache.eviction import Candidate
 from erllama_cache.keys import BlockKind
 from erllama_cache.ref import BlockRef, Shape
-from erllama_cache.row import Row, cooled
 
 INDEX_NAME = "index.sqlite3"
 BUSY_TIMEOUT_MS = 5000

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from erllama_cache.atomic import TEMPORARY_NAME, sync_folder, write_atomically
 from erllama_cache.block import HEADER_BYTES, Block, BlockHeader, decode, decode_header, decode_text, encode
+from erllama_cache.disk.atomic import TEMPORARY_NAME, sync_folder, write_atomically
 from erllama_cache.errors import BlockCorrupt, CacheUnwritable
 
 MAX_QUARANTINED_FILES = 8

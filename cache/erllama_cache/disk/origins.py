@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from erllama_cache.atomic import write_atomically
+from erllama_cache.disk.atomic import write_atomically
 from erllama_cache.keys import RootRecord
 
 FRESH_S = 3600.0

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import msgspec
 
-from erllama_cache.blockfiles import BlockFiles
+from erllama_cache.disk.eviction import Candidate, choose
+from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.index import INDEX_NAME, Index
+from erllama_cache.disk.origins import Origins
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.row import Row
 from erllama_cache.errors import IndexUnusable
-from erllama_cache.eviction import Candidate, choose
-from erllama_cache.holdings import Holdings, OnProgress
-from erllama_cache.index import INDEX_NAME, Index
-from erllama_cache.origins import Origins
-from erllama_cache.pins import Pins
-from erllama_cache.row import Row
-from erllama_cache.survey import Survey, survey
+from erllama_cache.tending.holdings import Holdings, OnProgress
+from erllama_cache.tending.survey import Survey, survey
 
 
 class Heap(msgspec.Struct, frozen=True):

@@ -6,12 +6,12 @@ import errno
 import logging
 from pathlib import Path
 
-from erllama_cache.blockfiles import BlockFiles, FoundFile
 from erllama_cache.counters import Tally
+from erllama_cache.disk.files import BlockFiles, FoundFile
+from erllama_cache.disk.index import Index
+from erllama_cache.disk.pins import Pins
+from erllama_cache.disk.row import Row
 from erllama_cache.errors import BlockCorrupt, IndexUnusable
-from erllama_cache.index import Index
-from erllama_cache.pins import Pins
-from erllama_cache.row import Row
 
 _log = logging.getLogger(__name__)
 

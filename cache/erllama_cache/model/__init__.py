@@ -1,0 +1,1 @@
+"""What a cached state is cached under: the fingerprint of a model file."""
