@@ -88,6 +88,13 @@ class KeyUnknown(ErllamaError):
     hint = "See what there is with: erllama cache ls"
 
 
+class ModelNotCached(ErllamaError):
+    """Nothing of a model {model} is in the cache."""
+
+    code = "model_not_cached"
+    hint = "See what is there with: erllama cache ls"
+
+
 class KeyAmbiguous(ErllamaError):
     """{count} blocks have a key that begins with {key}."""
 

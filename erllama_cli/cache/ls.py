@@ -52,7 +52,7 @@ def ls(
     sort: Annotated[Order, typer.Option(help="What comes first: the newest, or the most of something.")] = "age",
     blocks: Annotated[bool, typer.Option("--blocks", help="Show each block instead of each chain.")] = False,
     limit: Annotated[
-        int | None, typer.Option("-n", "--limit", min=1, metavar="N", help="Show no more than the first N.")
+        int | None, typer.Option("--limit", min=1, metavar="N", help="Show no more than the first N.")
     ] = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,

@@ -7,6 +7,7 @@ from cache.test_keys import RECORD
 from erllama_cache.block import Block
 from erllama_cache.disk.origins import Origin
 from erllama_cache.disk.row import Row
+from erllama_cache.errors import ModelNotCached
 from erllama_cache.tending.selection import Selection
 from erllama_cache.tending.survey import Survey
 
@@ -50,8 +51,9 @@ def test_a_model_is_told_by_what_its_user_calls_it(found: Survey, model: str, ro
     assert {found.rows[key].root for key in keys(Selection(models=[model]), found)} == {root}
 
 
-def test_nothing_belongs_to_a_model_that_nobody_named(found: Survey) -> None:
-    assert keys(Selection(models=["other"]), found) == []
+def test_a_model_of_which_nothing_is_there_is_named(found: Survey) -> None:
+    with pytest.raises(ModelNotCached, match="other"):
+        keys(Selection(models=["other"]), found)
 
 
 def test_a_block_goes_with_all_that_extends_it(found: Survey) -> None:

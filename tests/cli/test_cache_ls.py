@@ -70,7 +70,7 @@ def test_json_has_whole_keys_and_what_each_chain_shares(run: Run, cache: MadeUpC
 def test_rows_are_sorted_and_limited(run: Run, cache: MadeUpCache, order: str, texts: list[str]) -> None:
     two_chats_of_a_pirate(cache)
     assert labels(run, "--sort", order) == texts
-    assert labels(run, "--sort", order, "-n", "2") == texts[:2]
+    assert labels(run, "--sort", order, "--limit", "2") == texts[:2]
 
 
 def test_rows_are_chosen_by_model_and_by_chat(run: Run, cache: MadeUpCache) -> None:

@@ -21,7 +21,7 @@ def recover(path: Path, files: BlockFiles, pins: Pins, tally: Tally) -> Index:
 
     The caller holds the lock of the directory. Raises IndexUnusable or OSError.
     """
-    index = open_index(path, files)
+    index = open_index(path, files, tally)
     try:
         _agree(files, pins, index, tally)
     except IndexUnusable:
@@ -29,13 +29,13 @@ def recover(path: Path, files: BlockFiles, pins: Pins, tally: Tally) -> Index:
         if not index.is_lost():
             raise
         index.close()
-        index = _empty_index(path, files)
+        index = _empty_index(path, files, tally)
         _agree(files, pins, index, tally)
     return index
 
 
-def open_index(path: Path, files: BlockFiles) -> Index:
-    """The index at `path`, open; a damaged one is moved to quarantine and an empty one takes its place.
+def open_index(path: Path, files: BlockFiles, tally: Tally) -> Index:
+    """The index at `path`, open; a damaged one is moved to quarantine, counted, and an empty one takes its place.
 
     The caller holds the lock of the directory. Raises IndexUnusable or OSError.
     """
@@ -43,12 +43,14 @@ def open_index(path: Path, files: BlockFiles) -> Index:
     if index.open():
         return index
     index.close()
-    return _empty_index(path, files)
+    return _empty_index(path, files, tally)
 
 
-def _empty_index(path: Path, files: BlockFiles) -> Index:
+def _empty_index(path: Path, files: BlockFiles, tally: Tally) -> Index:
     _log.warning("the cache index %s is damaged; it is rebuilt from the block files", path)
-    for suffix in ("", "-wal", "-shm"):
+    if files.set_aside(path):
+        tally.add("quarantined")
+    for suffix in ("-wal", "-shm"):
         files.set_aside(path.with_name(path.name + suffix))
     index = Index(path)
     if not index.open():

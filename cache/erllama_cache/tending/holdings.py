@@ -128,7 +128,7 @@ class Holdings:
         try:
             check_locking(self.directory)
             with filelock.FileLock(self.directory / LOCK_NAME, mode=0o600):
-                self.index = open_index(self.directory / INDEX_NAME, self.files)
+                self.index = open_index(self.directory / INDEX_NAME, self.files, Tally())
                 if not self.index.totals().rows:
                     self._reconcile()
         except OSError as error:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from erllama_cache.disk.eviction import Candidate, choose
 from erllama_cache.disk.row import Row
+from erllama_cache.errors import ModelNotCached
 from erllama_cache.tending.survey import Survey
 
 
@@ -29,8 +30,10 @@ class Selection:
     def rows(self, survey: Survey, now: float) -> list[Row]:
         """What can go of it, in the order in which it can: neither what is pinned nor what carries others that stay.
 
-        `now` in Unix seconds.
+        `now` in Unix seconds. Raises ModelNotCached.
         """
+        if self.models and not any(self._names(root, survey) for root in survey.roots):
+            raise ModelNotCached(model=next(iter(self.models)))
         keys = {row.key for row in survey.rows.values() if self._takes(row, survey, now)}
         if self.below is not None:
             keys &= {self.below, *(row.key for row in survey.descendants(self.below))}
@@ -45,6 +48,8 @@ class Selection:
     def _takes(self, row: Row, survey: Survey, now: float) -> bool:
         if self.unused_s is not None and now - row.used < self.unused_s:
             return False
-        origin = survey.origins.get(row.root)
-        names = (origin.model, PurePath(origin.model).name) if origin is not None else ()
-        return not self.models or any(name in self.models for name in names)
+        return not self.models or self._names(row.root, survey)
+
+    def _names(self, root: bytes, survey: Survey) -> bool:
+        origin = survey.origins.get(root)
+        return origin is not None and not {origin.model, PurePath(origin.model).name}.isdisjoint(self.models)

@@ -12,6 +12,7 @@ import filelock
 import msgspec
 
 from erllama_cache.block import Block
+from erllama_cache.counters import Tally
 from erllama_cache.disk.files import BlockFiles, FoundFile
 from erllama_cache.disk.index import INDEX_NAME, Index
 from erllama_cache.disk.locks import LOCK_NAME
@@ -84,7 +85,7 @@ def repair(directory: Path, on_progress: OnProgress | None = None) -> Verdict:
     found = _read_all(directory, on_progress, sweep=True)
     with filelock.FileLock(directory / LOCK_NAME, mode=0o600):
         verdict = _verdict(found, _compared(found, directory), directory)
-        index = open_index(directory / INDEX_NAME, files)
+        index = open_index(directory / INDEX_NAME, files, Tally())
         try:
             _mend(found, files, index, Pins(directory).all())
         finally:
