@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from erllama_cache.keys import KEY_BYTES, TOKEN_BYTES
 from erllama_daemon.directories import create_private
 from erllama_daemon.errors import SessionsUnusable, SessionUnknown
 from erllama_daemon.messages import Message
 from erllama_daemon.sessions_schema import SCHEMA
 
+_ID = re.compile(r"[0-9a-f]{4,64}")
+
 
 class TranscriptTurn(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the table `turns`, without its number: the turns are in order."""
+    """A row of the table `turns`, without its number: the turns are in order.
+
+    Raises ValueError for tokens or a key that cannot be any.
+    """
 
     messages: list[Message]
     first_token: int
@@ -23,9 +32,16 @@ class TranscriptTurn(msgspec.Struct, frozen=True, kw_only=True):
     finish_key: bytes
     fingerprint: str
 
+    def __post_init__(self) -> None:
+        if self.first_token < 0 or len(self.tokens) % TOKEN_BYTES or len(self.finish_key) != KEY_BYTES:
+            raise ValueError("a turn's tokens or key cannot be any")
+
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the table `sessions`, and its turns. Times are seconds since the epoch."""
+    """A row of the table `sessions`, and its turns. Times are seconds since the epoch.
+
+    Raises ValueError for an id that no kept conversation has, and for turns that do not follow one another.
+    """
 
     id: str
     model: str
@@ -34,6 +50,15 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     updated: float
     unanswered: list[Message] | None
     turns: list[TranscriptTurn]
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id):
+            raise ValueError("a conversation's id is hexadecimal")
+        end = 0
+        for turn in self.turns:
+            if turn.first_token > end:
+                raise ValueError("a turn begins behind the end of the one before")
+            end = turn.first_token + len(turn.tokens) // TOKEN_BYTES
 
 
 def read_transcript(path: Path, chat: str) -> Transcript:
@@ -56,6 +81,13 @@ def read_transcript(path: Path, chat: str) -> Transcript:
         raise SessionsUnusable(path=path, reason=error) from error
     if found is None:
         raise SessionUnknown(session=chat)
+    try:
+        return _transcript(found, turns)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise SessionsUnusable(path=path, reason=error) from error
+
+
+def _transcript(found: tuple[Any, ...], turns: Iterable[tuple[Any, ...]]) -> Transcript:
     id_, model, title, created, updated, unanswered = found
     return Transcript(
         id=id_,

@@ -61,7 +61,7 @@ def test_a_conversation_that_is_there_is_left_as_it_is(home: Path, transcript: T
 
 def test_half_a_conversation_is_never_there(tmp_path: Path, transcript: Transcript) -> None:
     there = tmp_path / "there" / "sessions.sqlite3"
-    broken = msgspec.structs.replace(transcript.turns[1], tokens="no bytes, which a STRICT table refuses")
+    broken = msgspec.structs.replace(transcript.turns[1], fingerprint=None)  # which the table refuses
     with pytest.raises(SessionsUnusable):
         adopt_transcript(there, msgspec.structs.replace(transcript, turns=[transcript.turns[0], broken]))
     assert read_chats(there) == []
@@ -74,3 +74,23 @@ def test_what_is_not_there_is_named(home: Path, tmp_path: Path, transcript: Tran
     with pytest.raises(SessionsUnusable):
         read_transcript(tmp_path / "none.sqlite3", transcript.id)
     assert not (tmp_path / "none.sqlite3").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", "private-0f3a"),
+        ("id", "../0f3a"),
+        ("tokens", b"\1\0\0"),
+        ("finish_key", b"short"),
+        ("first_token", 3),
+        ("first_token", -1),
+    ],
+)
+def test_a_conversation_that_no_database_holds_is_not_taken_in(
+    transcript: Transcript, field: str, value: object
+) -> None:
+    packed = msgspec.to_builtins(transcript)
+    (packed if field == "id" else packed["turns"][1])[field] = value
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(msgspec.json.encode(packed), type=Transcript)
