@@ -90,6 +90,19 @@ def test_wrong_logits_are_found(start: Start) -> None:
     assert worker.recompute().wrong == [wrong]
 
 
+def test_a_model_that_cannot_compute_blames_no_block(start: Start) -> None:
+    worker = start()
+    worker.run(TEXT, max_tokens=40)
+    keys = keys_of(worker)
+    worker.backend.fail_next_decode = True
+    number = worker.next_id()
+    worker.calls.handle(frames.Recompute(number, len(keys), 0))
+    ended = worker.last_frame(number)
+    assert isinstance(ended, frames.Failed)
+    assert ended.failure.code == "decode_failed"
+    assert keys_of(worker) == keys
+
+
 def test_what_extends_a_wrong_block_is_not_blamed_for_it(start: Start) -> None:
     worker = start()
     worker.run(TEXT, max_tokens=40)

@@ -12,6 +12,7 @@ from erllama_cache.store import Store
 from erllama_cache.tending.verification import recheck
 from erllama_daemon.engine.backend import AdapterSet, Buffer, ComputeFailed, Logits, Run
 from erllama_daemon.engine.solo import SEQUENCE
+from erllama_daemon.errors import DecodeFailed
 
 
 class RecheckResult(Enum):
@@ -30,7 +31,8 @@ def recheck_block(
 
     A prompt's block takes one decode, a generated one a decode a token; one that was generated together cannot be had
     again. The buffer is empty and the caller's, and empty afterwards; blocks are read from disk and not kept in memory.
-    `is_wanted` is asked between two decodes. Engine's thread only.
+    `is_wanted` is asked between two decodes. Engine's thread only. Raises DecodeFailed if the model cannot compute:
+    that says nothing of the block.
     """
     try:
         buffer.use_adapters(adapters)
@@ -40,7 +42,8 @@ def recheck_block(
             before = store.load_from_disk(key)
             if before is None:
                 return RecheckResult.GONE
-            buffer.restore(SEQUENCE, before.payload, before.start, before.end)
+            if not _restores(before, buffer):
+                return RecheckResult.WRONG
         block = store.load_from_disk(keys[-1])
         if block is None:
             return RecheckResult.GONE
@@ -48,10 +51,18 @@ def recheck_block(
         if again is None:
             return RecheckResult.GAVE_WAY
         return RecheckResult.SAME if recheck(block, again) else RecheckResult.WRONG
-    except ComputeFailed:
-        return RecheckResult.WRONG  # whatever was refused, nothing can be gone on with from here
+    except ComputeFailed as error:
+        raise DecodeFailed(reason=str(error)) from error
     finally:
         buffer.clear()
+
+
+def _restores(block: Block, buffer: Buffer) -> bool:
+    try:
+        buffer.restore(SEQUENCE, block.payload, block.start, block.end)
+    except ComputeFailed:
+        return False
+    return True
 
 
 def _computed_again(block: Block, buffer: Buffer, is_wanted: Callable[[], bool]) -> Block | None:
