@@ -5,8 +5,10 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test check format docs bench clean
 
-demo: $(READY)  ## answer a prompt with the real model
-	$(BIN)/erllama run demo "Why do llamas hum?" --max-tokens 120
+demo: $(READY)  ## answer with the real model, and ask twice about one text, which is read once
+	$(BIN)/erllama run demo "Why do llamas hum?" --max-tokens 60
+	$(BIN)/erllama run demo "Who may copy this?" --max-tokens 30 < LICENSE
+	$(BIN)/erllama run demo "May I sell it?" --max-tokens 30 < LICENSE
 	$(BIN)/erllama cache stats
 	$(BIN)/erllama daemon stop
 

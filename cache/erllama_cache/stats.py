@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from erllama_cache.counters import Counters, today
-from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.files import BlockFiles, check_directory
 from erllama_cache.disk.index import INDEX_NAME, Index, Totals
 from erllama_cache.errors import IndexUnusable
 
@@ -61,8 +61,9 @@ def read_stats(
     """What is on disk in `directory`, for a process that does not open the store.
 
     Creates no directory and no index, and needs none. If the index cannot be read the files are counted.
-    `disk_bytes`, `ram_bytes` and `write_bytes_per_day` are the quotas to report.
+    `disk_bytes`, `ram_bytes` and `write_bytes_per_day` are the quotas to report. Raises CacheUnreadable.
     """
+    check_directory(directory)
     totals = disk_totals(directory)
     counts, written = _read_counts(directory / INDEX_NAME)
     return StoreStats(

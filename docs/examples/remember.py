@@ -17,17 +17,22 @@ from erllama_cache.model.fingerprint import safe_fingerprint
 from erllama_cache.store import Store
 
 model_path, text_path, folder = map(Path, sys.argv[1:])
+silence = llama.llama_log_callback(lambda _level, _text, _data: None)
+llama.llama_log_set(silence, None)
 model = llama.llama_model_load_from_file(bytes(model_path), llama.llama_model_default_params())
 params = llama.llama_context_default_params()
-params.n_ctx, params.n_batch, params.n_seq_max = 2048, 256, 2  # sequence 0 is ours, 1 is where states pass in and out
+params.n_ctx, params.n_batch, params.n_seq_max = 8192, 256, 2  # sequence 0 is ours, 1 is where states pass in and out
 params.kv_unified = params.swa_full = True  # so that any run of tokens can be copied from one to the other
 context = llama.llama_init_from_model(model, params)
 memory, vocabulary = llama.llama_get_memory(context), llama.llama_model_get_vocab(model)
-text, buffer = text_path.read_bytes(), (llama.llama_token * 2048)()
-tokens = list(buffer[: llama.llama_tokenize(vocabulary, text, len(text), buffer, len(buffer), True, False)])
+text, buffer = text_path.read_bytes(), (llama.llama_token * 8192)()
+count = llama.llama_tokenize(vocabulary, text, len(text), buffer, len(buffer), True, False)
+if count <= 0:
+    sys.exit("the text is empty, or has more than 8,192 tokens")
+tokens = list(buffer[:count])
 
 # Whatever changes the bits of a state has to change the root: the model, its software, its settings.
-settings = f"{llama.__version__} ctx=2048 {llama.llama_print_system_info()!r}".encode()
+settings = f"{llama.__version__} ctx=8192 {llama.llama_print_system_info()!r}".encode()
 root = hashlib.sha256(safe_fingerprint(model_path, folder / "fingerprints.sqlite3") + settings).digest()
 start, parent, logits, read = 0, root, b"", 0
 with Store(folder, ram_bytes=64 << 20, disk_bytes=1 << 30) as store:

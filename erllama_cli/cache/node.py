@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of blocks, up to where it branches or a conversation ends.
+    """A run of blocks, up to where it branches, a conversation ends or a block is pinned.
 
-    `key` is that of the last block. Its tokens reach from position `start` to `end`; `bytes` are its own; `hits` are
-    those of the block hit most, `pinned` says whether any is. `chats` end with it, `carried` ones here or further on;
+    `key` is that of the last block, which `pinned` is about. Its tokens reach from position `start` to `end`; `bytes`
+    are its own; `hits` are those of the block hit most. `chats` end with it, `carried` ones here or further on;
     `blocks_below` extend it, whether `children` are shown or not. `used` is the last use here or further on, in Unix
     seconds. `label` is how its text begins.
     """
@@ -52,7 +52,7 @@ def nodes(contents: Contents) -> dict[bytes, list[Node]]:
     # From the ends to the beginnings, so that what extends a block is known before it.
     for row in sorted(rows.values(), key=lambda row: -row.start):
         chats, extensions = contents.ends.get(row.key, []), children.pop(row.key, [])
-        is_run = not chats and len(extensions) == len(contents.whole.children(row.key)) == 1
+        is_run = not (chats or row.is_pinned) and len(extensions) == len(contents.whole.children(row.key)) == 1
         node = _extended(row, extensions[0]) if is_run else _node(row, chats, extensions)
         if row.parent in rows:
             children.setdefault(row.parent, []).append(node)
@@ -76,7 +76,6 @@ def _extended(row: Row, rest: Node) -> Node:
         blocks=rest.blocks + 1,
         bytes=rest.bytes + row.file_bytes,
         hits=max(rest.hits, row.hits),
-        pinned=rest.pinned or row.is_pinned,
         used=max(rest.used, row.used),
     )
 

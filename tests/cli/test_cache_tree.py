@@ -159,3 +159,12 @@ def test_a_terminal_gets_the_same_tree(cache: MadeUpCache, terminals: list[Termi
     assert "\x1b" not in shown
     assert "├── system You are a terse pirate.  300 tokens · pinned · carries 2 chats" in shown
     assert f"│   │   └── chat {treasure}  Where is the treasure?" in shown
+
+
+def test_a_pinned_block_ends_a_node_so_that_its_own_key_is_shown(run: Run, cache: MadeUpCache) -> None:
+    document = cache.block("A long document", 20)
+    pinned = cache.block(" and its end", 20, document, is_pinned=True)
+    cache.block("A question", 20, pinned)
+    drawn = run("cache", "tree").stdout
+    (line,) = [line for line in drawn.splitlines() if "pinned" in line]
+    assert pinned.key.hex()[:12] in line

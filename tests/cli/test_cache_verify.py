@@ -13,6 +13,7 @@ from erllama_cache.disk.pins import Pins
 from erllama_cli.cache import pin_report, verify
 from erllama_cli.cache.names import find_named
 from erllama_daemon.chats import Chat
+from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_FAILED, NameAmbiguous, NameUnknown
 
 
@@ -127,3 +128,11 @@ def test_a_name_of_two_things_names_none_unless_it_is_a_whole_id() -> None:
 
 def chat(name: str) -> Chat:
     return Chat(id=name, title="Llamas", model="demo", updated=1.0, turns=0, keys=[])
+
+
+@pytest.mark.parametrize("command", ["stats", "ls", "tree", "verify"])
+def test_a_file_in_the_place_of_the_cache_is_named(run: Run, command: str) -> None:
+    user_directories().cache.write_text("in the way")
+    done = run("cache", command)
+    assert done.exit_code == EXIT_FAILED
+    assert "it is not a directory" in done.stderr

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from erllama_cache.block import HEADER_BYTES, Block, BlockHeader, decode, decode_header, decode_text, encode
 from erllama_cache.disk.atomic import TEMPORARY_NAME, sync_folder, write_atomically
-from erllama_cache.errors import BlockCorrupt, CacheUnwritable
+from erllama_cache.errors import BlockCorrupt, CacheUnreadable, CacheUnwritable
 
 MAX_QUARANTINED_FILES = 8
 MAX_TEMPORARY_AGE_S = 3600
@@ -167,6 +167,12 @@ class BlockFiles:
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             sync_folder(self._blocks)
+
+
+def check_directory(directory: Path) -> None:
+    """Raises CacheUnreadable if something that is no directory is in the cache's place; nothing there is fine."""
+    if directory.exists() and not directory.is_dir():
+        raise CacheUnreadable(path=directory, reason="it is not a directory")
 
 
 def _key_of(name: str, folder: str) -> bytes | None:

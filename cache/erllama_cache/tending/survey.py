@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from erllama_cache.disk.files import BlockFiles
+from erllama_cache.disk.files import BlockFiles, check_directory
 from erllama_cache.disk.index import INDEX_NAME, Index
 from erllama_cache.disk.origins import Origin, Origins
 from erllama_cache.disk.pins import Pins
@@ -116,8 +116,9 @@ def _depth(row: Row) -> int:
 def survey(directory: Path) -> Survey:
     """What is on disk in `directory`; safe beside any other process, and creates nothing.
 
-    If the index cannot be read, the files are: then nothing is known of uses and hits.
+    If the index cannot be read, the files are: then nothing is known of uses and hits. Raises CacheUnreadable.
     """
+    check_directory(directory)
     return Survey(_indexed(directory), Origins(directory).all())
 
 

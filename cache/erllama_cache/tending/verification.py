@@ -13,7 +13,7 @@ import msgspec
 
 from erllama_cache.block import Block
 from erllama_cache.counters import Tally
-from erllama_cache.disk.files import BlockFiles, FoundFile
+from erllama_cache.disk.files import BlockFiles, FoundFile, check_directory
 from erllama_cache.disk.index import INDEX_NAME, Index
 from erllama_cache.disk.locks import LOCK_NAME
 from erllama_cache.disk.pins import Pins
@@ -68,8 +68,9 @@ class _Found:
 def verify(directory: Path, on_progress: OnProgress | None = None) -> Verdict:
     """Check every file's checksums and key, and that each block fits its parent. Changes nothing, creates nothing.
 
-    Blocks that other processes write or remove meanwhile are no finding. Raises OSError.
+    Blocks that other processes write or remove meanwhile are no finding. Raises CacheUnreadable and OSError.
     """
+    check_directory(directory)
     found = _read_all(directory, on_progress)
     return _verdict(found, _compared(found, directory), directory)
 
