@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from daemon.worker_parts import WorkerParts
+from daemon.worker_parts import Start, WorkerParts
 from fake_engine import FINGERPRINT
 from tiny_adapters import write_tiny_adapter
 from tiny_models import TinyModel
@@ -19,21 +18,6 @@ from erllama_daemon.frames import Finished, History
 from erllama_daemon.messages import AdapterChoice, Message
 
 TEXT = "All happy families are alike; every unhappy family is unhappy in its own way. "
-Start = Callable[..., WorkerParts]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts workers on one cache."""
-    started: list[WorkerParts] = []
-
-    def _start(**options: Any) -> WorkerParts:
-        started.append(WorkerParts(tmp_path / "cache", **options))
-        return started[-1]
-
-    yield _start
-    for worker in started:
-        worker.stop()
 
 
 def history_of(question: str, turn: Finished) -> History:

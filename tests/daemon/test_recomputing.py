@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
-from daemon.worker_parts import WorkerParts
+from daemon.worker_parts import Start, WorkerParts
 
 from erllama_cache.keys import BlockKind
 from erllama_cache.tending.survey import survey
@@ -17,20 +14,6 @@ from erllama_daemon import frames
 from erllama_daemon.messages import WrongBlock
 
 TEXT = "All happy families are alike; every unhappy family is unhappy in its own way. "
-Start = Callable[..., WorkerParts]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    started: list[WorkerParts] = []
-
-    def _start(**options: Any) -> WorkerParts:
-        started.append(WorkerParts(tmp_path / "cache", **options))
-        return started[-1]
-
-    yield _start
-    for worker in started:
-        worker.stop()
 
 
 def keys_of(worker: WorkerParts) -> list[bytes]:

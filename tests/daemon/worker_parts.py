@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,3 +142,7 @@ class WorkerParts:
         assert not self._thread.is_alive()
         self.calls.close()
         self.store.close()
+
+
+Start = Callable[..., WorkerParts]
+"""Starts a worker on a test's cache."""

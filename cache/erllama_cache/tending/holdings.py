@@ -15,7 +15,7 @@ from erllama_cache.disk.files import BlockFiles
 from erllama_cache.disk.index import INDEX_NAME, Index
 from erllama_cache.disk.locks import LOCK_NAME, check_locking
 from erllama_cache.disk.pins import Pins
-from erllama_cache.disk.recovery import open_index, reconcile
+from erllama_cache.disk.recovery import open_index, reconcile, reconcile_pins
 from erllama_cache.disk.room import Room
 from erllama_cache.disk.row import Row
 from erllama_cache.errors import CacheUnwritable, IndexUnusable, KeyUnknown
@@ -136,7 +136,7 @@ class Holdings:
 
     def _reconcile(self) -> None:
         reconcile(self.files, self.index, Tally())
-        self.index.pin(self._pins.all(), pinned=True)
+        reconcile_pins(self._pins, self.index)
 
     def _unwritable(self, error: OSError) -> CacheUnwritable:
         return CacheUnwritable(path=self.directory, reason=error.strerror or error)

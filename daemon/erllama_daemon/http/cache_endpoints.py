@@ -1,4 +1,4 @@
-"""The endpoints that ask a model about its cache."""
+"""The endpoints that ask about the cache, or have loaded models forget some of it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.messages import (
     ExplainRequest,
     Failure,
+    ForgetRequest,
     RecomputeEvent,
     RecomputeRequest,
     Recomputing,
     RemoteError,
     Session,
 )
-from erllama_daemon.messages.checks import check_explain, check_recompute
+from erllama_daemon.messages.checks import check_explain, check_forget, check_recompute
 from erllama_daemon.models.file import find_model
 from erllama_daemon.models.supervisor import Supervisor
 
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class CacheEndpoints:
-    """Each loads its model if it is not loaded."""
+    """Those that name a model load it if it is not loaded."""
 
     def __init__(self, supervisor: Supervisor, conversations: Conversations) -> None:
         self._supervisor = supervisor
@@ -46,7 +47,15 @@ class CacheEndpoints:
         return [
             Route("/v1/cache/explain", self.explain, methods=["POST"]),
             Route("/v1/cache/recompute", self.recompute, methods=["POST"]),
+            Route("/v1/cache/forget", self.forget, methods=["POST"]),
         ]
+
+    async def forget(self, request: Request) -> Response:
+        """POST /v1/cache/forget, ForgetRequest → Forgotten."""
+        body = await read_body(request, ForgetRequest)
+        check_forget(body)
+        keys = None if body.everything else [*map(bytes.fromhex, body.keys)]
+        return json_response(await self._supervisor.forget(keys))
 
     async def explain(self, request: Request) -> Response:
         """POST /v1/cache/explain, ExplainRequest → Explanation. Computes nothing, and counts as no hit."""

@@ -14,8 +14,8 @@ from starlette.routing import Route
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.errors import InternalError
 from erllama_daemon.http.body import LinesResponse, json_response, read_body
-from erllama_daemon.messages import Failure, ForgetRequest, Loaded, LoadEvent, Loading, ModelRequest, Unloaded
-from erllama_daemon.messages.checks import check_forget, check_options
+from erllama_daemon.messages import Failure, Loaded, LoadEvent, Loading, ModelRequest, Unloaded
+from erllama_daemon.messages.checks import check_options
 from erllama_daemon.models.file import find_model
 from erllama_daemon.models.supervisor import Supervisor
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class ModelEndpoints:
-    """What `erllama load` and `unload` ask for, and whoever tends the cache."""
+    """What `erllama load` and `unload` ask for, and the eviction of live state."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
@@ -34,7 +34,6 @@ class ModelEndpoints:
             Route("/v1/models/load", self.load, methods=["POST"]),
             Route("/v1/models/unload", self.unload, methods=["POST"]),
             Route("/v1/evict", self.evict, methods=["POST"]),
-            Route("/v1/cache/forget", self.forget, methods=["POST"]),
         ]
 
     async def load(self, request: Request) -> Response:
@@ -52,13 +51,6 @@ class ModelEndpoints:
         """POST /v1/evict, ModelRequest → Evicted."""
         body = await read_body(request, ModelRequest)
         return json_response(await self._supervisor.evict(find_model(body.model)))
-
-    async def forget(self, request: Request) -> Response:
-        """POST /v1/cache/forget, ForgetRequest → Forgotten."""
-        body = await read_body(request, ForgetRequest)
-        check_forget(body)
-        keys = None if body.everything else [*map(bytes.fromhex, body.keys)]
-        return json_response(await self._supervisor.forget(keys))
 
     async def _loading(self, body: ModelRequest, path: Path) -> AsyncGenerator[LoadEvent, None]:
         events: asyncio.Queue[LoadEvent] = asyncio.Queue()
