@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import typer
@@ -22,7 +22,7 @@ from erllama_cli.sampling_options import SamplingOptions
 from erllama_cli.terminal import talk
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import ChatNeedsModel, RequestInvalid
-from erllama_daemon.messages import Session
+from erllama_daemon.messages import Overflow, Session
 
 COMMAND = AnswerCommand
 EXAMPLES = """\b
@@ -31,7 +31,7 @@ Examples:
   erllama chat --continue
   echo "And why?" | erllama chat --continue
   erllama chat --session 0f3a
-  erllama chat demo --ctx 8192 --overflow drop-oldest
+  erllama chat demo --ctx 8192 --overflow drop
   erllama chat demo --private
 
 On a terminal, Ctrl-C stops an answer and Ctrl-D leaves. Elsewhere standard
@@ -39,8 +39,11 @@ input is one message, and the command ends with its answer."""
 
 
 Overflowing = Annotated[
-    Literal["error", "drop-oldest"],
-    typer.Option(help="What to do when the conversation outgrows the context: fail, or leave out its oldest turns."),
+    Overflow,
+    typer.Option(
+        help="What to do when the conversation outgrows the context: stop, leave out (drop) its oldest turns, or "
+        "have the model summarize them."
+    ),
 ]
 
 
@@ -53,7 +56,7 @@ def chat(
     answering: AnswerOptions,
     choosing: SamplingOptions,
     system: options.System = None,
-    overflow: Overflowing = "error",
+    overflow: Overflowing = "stop",
     loading: LoadOptions,
     display: options.DisplayOptions,
 ) -> None:
@@ -73,7 +76,7 @@ def chat(
             directories=user_directories(),
             session=_open(resolved, session, private=answering.private),
             system=head,
-            request=msgspec.structs.replace(request, overflow="drop_oldest" if overflow == "drop-oldest" else "error"),
+            request=msgspec.structs.replace(request, overflow=overflow),
             display=display,
         )
         try:

@@ -21,6 +21,7 @@ from erllama_daemon.messages import (
     AdapterRequest,
     CompleteRequest,
     DaemonStatus,
+    DeletedSession,
     Detokenized,
     DetokenizeRequest,
     Done,
@@ -33,6 +34,8 @@ from erllama_daemon.messages import (
     Failure,
     ForgetRequest,
     Forgotten,
+    Fork,
+    GoTo,
     Loaded,
     LoadEvent,
     Loading,
@@ -48,6 +51,12 @@ from erllama_daemon.messages import (
     RenderedPrompt,
     RenderRequest,
     Session,
+    SessionChange,
+    SessionList,
+    SessionSummary,
+    SessionTurn,
+    SessionTurns,
+    Summarizing,
     Thinking,
     Token,
     Tokenized,
@@ -55,7 +64,7 @@ from erllama_daemon.messages import (
     Unloaded,
 )
 
-AnswerEvent = Accepted | Loading | Queued | Prefilling | Token | Thinking | Done
+AnswerEvent = Accepted | Loading | Queued | Prefilling | Summarizing | Token | Thinking | Done
 AdapterAction = Literal["load", "unload", "scale", "ls"]
 Decoded = TypeVar("Decoded")
 
@@ -95,24 +104,47 @@ class Client:
         with self._ask("POST", "/v1/stop") as response:
             response.read()
 
-    def new_session(self, model: str, *, private: bool = False) -> Session:
+    def new_session(self, model: str, *, private: bool = False, name: str | None = None) -> Session:
         """A new conversation with `model`; a private one is kept nowhere, and is there until it is forgotten."""
-        return self._answer("/v1/sessions", NewSession(model, private), Session)
+        return self._answer("/v1/sessions", NewSession(model, private, name), Session)
 
     def forget_session(self, session: Session) -> None:
         """Have a private conversation gone, with all that was computed for it. One that is gone already is fine."""
-        with self._ask("DELETE", f"/v1/sessions/{quote(session.id, safe='')}") as response:
+        with self._ask("DELETE", _path_of(session.id)) as response:
             response.read()
 
     def session(self, name: str) -> Session:
-        """The conversation `name`."""
-        with self._ask("GET", f"/v1/sessions/{quote(name, safe='')}") as response:
-            return self._decoded(response.read(), Session)
+        """The conversation of this name or id, or the only one whose id begins so."""
+        return self._got(f"/v1/sessions/find?name={quote(name, safe='')}", Session)
 
     def latest_session(self) -> Session:
         """The conversation that was used last."""
-        with self._ask("GET", "/v1/sessions/latest") as response:
-            return self._decoded(response.read(), Session)
+        return self._got("/v1/sessions/latest", Session)
+
+    def sessions(self, text: str = "") -> list[SessionSummary]:
+        """The conversations that are kept, or those in which `text` stands; the one used last first."""
+        return self._got(f"/v1/sessions?text={quote(text, safe='')}", SessionList).sessions
+
+    def turns(self, session: Session) -> list[SessionTurn]:
+        """Every turn of a conversation, also those that it has gone back from."""
+        return self._got(f"{_path_of(session.id)}/turns", SessionTurns).turns
+
+    def go_to(self, session: Session, turn: str) -> Session:
+        """Have a conversation go on from the turn of this name; "0" is its beginning."""
+        return self._answer(f"{_path_of(session.id)}/goto", GoTo(turn), Session)
+
+    def fork(self, session: Session, *, name: str | None = None, turn: str | None = None) -> Session:
+        """A new conversation that shares the turns of `session`, up to its last or the one of this name."""
+        return self._answer(f"{_path_of(session.id)}/fork", Fork(name, turn), Session)
+
+    def change_session(self, session: Session, *, name: str | None = None, model: str | None = None) -> Session:
+        """Give a conversation another name, none if that is empty, or have it go on with another model."""
+        return self._answer(f"{_path_of(session.id)}/change", SessionChange(name, model), Session)
+
+    def delete_session(self, session: Session) -> DeletedSession:
+        """Have a conversation gone, with the turns and the cached blocks that only it needs."""
+        with self._ask("DELETE", _path_of(session.id)) as response:
+            return self._decoded(response.read(), DeletedSession)
 
     def complete(self, request: CompleteRequest) -> Generator[AnswerEvent, None, None]:
         """The events of one answer as they come; the last is `Done`.
@@ -164,6 +196,10 @@ class Client:
     def adapters(self, action: AdapterAction, request: AdapterRequest) -> AdapterList:
         """The adapters that are attached to a model after `action`."""
         return self._answer(f"/v1/adapters/{action}", request, AdapterList)
+
+    def _got(self, path: str, kind: type[Decoded]) -> Decoded:
+        with self._ask("GET", path) as response:
+            return self._decoded(response.read(), kind)
 
     def _answer(self, path: str, body: msgspec.Struct, kind: type[Decoded]) -> Decoded:
         with self._ask("POST", path, body) as response:
@@ -234,3 +270,7 @@ class Client:
             reason=(error.strerror or str(error)).lower(),
             log=self._directories.daemon_log,
         )
+
+
+def _path_of(session: str) -> str:
+    return f"/v1/sessions/{quote(session, safe='')}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from erllama_cache.errors import ErllamaError
 
 EXIT_FAILED = 1
@@ -240,11 +242,64 @@ class TemplateFailed(ErllamaError):
 
 
 class SessionUnknown(ErllamaError):
-    """There is no session {session}."""
+    """There is no conversation {session}."""
 
     code = "session_unknown"
     exit_code = EXIT_FAILED
-    hint = "The conversation that was used last goes on with: erllama chat --continue"
+    hint = "See what there is with: erllama sessions ls"
+
+    def __init__(self, *, session: str, near: Sequence[str] = ()) -> None:
+        super().__init__(session=session)
+        if near:
+            self.hint = f"Did you mean {' or '.join(near)}? See all with: erllama sessions ls"
+
+
+class SessionAmbiguous(ErllamaError):
+    """{count} conversations have ids that begin with {session}."""
+
+    code = "session_ambiguous"
+    exit_code = EXIT_FAILED
+    hint = "Write more of it; see: erllama sessions ls"
+
+
+class SessionNameTaken(ErllamaError):
+    """There is a conversation called {name} already: {session}."""
+
+    code = "session_name_taken"
+    exit_code = EXIT_FAILED
+    hint = "Choose another name, or go on with it: erllama chat --session {session}"
+
+
+class SessionMoved(ErllamaError):
+    """The conversation {session} went on elsewhere meanwhile: {turns} more."""
+
+    code = "session_moved"
+    exit_code = EXIT_FAILED
+    hint = "See what was said with: erllama sessions show {session}"
+
+
+class TurnUnknown(ErllamaError):
+    """The conversation {session} has no turn {turn}."""
+
+    code = "turn_unknown"
+    exit_code = EXIT_FAILED
+    hint = "See its turns with: erllama sessions show {session}"
+
+
+class ParentUnknown(ErllamaError):
+    """Nothing that is kept ends in the key {key}."""
+
+    code = "parent_unknown"
+    exit_code = EXIT_FAILED
+    hint = "A key is kept as long as its block is in the cache, or its turn in a conversation."
+
+
+class SessionsTooNew(ErllamaError):
+    """The conversations at {path} were written by a newer erllama (format {found}; this one knows {known})."""
+
+    code = "sessions_too_new"
+    exit_code = EXIT_FAILED
+    hint = "Update erllama; they are left as they are."
 
 
 class NameUnknown(ErllamaError):

@@ -42,7 +42,9 @@ def chains(contents: Contents) -> list[Chain]:
     rows = contents.survey.rows
     ends = contents.ends
     # A conversation also holds what its template rewrote since.
-    holders = {key: ChatName(chat.id, chat.title) for chat in reversed(contents.chats) for key in chat.keys}
+    holders = {
+        key: ChatName(chat.id, chat.name or chat.title) for chat in reversed(contents.chats) for key in chat.all_keys
+    }
     last: list[tuple[Row, ChatName | None]] = [(rows[key], chat) for key, chats in ends.items() for chat in chats]
     last += [(row, holders.get(row.key)) for row in contents.survey.leaves if row.key not in ends]
     by_start = sorted(rows.values(), key=lambda row: row.start)

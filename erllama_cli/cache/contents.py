@@ -15,7 +15,7 @@ from erllama_daemon.directories import Directories
 
 if TYPE_CHECKING:
     from erllama_cache.tending.survey import Survey
-    from erllama_daemon.chats import Chat
+    from erllama_daemon.sessions.chats import Chat
 
 SHOWN_DIGITS = 12
 
@@ -51,14 +51,14 @@ class Contents:
         """Safe beside a daemon, and needs none. Raises SessionsUnusable."""
         # Imported here: most commands need no SQLite.
         from erllama_cache.tending.survey import survey
-        from erllama_daemon.chats import read_chats
+        from erllama_daemon.sessions.chats import read_chats
 
         found, chats = survey(directories.cache), read_chats(directories.sessions)
         ends: dict[bytes, list[ChatName]] = {}
         for chat in chats:
             last = next((key for key in reversed(chat.keys) if key in found.rows), None)
             if last is not None:
-                ends.setdefault(last, []).append(ChatName(chat.id, chat.title))
+                ends.setdefault(last, []).append(ChatName(chat.id, chat.name or chat.title))
         return cls(found, found, chats, ends, time.time())
 
     @cached_property
@@ -76,12 +76,12 @@ class Contents:
 
     def keys(self, *, model: str | None, chat: str | None) -> set[bytes]:
         """The blocks that this model computed and this conversation uses. Raises SessionUnknown."""
-        from erllama_daemon.chats import find_chat
+        from erllama_daemon.sessions.chats import find_chat
 
         rows = self.survey.rows
         found = set(rows)
         if chat is not None:
-            found = {row.key for key in find_chat(self.chats, chat).keys for row in self.survey.chain(key)}
+            found = {row.key for key in find_chat(self.chats, chat).all_keys for row in self.survey.chain(key)}
         if model is not None:
             roots = {root for root, origin in self.survey.origins.items() if _is_called(origin.model, model)}
             found = {key for key in found if rows[key].root in roots}

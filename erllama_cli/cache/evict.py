@@ -98,12 +98,12 @@ def _delete(disk: DiskOptions, directories: Directories, *, quiet: bool) -> Remo
     from erllama_cache.tending.survey import Survey, survey
 
     def only_of(chat: str, found: Survey) -> list[bytes]:
-        from erllama_daemon.chats import find_chat, read_chats
+        from erllama_daemon.sessions.chats import find_chat, read_chats
 
         chats = read_chats(directories.sessions)
         wanted = find_chat(chats, chat)
-        others = [key for each in chats if each is not wanted for key in each.keys]
-        return [row.key for row in found.only_of(wanted.keys, others)]
+        others = [key for each in chats if each is not wanted for key in each.all_keys]
+        return [row.key for row in found.only_of(wanted.all_keys, others)]
 
     if disk == DiskOptions(dry_run=disk.dry_run):
         raise RequestInvalid(reason="say what is to go: MODEL, --bytes, --older-than, --model, --chat or --key")

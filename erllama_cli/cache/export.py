@@ -21,7 +21,7 @@ from erllama_daemon.errors import RequestInvalid
 
 if TYPE_CHECKING:
     from erllama_cache.tending.survey import Survey
-    from erllama_daemon.transcript import Transcript
+    from erllama_daemon.sessions.transcript import Transcript
 
 EXAMPLES = """\b
 Examples:
@@ -91,8 +91,8 @@ def _check_output(output: str, *, force: bool, as_json: bool) -> None:
 
 def _gather(names: Sequence[str], directories: Directories) -> _Cargo:
     from erllama_cache.tending.survey import survey
-    from erllama_daemon.chats import read_chats
-    from erllama_daemon.transcript import read_transcript
+    from erllama_daemon.sessions.chats import read_chats
+    from erllama_daemon.sessions.transcript import read_transcript
 
     found, chats = survey(directories.cache), read_chats(directories.sessions)
     keys: list[bytes] = []

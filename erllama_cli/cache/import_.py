@@ -26,7 +26,7 @@ from erllama_daemon.directories import Directories, user_directories
 if TYPE_CHECKING:
     from erllama_cache.disk.origins import Origin
     from erllama_cache.tending.archive import Manifest
-    from erllama_daemon.transcript import Transcript
+    from erllama_daemon.sessions.transcript import Transcript
 
 EXAMPLES = """\b
 Examples:
@@ -94,13 +94,13 @@ def _take_in(path: Path, model: str | None, directories: Directories, bar: Bar) 
     from erllama_cache.disk.tier import DiskTier
     from erllama_cache.errors import CacheUnwritable
     from erllama_cache.tending.archive import import_chains, read_manifest
-    from erllama_daemon.transcript import adopt_transcript
+    from erllama_daemon.sessions.transcript import adopt_transcript
 
     manifest = read_manifest(path)
     transcripts = _transcripts(manifest, path, model)
     differences = _differences(manifest, Origins(directories.cache).all())
     # First, for it matters more than its state, and does not depend on it.
-    adopted = [each for each in transcripts if adopt_transcript(directories.sessions, each)]
+    adopted = [each for each in transcripts if adopt_transcript(directories.sessions, each) is not None]
     disk, blocks = DiskTier(directories.cache, disk_quota(directories)), 0
     if manifest.blocks:
         disk.open()
@@ -122,7 +122,7 @@ def _take_in(path: Path, model: str | None, directories: Directories, bar: Bar) 
 
 def _transcripts(manifest: Manifest, path: Path, model: str | None) -> list[Transcript]:
     from erllama_cache.errors import ArchiveUnreadable
-    from erllama_daemon.transcript import Transcript
+    from erllama_daemon.sessions.transcript import Transcript
 
     try:
         found = msgspec.json.decode(manifest.chat, type=list[Transcript] | None) or []

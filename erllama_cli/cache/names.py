@@ -10,19 +10,21 @@ import typer
 from erllama_daemon.errors import NameAmbiguous, NameUnknown
 
 if TYPE_CHECKING:
-    from erllama_daemon.chats import Chat
+    from erllama_daemon.sessions.chats import Chat
 
 Names = Annotated[
     list[str],
-    typer.Argument(metavar="CHAT|KEY", help="A conversation's id or a block's key; the beginning of either will do."),
+    typer.Argument(
+        metavar="CHAT|KEY", help="A conversation's name or id, or a block's key; the beginning of an id or key will do."
+    ),
 ]
 
 
 def find_named(name: str, chats: Collection[Chat], keys: Collection[bytes]) -> Chat | bytes:
     """The conversation or the key that `name` is or, alone, begins. Raises NameUnknown and NameAmbiguous."""
-    found: list[Chat | bytes] = [chat for chat in chats if name and chat.id.startswith(name)]
+    found: list[Chat | bytes] = [chat for chat in chats if name and (chat.name == name or chat.id.startswith(name))]
     for chat in chats:
-        if chat.id == name:
+        if name in (chat.name, chat.id):
             return chat
     found += [key for key in keys if name and key.hex().startswith(name.lower())]
     if not found:

@@ -46,7 +46,7 @@ def pin(
 def _ends(names: Sequence[str], directories: Directories) -> list[bytes]:
     """The block that each name stands for; of a conversation, the last one that is here. Raises ChatNotCached too."""
     from erllama_cache.tending.survey import survey
-    from erllama_daemon.chats import read_chats
+    from erllama_daemon.sessions.chats import read_chats
 
     found, chats, ends = survey(directories.cache), read_chats(directories.sessions), list[bytes]()
     for name in names:

@@ -39,12 +39,12 @@ def _pinned(names: Sequence[str], directories: Directories) -> list[bytes]:
     """The pins that the names stand for, those of blocks that are gone included."""
     from erllama_cache.disk.pins import Pins
     from erllama_cache.tending.survey import survey
-    from erllama_daemon.chats import read_chats
+    from erllama_daemon.sessions.chats import read_chats
 
     pinned, chats = Pins(directories.cache).all(), read_chats(directories.sessions)
     known = pinned | survey(directories.cache).rows.keys()
     keys: list[bytes] = []
     for name in names:
         named = find_named(name, chats, known)
-        keys += [named] if isinstance(named, bytes) else named.keys
+        keys += [named] if isinstance(named, bytes) else named.all_keys
     return [key for key in dict.fromkeys(keys) if key in pinned]

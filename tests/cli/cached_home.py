@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 from cache.samples import OTHER_ROOT, ROOT, make_block, make_chain
 from cache.test_keys import RECORD
+from said import say
 
 from erllama_cache.block import Block
 from erllama_cache.disk.origins import Origin
@@ -14,7 +15,7 @@ from erllama_cache.disk.tier import DiskTier
 from erllama_cache.tending.survey import Survey, survey
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.messages import Message
-from erllama_daemon.sessions import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions
 
 QUOTA = 1 << 30
 LLAMAS, RIVERS = "3f2a77c1", "b0b0cafe"
@@ -62,9 +63,9 @@ def furnish() -> CachedHome:
 
 
 def _chat(sessions: Sessions, name: str, question: str, ends: list[Block]) -> None:
-    with patch("erllama_daemon.sessions.secrets.token_hex", return_value=name):
+    with patch("erllama_daemon.sessions.store.secrets.token_hex", return_value=name):
         session = sessions.create("demo")
     said = [Message("user", [question]), Message("assistant", ["Yes."])]
     sessions.ask(session.id, said[:1])
     for block in ends:
-        sessions.add_turn(session.id, Turn(said, bytes(4 * block.end), block.key, "00" * 32))
+        say(sessions, session.id, said, bytes(4 * block.end), block.key, "00" * 32)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from said import say
+
 from erllama_cache.block import SaveReason
 from erllama_cache.disk.index import INDEX_NAME, Index
 from erllama_cache.disk.origins import AdapterOrigin, Origin, Origins
@@ -15,7 +17,7 @@ from erllama_cache.disk.row import Row
 from erllama_cache.keys import BlockKind, RootRecord
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import Message
-from erllama_daemon.sessions import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions
 
 DAY_S = 86_400.0
 HALF_AN_HOUR_S = 1800.0
@@ -86,7 +88,7 @@ class MadeUpCache:
         said = [Message("user", [title])]
         self.sessions.ask(session.id, said)
         for turn in turns:
-            self.sessions.add_turn(session.id, Turn(said, b"\0" * 4 * turn.end, turn.key, "00"))
+            say(self.sessions, session.id, said, b"\0" * 4 * turn.end, turn.key)
         return session.id
 
     def origin(

@@ -16,9 +16,9 @@ from cli.terminal import Terminal
 from erllama_cache.disk.index import INDEX_NAME, Index
 from erllama_cache.disk.tier import DiskTier
 from erllama_cache.keys import root_key
-from erllama_daemon.chats import read_chats
 from erllama_daemon.errors import EXIT_FAILED, EXIT_USAGE
-from erllama_daemon.sessions import Sessions
+from erllama_daemon.sessions.chats import read_chats
+from erllama_daemon.sessions.store import Sessions
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from cli.fake_daemon import FakeDaemon
 from erllama_cache.disk.index import Index
 from erllama_cache.disk.pins import Pins
 from erllama_cache.disk.tier import DiskTier
-from erllama_daemon.chats import read_chats
 from erllama_daemon.errors import EXIT_FAILED, EXIT_USAGE
 from erllama_daemon.messages import ForgetRequest, Forgotten
+from erllama_daemon.sessions.chats import read_chats
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from erllama_cache.disk.files import BlockFiles
 from erllama_cache.disk.pins import Pins
 from erllama_cli.cache import pin_report, verify
 from erllama_cli.cache.names import find_named
-from erllama_daemon.chats import Chat
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_FAILED, NameAmbiguous, NameUnknown
+from erllama_daemon.sessions.chats import Chat
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_name_of_two_things_names_none_unless_it_is_a_whole_id() -> None:
 
 
 def chat(name: str) -> Chat:
-    return Chat(id=name, title="Llamas", model="demo", updated=1.0, turns=0, keys=[])
+    return Chat(id=name, name=None, title="Llamas", model="demo", updated=1.0, turns=0, keys=[], left_keys=[])
 
 
 @pytest.mark.parametrize("command", ["stats", "ls", "tree", "verify"])

@@ -107,8 +107,8 @@ def test_what_is_not_given_is_left_to_the_daemon(run: Run, fake: FakeDaemon) -> 
 
 
 def test_a_chat_may_drop_its_oldest_turns(run: Run, fake: FakeDaemon) -> None:
-    assert _asked(run, fake, "chat", "demo").overflow == "error"
-    assert _asked(run, fake, "chat", "demo", "--overflow", "drop-oldest").overflow == "drop_oldest"
+    assert _asked(run, fake, "chat", "demo").overflow == "stop"
+    assert _asked(run, fake, "chat", "demo", "--overflow", "drop").overflow == "drop"
 
 
 @pytest.mark.parametrize(

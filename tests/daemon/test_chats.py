@@ -1,11 +1,12 @@
 from pathlib import Path
 
 import pytest
+from said import say
 
-from erllama_daemon.chats import find_chat, read_chats
 from erllama_daemon.errors import SessionsUnusable, SessionUnknown
 from erllama_daemon.messages import Message
-from erllama_daemon.sessions import Sessions, Turn
+from erllama_daemon.sessions.chats import find_chat, read_chats
+from erllama_daemon.sessions.store import Sessions
 
 
 def test_chats_are_read_beside_the_daemon_with_the_keys_of_their_turns(tmp_path: Path) -> None:
@@ -16,7 +17,7 @@ def test_chats_are_read_beside_the_daemon_with_the_keys_of_their_turns(tmp_path:
     said = [Message("user", ["Hello?"]), Message("assistant", ["Hi."])]
     sessions.ask(session.id, said[:1])
     for number in (1, 2):
-        sessions.add_turn(session.id, Turn(said, b"\0" * 4 * number, bytes([number]) * 32, "00"))
+        say(sessions, session.id, said, b"\0" * 4 * number, bytes([number]) * 32)
     (chat,) = read_chats(path)
     assert (chat.id, chat.title, chat.model, chat.turns) == (session.id, "Hello?", "demo", 2)
     assert chat.keys == [b"\1" * 32, b"\2" * 32]

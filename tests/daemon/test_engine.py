@@ -353,7 +353,7 @@ def test_a_chat_that_no_longer_fits_may_drop_its_oldest_turns(machine: Machine) 
     history = History(messages=said, tokens=pack_tokens([1] * 490), finish_key=None, fingerprint=FINGERPRINT.hex())
     with pytest.raises(ContextExceeded):
         machine.run("And the end? " * 4, history=history)
-    generation = machine.run("And the end? " * 4, history=history, overflow="drop_oldest")
+    generation = machine.run("And the end? " * 4, history=history, overflow="drop")
     text = bytes(generation.tokens[: generation.prompt_tokens]).decode()
     assert generation.dropped_messages > 0
     assert text.startswith("[system]Be brief.\n[user]Question")

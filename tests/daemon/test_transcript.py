@@ -2,12 +2,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from said import say
 
-from erllama_daemon.chats import read_chats
 from erllama_daemon.errors import SessionsUnusable, SessionUnknown
 from erllama_daemon.messages import Message
-from erllama_daemon.sessions import Sessions, Turn
-from erllama_daemon.transcript import Transcript, adopt_transcript, read_transcript
+from erllama_daemon.sessions.chats import read_chats
+from erllama_daemon.sessions.store import Sessions
+from erllama_daemon.sessions.transcript import Transcript, adopt_transcript, read_transcript
 
 SAID = [Message("user", ["Hello ", "there?"]), Message("assistant", ["Hi."])]
 
@@ -24,7 +25,7 @@ def transcript(home: Path) -> Transcript:
     session = sessions.create("demo")
     sessions.ask(session.id, SAID[:1])
     for number, tokens in enumerate((b"\1\0\0\0\2\0\0\0", b"\1\0\0\0\3\0\0\0\4\0\0\0"), start=1):
-        sessions.add_turn(session.id, Turn(SAID, tokens, bytes([number]) * 32, "00"))
+        say(sessions, session.id, SAID, tokens, bytes([number]) * 32)
     sessions.ask(session.id, SAID[:1])
     sessions.close()
     return read_transcript(home, session.id)
@@ -42,7 +43,7 @@ def test_a_conversation_taken_elsewhere_is_the_same_conversation(
     assert other.unanswered(transcript.id) == SAID[:1]
     assert there.stat().st_mode & 0o777 == 0o600
     assert read_chats(there) == read_chats(home)
-    other.add_turn(transcript.id, Turn(SAID, b"\1\0\0\0\3\0\0\0\4\0\0\0\5\0\0\0", b"\3" * 32, "00"))
+    say(other, transcript.id, SAID, b"\1\0\0\0\3\0\0\0\4\0\0\0\5\0\0\0", b"\3" * 32)
     history = other.history(transcript.id)
     assert history is not None
     assert history.messages == SAID * 3
@@ -53,7 +54,7 @@ def test_a_conversation_taken_elsewhere_is_the_same_conversation(
 def test_a_conversation_that_is_there_is_left_as_it_is(home: Path, transcript: Transcript) -> None:
     sessions = Sessions(home)  # as a daemon that runs
     before = sessions.get(transcript.id)
-    stranger = msgspec.structs.replace(transcript, title="another", turns=[])
+    stranger = msgspec.structs.replace(transcript, title="another", turns=[], head=None)
     assert not adopt_transcript(home, stranger)
     assert sessions.get(transcript.id) == before
     sessions.close()

@@ -47,7 +47,7 @@ def build_prompt(request: Generate, backend: Backend, template: ChatTemplate, fi
         raise PromptEmpty
     else:
         prompt = _from_messages(request, backend, template, fingerprint)
-        if len(prompt.tokens) >= limit and request.overflow == "drop_oldest":
+        if len(prompt.tokens) >= limit and request.overflow == "drop":
             prompt = _without_oldest(request, backend, template)
     if len(prompt.tokens) >= limit:
         raise ContextExceeded(tokens=len(prompt.tokens), limit=limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from erllama_daemon.messages import Failure, Stats
+from erllama_daemon.messages import Failure, Message, Stats
 
 
 class LoadProgress(msgspec.Struct, frozen=True, tag=True):
@@ -58,7 +58,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The last frame of a request that ended well; its blocks are published, or dropped as the stats say.
 
     `tokens` is the whole chain as little-endian u32: prompt and answer, as far as they were computed.
-    `answered` is false if it was cancelled before the prompt was read.
+    `answered` is false if it was cancelled before the prompt was read. `view` is what the model was shown up to its
+    answer, if that is not the history and the new messages.
     """
 
     id: int
@@ -66,6 +67,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     tokens: bytes
     finish_key: bytes
     answered: bool
+    view: list[Message] | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

@@ -39,8 +39,8 @@ class Configure(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """What a conversation holds so far: its messages, its exact tokens (little-endian u32) and its finish key.
 
-    The last message is the assistant's; `tokens` ends where its answer ended. `fingerprint` is that of the model
-    that they are tokens of.
+    The messages are those that the model was shown. The last one is the assistant's; `tokens` ends where its answer
+    ended, and is empty if not all of them are known. `fingerprint` is that of the model that they are tokens of.
     """
 
     messages: list[Message]
@@ -52,9 +52,10 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 class Generate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Asks for an answer to `messages`, which follow `history` if there is one, or to `tokens` as they stand.
 
-    `tokens` are little-endian u32, and `parent_key` is the chain that they extend. A `scope` makes it private: it
-    shares state with nobody but requests of the same scope, and none of it reaches a disk. Without `cache` it neither
-    looks for state nor leaves any.
+    `tokens` are little-endian u32, and `parent_key` is the chain that they extend. With messages and no history, it is
+    the chain that the messages follow, of whose tokens nothing is known but what the cache holds. A `scope` makes it
+    private: it shares state with nobody but requests of the same scope, and none of it reaches a disk. Without `cache`
+    it neither looks for state nor leaves any.
     """
 
     id: int
@@ -68,7 +69,7 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     logprobs: int | None = None
     adapters: list[AdapterChoice] = []
     reproducible: bool = False
-    overflow: Overflow = "error"
+    overflow: Overflow = "stop"
     scope: str = ""
     cache: bool = True
     require_cached: CachedDemand = None

@@ -33,7 +33,7 @@ from erllama_daemon.messages import (
 from erllama_daemon.models.keeper import Lease
 from erllama_daemon.models.supervisor import Supervisor
 from erllama_daemon.models.worker_process import WorkerProcess
-from erllama_daemon.sessions import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions, Turn
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,8 @@ class Answer:
         self._is_cancelled = False
         self._load_ms = 0.0
         self._messages = question.request.messages
+        self._after: int | None = None
+        self._extended: frames.History | None = None
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._events.put_nowait(Accepted(self.id))
 
@@ -115,8 +117,8 @@ class Answer:
         if self._is_cancelled:
             self._end_unstarted()
             return
-        history = await self._ask_session()
-        request = self._generate(history)
+        self._extended = await self._ask_session()
+        request = self._generate(self._extended)
         lost = await self._try(request)
         if lost is not None:  # with a worker that may never have seen it
             lost = await self._try(request)
@@ -167,15 +169,23 @@ class Answer:
 
     async def _ask_session(self) -> frames.History | None:
         """Keeps the question of a turn before it is asked; gives what it extends."""
-        session = self._question.session
+        session, request = self._question.session, self._question.request
         if session is None:
-            return None
-        history = await asyncio.to_thread(self._sessions.history, session)
+            return None if request.parent_key is None or request.tokens is not None else await self._parent()
+        await asyncio.to_thread(self._sessions.check_seen, session, request.seen)
+        self._after = request.after
+        if self._after is None:
+            self._after = (await asyncio.to_thread(self._sessions.get, session)).turn or 0
+        history = await asyncio.to_thread(self._sessions.history, session, self._after)
         if history is None:
-            given = self._question.request.messages
-            self._messages = await asyncio.to_thread(self._sessions.with_lost_system_prompt, session, given)
+            self._messages = await asyncio.to_thread(self._sessions.with_lost_system_prompt, session, self._messages)
         await asyncio.to_thread(self._sessions.ask, session, self._messages)
         return history
+
+    async def _parent(self) -> frames.History | None:
+        """What the answer whose key the request names ended with, if that was a turn of a conversation."""
+        key = bytes.fromhex(self._question.request.parent_key or "")
+        return await asyncio.to_thread(self._sessions.history_of_key, key)
 
     def _generate(self, history: frames.History | None) -> frames.Generate:
         request = self._question.request
@@ -233,19 +243,39 @@ class Answer:
                     self._events.put_nowait(frame.failure)
                     return None
                 case frames.Finished():
-                    await self._keep(frame)
+                    turn = await self._keep(frame)
                     await self._forget()
-                    stats = msgspec.structs.replace(frame.stats, load_ms=self._load_ms, session=self._question.session)
+                    stats = self._stats(frame.stats, turn)
                     self._events.put_nowait(Done(stats))
                     return None
 
-    async def _keep(self, finished: frames.Finished) -> None:
+    def _stats(self, stats: Stats, turn: int | None) -> Stats:
+        """What a worker says of an answer, with what only the daemon knows of it."""
+        parent = self._extended.finish_key if self._extended else None
+        return msgspec.structs.replace(
+            stats,
+            load_ms=self._load_ms,
+            session=self._question.session,
+            turn=turn,
+            parent_key=self._question.request.parent_key if parent is None else parent.hex(),
+        )
+
+    async def _keep(self, finished: frames.Finished) -> int | None:
+        """Writes the turn into its session; gives its number there."""
         session, worker = self._question.session, self._worker
         if session is None or worker is None or not finished.answered:
-            return
-        said = [*self._messages, Message("assistant", [finished.stats.text])]
-        turn = Turn(said, finished.tokens, finished.finish_key, worker.ready.result().fingerprint)
-        await asyncio.to_thread(self._sessions.add_turn, session, turn)
+            return None
+        turn = Turn(
+            after=self._after or None,
+            messages=[*self._messages, Message("assistant", [finished.stats.text])],
+            tokens=finished.tokens,
+            finish_key=finished.finish_key,
+            fingerprint=worker.ready.result().fingerprint,
+            view=finished.view,
+            thinking=finished.stats.thinking,
+            finish_reason=finished.stats.finish_reason,
+        )
+        return await asyncio.to_thread(self._sessions.add_turn, session, turn)
 
     async def _forget(self) -> None:
         """Lets go of what a private answer leaves behind, unless its conversation goes on from there."""

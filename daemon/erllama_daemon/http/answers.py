@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from weakref import WeakValueDictionary
 
 from erllama_daemon.http.answer import Answer, Question
 from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.messages import DeletedSession
 from erllama_daemon.models.supervisor import Supervisor
+from erllama_daemon.sessions.removal import delete_with_blocks
 
 
 class Answers:
     """Starts answers, and ends them before their time. All calls from the event loop."""
 
-    def __init__(self, supervisor: Supervisor, conversations: Conversations) -> None:
+    def __init__(self, supervisor: Supervisor, conversations: Conversations, cache: Path) -> None:
         self._supervisor = supervisor
         self._conversations = conversations
+        self._cache = cache
         self._running: dict[int, Answer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # A lock lives as long as an answer holds it.
@@ -25,7 +29,7 @@ class Answers:
         """Starts an answer. One question of a session is answered after the other."""
         turn_lock, sessions = asyncio.Lock(), self._conversations.kept
         if question.session is not None:
-            turn_lock = self._turn_locks.setdefault(question.session, turn_lock)
+            turn_lock = self.turn_lock(question.session)
             sessions = self._conversations.holding(question.session)
         answer = Answer(question, self._supervisor, sessions, turn_lock)
         self._running[answer.id] = answer
@@ -33,6 +37,10 @@ class Answers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return answer
+
+    def turn_lock(self, session: str) -> asyncio.Lock:
+        """Held by whoever changes where a conversation goes on: its answers, one after the other, among them."""
+        return self._turn_locks.setdefault(session, asyncio.Lock())
 
     def cancel(self, answer_id: int) -> None:
         """Ends an answer at its next tick. An unknown or finished one is fine."""
@@ -46,17 +54,32 @@ class Answers:
 
     async def forget_session(self, session: str) -> None:
         """Ends the answers of a private session and lets go of it, here and in every worker."""
-        for answer in list(self._running.values()):
-            if answer.session == session:
-                answer.cancel()
-        async with self._turn_locks.setdefault(session, asyncio.Lock()):
+        self._cancel_those_of(session)
+        async with self.turn_lock(session):
             await asyncio.to_thread(self._conversations.private.delete, session)
             await self._supervisor.forget_scope(session)
+
+    async def delete_session(self, session: str) -> DeletedSession:
+        """Ends the answers of a kept session and deletes it, with the blocks that only it needs, on disk and in memory.
+
+        Raises SessionUnknown, and what changing the cache raises.
+        """
+        self._cancel_those_of(session)
+        async with self.turn_lock(session):
+            removal = await asyncio.to_thread(delete_with_blocks, self._conversations.kept, session, self._cache)
+            if removal.keys:
+                await self._supervisor.forget(removal.keys)
+            return removal.deleted
 
     async def finish(self) -> None:
         """Waits until every answer that was cut off is kept."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _cancel_those_of(self, session: str) -> None:
+        for answer in list(self._running.values()):
+            if answer.session == session:
+                answer.cancel()
 
     async def _run(self, answer: Answer) -> None:
         try:

@@ -43,7 +43,7 @@ class App:
         self._conversations = conversations
         self._stop = stop
         self._started = time.monotonic()
-        self.answers = Answers(supervisor, conversations)
+        self.answers = Answers(supervisor, conversations, directories.cache)
 
     def routes(self) -> list[Route]:
         """Every endpoint."""
@@ -93,7 +93,7 @@ class App:
     async def _question(self, request: CompleteRequest) -> Question:
         check_complete(request)
         if request.session is not None:
-            session = await asyncio.to_thread(self._conversations.get, request.session)
+            session = await asyncio.to_thread(self._conversations.find, request.session)
             if request.private and not session.private:
                 raise RequestInvalid(reason="a session that is kept has no private turns")
             scope = session.id if session.private else ""

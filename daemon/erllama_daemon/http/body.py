@@ -22,6 +22,11 @@ NDJSON = "application/x-ndjson"
 _STATUS_OF_CODE = {
     "session_unknown": 404,
     "no_session": 404,
+    "turn_unknown": 404,
+    "parent_unknown": 404,
+    "session_ambiguous": 409,
+    "session_name_taken": 409,
+    "session_moved": 409,
     "adapter_unknown": 404,
     "not_supported": 501,
     "busy": 503,

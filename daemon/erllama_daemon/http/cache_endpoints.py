@@ -63,7 +63,7 @@ class CacheEndpoints:
         check_explain(body)
         session = None
         if body.session is not None:
-            session = await asyncio.to_thread(self._conversations.get, body.session)
+            session = await asyncio.to_thread(self._conversations.find, body.session)
         model = body.model if session is None else session.model
         if model is None:
             raise RequestInvalid(reason="it names neither a model nor a session")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import Session
-from erllama_daemon.sessions import PRIVATE, Sessions
+from erllama_daemon.sessions.store import PRIVATE, Sessions
 
 
 class Conversations:
@@ -19,13 +20,18 @@ class Conversations:
         """Where the conversation of this id, or of one that begins so, would be."""
         return self.private if is_private(session_id) else self.kept
 
-    def create(self, model: str, *, private: bool) -> Session:
-        """A new, empty conversation with a model."""
-        return (self.private if private else self.kept).create(model)
+    def create(self, model: str, *, private: bool, name: str | None = None) -> Session:
+        """A new, empty conversation with a model. Raises SessionNameTaken and RequestInvalid."""
+        if private and name is not None:
+            raise RequestInvalid(reason="a private conversation has no name")
+        return (self.private if private else self.kept).create(model, name)
 
-    def get(self, session_id: str) -> Session:
-        """The conversation with this id, or with the only id that begins so. Raises SessionUnknown."""
-        return self.holding(session_id).get(session_id)
+    def find(self, name: str) -> Session:
+        """The conversation of this name or id, or the only one whose id begins so.
+
+        Raises SessionUnknown and SessionAmbiguous.
+        """
+        return self.holding(name).find(name)
 
     def close(self) -> None:
         """Closes both; with that, the private ones are gone."""

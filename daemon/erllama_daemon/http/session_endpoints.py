@@ -12,12 +12,12 @@ from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.conversations import Conversations, is_private
-from erllama_daemon.messages import NewSession
+from erllama_daemon.messages import Fork, GoTo, NewSession, SessionChange, SessionList, SessionTurns
 from erllama_daemon.models.file import find_model
 
 
 class SessionEndpoints:
-    """Each asks the database in a thread of its own."""
+    """Each asks the database in a thread of its own. ID is all of an id, except where it says otherwise."""
 
     def __init__(self, conversations: Conversations, answers: Answers) -> None:
         self._conversations = conversations
@@ -27,29 +27,77 @@ class SessionEndpoints:
         """Every endpoint of this kind."""
         return [
             Route("/v1/sessions", self.create, methods=["POST"]),
+            Route("/v1/sessions", self.list, methods=["GET"]),
             Route("/v1/sessions/latest", self.latest, methods=["GET"]),
+            Route("/v1/sessions/find", self.find, methods=["GET"]),
             Route("/v1/sessions/{id}", self.get, methods=["GET"]),
             Route("/v1/sessions/{id}", self.delete, methods=["DELETE"]),
+            Route("/v1/sessions/{id}/turns", self.turns, methods=["GET"]),
+            Route("/v1/sessions/{id}/goto", self.go_to, methods=["POST"]),
+            Route("/v1/sessions/{id}/fork", self.fork, methods=["POST"]),
+            Route("/v1/sessions/{id}/change", self.change, methods=["POST"]),
         ]
 
     async def create(self, request: Request) -> Response:
         """POST /v1/sessions, NewSession → Session."""
         body = await read_body(request, NewSession)
         find_model(body.model)
-        return json_response(await asyncio.to_thread(self._conversations.create, body.model, private=body.private))
+        create = self._conversations.create
+        return json_response(await asyncio.to_thread(create, body.model, private=body.private, name=body.name))
+
+    async def list(self, request: Request) -> Response:
+        """GET /v1/sessions?text=TEXT → SessionList: all that are kept, or those in which the text stands."""
+        text = request.query_params.get("text", "")
+        return json_response(SessionList(await asyncio.to_thread(self._conversations.kept.summaries, text)))
 
     async def latest(self, _request: Request) -> Response:
         """GET /v1/sessions/latest → Session; a private one never is."""
         return json_response(await asyncio.to_thread(self._conversations.kept.latest))
 
+    async def find(self, request: Request) -> Response:
+        """GET /v1/sessions/find?name=NAME → Session: by its name, its id, or the beginning of its id."""
+        return json_response(await asyncio.to_thread(self._conversations.find, request.query_params.get("name", "")))
+
     async def get(self, request: Request) -> Response:
         """GET /v1/sessions/ID → Session; the beginning of an id will do if only one begins so."""
-        return json_response(await asyncio.to_thread(self._conversations.get, request.path_params["id"]))
+        return json_response(await asyncio.to_thread(self._conversations.find, request.path_params["id"]))
+
+    async def turns(self, request: Request) -> Response:
+        """GET /v1/sessions/ID/turns → SessionTurns: those that it has gone back from, too."""
+        session = request.path_params["id"]
+        return json_response(SessionTurns(await asyncio.to_thread(self._conversations.holding(session).turns, session)))
+
+    async def go_to(self, request: Request) -> Response:
+        """POST /v1/sessions/ID/goto, GoTo → Session: the next turn follows that one."""
+        session, body = request.path_params["id"], await read_body(request, GoTo)
+        async with self._answers.turn_lock(session):
+            return json_response(
+                await asyncio.to_thread(self._conversations.holding(session).go_to, session, body.turn)
+            )
+
+    async def fork(self, request: Request) -> Response:
+        """POST /v1/sessions/ID/fork, Fork → Session, the new one."""
+        session, body = request.path_params["id"], await read_body(request, Fork)
+        if is_private(session):
+            raise RequestInvalid(reason="a private conversation cannot be forked")
+        fork = self._conversations.kept.fork
+        return json_response(await asyncio.to_thread(fork, session, name=body.name, turn=body.turn))
+
+    async def change(self, request: Request) -> Response:
+        """POST /v1/sessions/ID/change, SessionChange → Session: another name or another model."""
+        session, body = request.path_params["id"], await read_body(request, SessionChange)
+        if body.model is not None:
+            find_model(body.model)
+        change = self._conversations.holding(session).change
+        return json_response(await asyncio.to_thread(change, session, name=body.name, model=body.model))
 
     async def delete(self, request: Request) -> Response:
-        """DELETE /v1/sessions/ID → 204: what a private conversation said and computed is gone. Idempotent."""
+        """DELETE /v1/sessions/ID → DeletedSession: its turns and blocks go too, unless others use them as well.
+
+        Of a private one nothing is left. Idempotent for private ones. Raises SessionUnknown for others.
+        """
         session = request.path_params["id"]
-        if not is_private(session):
-            raise RequestInvalid(reason="only private sessions can be deleted")
-        await self._answers.forget_session(session)
-        return Response(status_code=204)
+        if is_private(session):
+            await self._answers.forget_session(session)
+            return Response(status_code=204)
+        return json_response(await self._answers.delete_session(session))

@@ -7,10 +7,8 @@ from typing import Literal, Self
 import msgspec
 
 from erllama_daemon.messages.adapter import Adapter, AdapterChoice
-from erllama_daemon.messages.conversation import Message
+from erllama_daemon.messages.conversation import FinishReason, Message
 from erllama_daemon.messages.model import ModelOptions
-
-FinishReason = Literal["stop", "length", "cancelled"]
 
 HitKind = Literal["exact", "partial", "cold"]
 
@@ -21,7 +19,9 @@ as long as the conversation lasts; or it was kept nowhere."""
 CachedDemand = int | Literal["prefix"] | None
 """How many tokens the cache must hold of a prompt: so many, or all that stand before the question."""
 
-Overflow = Literal["error", "drop_oldest"]
+Overflow = Literal["stop", "drop", "summarize"]
+"""What to do when a conversation outgrows the context: fail, leave out its oldest turns, or put a summary in their
+place."""
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,8 +45,12 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/complete`.
 
-    With a session, `messages` are the new ones only and `model` is left out: both follow from the session.
-    Instead of messages, `tokens` is a prompt as it stands; `parent_key` then names the chain that it extends (hex).
+    With a session, `messages` are the new ones only and `model` is left out: both follow from the session. They follow
+    its last turn or, if `after` names one of its turns (0 is its beginning), that one, which the session then goes on
+    from. `seen` is the last turn that the client knows of (0 if it knows of none): if there is a later one, the request
+    fails. A system message takes the place of the one at the beginning, and has everything read again.
+    `parent_key` (hexadecimal) is the finish key of any answer: the messages, which need no session, follow it. Instead
+    of messages, `tokens` is a prompt as it stands; `parent_key` then names the chain that it extends.
     `stop` ends the answer before any of these texts. `logprobs` asks for that many of the likeliest tokens at each
     step. `adapters` are used besides the attached ones. A reproducible request has a KV buffer to itself, so that
     its answer does not depend on what else runs. `logits_digest` asks for a digest of every row of logits that a
@@ -66,13 +70,15 @@ class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     parent_key: str | None = None
     model: str | None = None
     session: str | None = None
+    after: int | None = None
+    seen: int | None = None
     max_tokens: int = 1024
     sampling: Sampling = Sampling()
     stop: list[str] = []
     logprobs: int | None = None
     adapters: list[AdapterChoice] = []
     reproducible: bool = False
-    overflow: Overflow = "error"
+    overflow: Overflow = "stop"
     private: bool = False
     cache: bool = True
     require_cached: CachedDemand = None
@@ -103,7 +109,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     Times are milliseconds. `ttft_ms` runs from the arrival at the worker to the first token, so it includes
     `queue_ms`, `restore_ms` and `prefill_ms` but not `load_ms`, the time this request waited for the model to be
     loaded. `cache_note` says why fewer tokens were reused than were asked for. `thinking` is what a thinking model
-    said before its answer. `dropped_messages` counts the oldest messages that were left out to make the rest fit.
+    said before its answer. `dropped_messages` counts the oldest messages that were left out to make the rest fit, and
+    `summary` is what was put in their place. `turn` is the number in the database of the turn that the answer became,
+    and `parent_key` the finish key of the one it follows. `context_size` is how many tokens the model holds in mind.
     """
 
     text: str
@@ -130,7 +138,11 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: list[TokenLogprobs] | None = None
     adapters: list[Adapter] = []
     dropped_messages: int = 0
+    summary: str | None = None
     logits_digest: str | None = None
+    turn: int | None = None
+    parent_key: str | None = None
+    context_size: int = 0
 
     @classmethod
     def never_started(

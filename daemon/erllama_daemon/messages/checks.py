@@ -65,6 +65,7 @@ def check_complete(request: CompleteRequest) -> None:
         {
             f"max_tokens must lie between 0 and {INT_LIMIT - 1}": 0 <= request.max_tokens < INT_LIMIT,
             "what only reads is no turn of a session": request.max_tokens > 0 or request.session is None,
+            "after and seen go with a session": request.session is not None or request.after is request.seen is None,
         }
     )
     check_sampling(request.sampling)
@@ -212,7 +213,7 @@ def _check_prompt(request: CompleteRequest) -> None:
     if request.parent_key is not None:
         _require(
             {
-                "parent_key goes with tokens": request.tokens is not None,
+                "a session knows its parent key": request.session is None,
                 "parent_key must be 64 hexadecimal digits": bool(_KEY.fullmatch(request.parent_key)),
             }
         )

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+FinishReason = Literal["stop", "length", "cancelled"]
+
 
 class Message(msgspec.Struct, frozen=True):
     """One message of a conversation.
@@ -28,11 +30,15 @@ class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     model: str
     private: bool = False
+    name: str | None = None
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation as its user sees it. Times are seconds since the epoch; `unanswered` is a user message
-    whose answer was cut off before it was saved.
+    """A conversation as its user sees it: `messages` lead from its beginning to its last turn.
+
+    Times are seconds since the epoch. `turn` is the number of the last turn in the database, `turns` how many lead to
+    it. `tokens` is the length of its chain, `finish_key` (hexadecimal) and `fingerprint` name the state it goes on
+    from. `unanswered` is a user message whose answer was cut off before it was saved.
     """
 
     id: str
@@ -45,3 +51,96 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     finish_key: str | None
     unanswered: Message | None = None
     private: bool = False
+    name: str | None = None
+    turn: int | None = None
+    turns: int = 0
+    fingerprint: str | None = None
+
+    @property
+    def called(self) -> str:
+        """What to call it: its name, or else how it began, or else its id."""
+        return self.name or self.title or self.id
+
+
+class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation in a list. `found` is where the text that was looked for stands in it, on one line."""
+
+    id: str
+    name: str | None
+    title: str
+    model: str
+    created: float
+    updated: float
+    turns: int
+    tokens: int
+    finish_key: str | None
+    found: str | None = None
+
+    @property
+    def called(self) -> str:
+        """What to call it: its name, or else how it began, or else its id."""
+        return self.name or self.title or self.id
+
+
+class SessionList(msgspec.Struct, frozen=True):
+    """The conversations in which something was said, the one used last first."""
+
+    sessions: list[SessionSummary]
+
+
+class SessionTurn(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of a conversation.
+
+    `name` is what its user calls it: its number from the beginning of the conversation, and, where several turns of the
+    conversation have that number, which of them it is: 3.2. `id` is its number in the database and `parent` that of the
+    turn it follows. `current` says that the conversation leads over it to its end; it has gone back from the others.
+    `tokens` is the length of the chain up to its end, `finish_key` (hexadecimal) that chain's last key.
+    """
+
+    id: int
+    parent: int | None
+    name: str
+    number: int
+    messages: list[Message]
+    thinking: str | None
+    created: float
+    finish_reason: FinishReason
+    tokens: int
+    finish_key: str
+    current: bool
+
+
+class SessionTurns(msgspec.Struct, frozen=True):
+    """Every turn of a conversation, in the order in which they were said; those it shares with others too."""
+
+    turns: list[SessionTurn]
+
+
+class GoTo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/sessions/ID/goto`: the next turn follows the turn of this name; "0" is the beginning."""
+
+    turn: str
+
+
+class Fork(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/sessions/ID/fork`: a second conversation that shares all turns up to the last, or this one."""
+
+    name: str | None = None
+    turn: str | None = None
+
+
+class SessionChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of `POST /v1/sessions/ID/change`: what is None stays as it is; an empty name takes the name away."""
+
+    name: str | None = None
+    model: str | None = None
+
+
+class DeletedSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation that is gone, and what went with it: the turns and the cached blocks that were its alone."""
+
+    id: str
+    called: str
+    turns: int
+    blocks: int
+    bytes: int

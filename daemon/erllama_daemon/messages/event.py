@@ -36,6 +36,12 @@ class Prefilling(msgspec.Struct, frozen=True, tag="prefilling", tag_field="event
     cached: int
 
 
+class Summarizing(msgspec.Struct, frozen=True, tag="summarizing", tag_field="event"):
+    """The conversation outgrew the context: a summary is being made to take the place of its oldest messages."""
+
+    messages: int
+
+
 class Token(msgspec.Struct, frozen=True, tag="token", tag_field="event"):
     """Text of one or a few tokens that became ready together."""
 
@@ -76,7 +82,7 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-Event = Accepted | Loading | Queued | Prefilling | Token | Thinking | Done | Failure
+Event = Accepted | Loading | Queued | Prefilling | Summarizing | Token | Thinking | Done | Failure
 
 
 class RemoteError(ErllamaError):

@@ -1,0 +1,58 @@
+"""A conversation that goes, with all that only it left in the cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from erllama_cache.disk.row import Row
+from erllama_cache.tending.holdings import Holdings
+from erllama_cache.tending.survey import Survey, survey
+from erllama_daemon.messages import DeletedSession
+from erllama_daemon.sessions.chats import Chat, find_chat
+from erllama_daemon.sessions.store import Sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What went, and the keys of the blocks, which the loaded models are to forget too."""
+
+    deleted: DeletedSession
+    keys: list[bytes]
+
+
+def delete_with_blocks(sessions: Sessions, session_id: str, cache: Path) -> Removal:
+    """Deletes a conversation, and before it the blocks that no other conversation needs.
+
+    The blocks go first: whoever is stopped between the two can delete the conversation again, but could not find them.
+    Raises SessionUnknown, and what changing the cache raises.
+    """
+    session = sessions.get(session_id)
+    chats = sessions.chats()
+    gone: list[Row] = []
+    if any(chat.id == session_id for chat in chats):
+        rows = own_rows(survey(cache), find_chat(chats, session_id), chats)
+        if rows:
+            with Holdings(cache) as holdings:
+                gone = holdings.let_go(rows, even_pinned=True)
+    deleted = DeletedSession(
+        id=session_id,
+        called=session.called,
+        turns=sessions.delete(session_id),
+        blocks=len(gone),
+        bytes=sum(row.file_bytes for row in gone),
+    )
+    return Removal(deleted, [row.key for row in gone])
+
+
+def own_rows(found: Survey, chat: Chat, chats: list[Chat]) -> list[Row]:
+    """The blocks that hold what was said in one conversation alone, in the order in which they can go.
+
+    That is its turns, what came after them without an answer, and the blocks before them that nobody else extends.
+    """
+    others = {key for other in chats if other.id != chat.id for key in other.all_keys}
+    needed = {row.key for key in others for row in found.chain(key)}
+    own = {
+        row.key for key in chat.all_keys if key not in others for row in (*found.chain(key), *found.descendants(key))
+    }
+    return found.removable(own - needed, even_pinned=True)

@@ -1,0 +1,396 @@
+"""The sessions: conversations in SQLite, durable turn by turn.
+
+A turn is written when its answer is complete and before the answer's `done` is sent. The question is written first,
+so that not even a power cut in the middle of an answer loses what the user typed. No turn is ever changed: going back
+and forking leave those that were said where they are. Private conversations are in a database of their own, in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from erllama_cache.keys import TOKEN_BYTES
+from erllama_daemon.errors import (
+    NoSession,
+    RequestInvalid,
+    SessionAmbiguous,
+    SessionMoved,
+    SessionNameTaken,
+    SessionsUnusable,
+    SessionUnknown,
+    TurnUnknown,
+)
+from erllama_daemon.frames import History
+from erllama_daemon.messages import (
+    FinishReason,
+    Message,
+    Session,
+    SessionSummary,
+    SessionTurn,
+)
+from erllama_daemon.sessions.chats import Chat, chats_in
+from erllama_daemon.sessions.schema import open_database
+from erllama_daemon.sessions.search import summaries
+from erllama_daemon.sessions.tree import (
+    common_prefix,
+    decode_messages,
+    find_turn,
+    history_of,
+    named_turns,
+    turns_of,
+    way_to,
+)
+
+PRIVATE = "private-"
+"""How the ids of private conversations begin."""
+
+BEGINNING = "0"
+"""The name of what the first turn follows."""
+
+NAME_CHARACTERS = 200
+_TITLE_CHARACTERS = 60
+_COLUMNS = "id, name, model, title, created, updated, head, unanswered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One finished turn: its messages, answer included, all the tokens of the chain so far, and its finish key.
+
+    `after` is the turn it follows. `view` is what the model was shown up to the answer, if not all that was said.
+    """
+
+    after: int | None
+    messages: list[Message]
+    tokens: bytes
+    finish_key: bytes
+    fingerprint: str
+    view: list[Message] | None = None
+    thinking: str | None = None
+    finish_reason: FinishReason = "stop"
+
+
+class Sessions:
+    """The database of one user; any thread may call. Raises SessionsUnusable when SQLite fails.
+
+    Every write is on the disk when the call returns (`synchronous=FULL`). Without a path, the conversations are
+    private: nothing is ever written to a disk.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path or ":memory:"
+        self._is_private = path is None
+        self._lock = threading.RLock()
+        self._database = open_database(path)
+
+    def close(self) -> None:
+        """Closes the database."""
+        self._database.close()
+
+    def create(self, model: str, name: str | None = None) -> Session:
+        """A new, empty conversation with a model. Raises SessionNameTaken and RequestInvalid."""
+        now = time.time()
+        # What a private one leaves in a worker is found through its id, which therefore nobody may guess.
+        session_id = PRIVATE + secrets.token_hex(16) if self._is_private else secrets.token_hex(4)
+        with self._writing():
+            self._check_name(name)
+            self._database.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?, '', ?, ?, NULL, NULL)", (session_id, name, model, now, now)
+            )
+        return self.get(session_id)
+
+    def get(self, session_id: str) -> Session:
+        """The conversation with this id. Raises SessionUnknown."""
+        with self._reading():
+            row = self._database.execute(
+                f"SELECT {_COLUMNS} FROM sessions WHERE id = ?",  # noqa: S608
+                (session_id,),
+            ).fetchone()
+            if row is None:
+                raise SessionUnknown(session=session_id)
+            found, name, model, title, created, updated, head, unanswered = row
+            way = way_to(self._database, head)
+        return Session(
+            id=found,
+            name=name,
+            model=model,
+            title=title,
+            created=created,
+            updated=updated,
+            messages=[message for turn in way for message in turn.messages],
+            tokens=way[-1].end if way else 0,
+            finish_key=way[-1].finish_key.hex() if way else None,
+            fingerprint=way[-1].fingerprint if way else None,
+            unanswered=decode_messages(unanswered)[-1] if unanswered else None,
+            private=self._is_private,
+            turn=head,
+            turns=len(way),
+        )
+
+    def find(self, called: str) -> Session:
+        """The conversation of this name or id, or the only one whose id begins so.
+
+        Raises SessionUnknown, which suggests names that are near, and SessionAmbiguous.
+        """
+        with self._reading():
+            rows = self._database.execute("SELECT id, name, title FROM sessions").fetchall()
+        for found, name, _title in rows:
+            if called in (name, found):
+                return self.get(found)
+        begun = [found for found, _name, _title in rows if called and found.startswith(called)]
+        if len(begun) == 1:
+            return self.get(begun[0])
+        if begun:
+            raise SessionAmbiguous(session=called, count=len(begun))
+        raise SessionUnknown(session=called, near=_near(called, rows))
+
+    def latest(self) -> Session:
+        """The conversation that was used last, of those in which something was said. Raises NoSession."""
+        with self._reading():
+            row = self._database.execute(
+                "SELECT id FROM sessions WHERE title != '' ORDER BY updated DESC, rowid DESC LIMIT 1"
+            ).fetchone()
+        if row is None:
+            raise NoSession
+        return self.get(row[0])
+
+    def summaries(self, text: str = "") -> list[SessionSummary]:
+        """The conversations in which something was said, or those that hold `text`, the one used last first."""
+        with self._reading():
+            return summaries(self._database, text)
+
+    def chats(self) -> list[Chat]:
+        """The conversations and the keys that each one holds."""
+        with self._reading():
+            return chats_in(self._database)
+
+    def turns(self, session_id: str) -> list[SessionTurn]:
+        """Every turn of a conversation as its user sees them. Raises SessionUnknown."""
+        with self._reading():
+            head = self.get(session_id).turn
+            return named_turns(turns_of(self._database, session_id), head)
+
+    def history(self, session_id: str, after: int | None = None) -> History | None:
+        """What the next turn extends, or one after the turn `after`; None at the beginning, which `after` 0 is too.
+
+        Raises TurnUnknown if the conversation has no such turn.
+        """
+        with self._reading():
+            head = self._head(session_id) if after is None else after or None
+            if after and after not in {turn.id for turn in turns_of(self._database, session_id)}:
+                raise TurnUnknown(session=session_id, turn=after)
+            return history_of(way_to(self._database, head))
+
+    def history_of_key(self, finish_key: bytes) -> History | None:
+        """What a turn after the answer that ended in this key extends; None if no conversation has it."""
+        with self._reading():
+            row = self._database.execute(
+                "SELECT id FROM turns WHERE finish_key = ? ORDER BY id DESC LIMIT 1", (finish_key,)
+            ).fetchone()
+            return None if row is None else history_of(way_to(self._database, row[0]))
+
+    def check_seen(self, session_id: str, seen: int | None) -> None:
+        """Raises SessionMoved if the conversation has gone on since the turn `seen` (0 is its beginning)."""
+        with self._reading():
+            head = self._head(session_id)
+            if seen is None or head == (seen or None):
+                return
+            known = {turn.id for turn in way_to(self._database, seen or None)}
+            more = sum(turn.id not in known for turn in way_to(self._database, head))
+        raise SessionMoved(session=session_id, turns=f"{more} turn{'' if more == 1 else 's'}")
+
+    def unanswered(self, session_id: str) -> list[Message]:
+        """The messages of the turn that was asked last, if it was not answered."""
+        with self._reading():
+            row = self._database.execute(
+                "SELECT unanswered FROM sessions WHERE id = ? AND unanswered IS NOT NULL", (session_id,)
+            ).fetchone()
+        return [] if row is None else decode_messages(row[0])
+
+    def with_lost_system_prompt(self, session_id: str, given: list[Message]) -> list[Message]:
+        """The messages of a first turn, after the system prompt that came with one which was never answered."""
+        if any(message.role == "system" for message in given):
+            return given
+        return [*(message for message in self.unanswered(session_id) if message.role == "system"), *given]
+
+    def ask(self, session_id: str, messages: list[Message]) -> None:
+        """Keeps the messages of a new turn until it is written. Raises SessionUnknown if it was deleted meanwhile."""
+        with self._writing():
+            updated = self._database.execute(
+                "UPDATE sessions SET unanswered = ?, updated = ?, title = CASE title WHEN '' THEN ? ELSE title END"
+                " WHERE id = ?",
+                (msgspec.json.encode(messages), time.time(), _title(messages[-1].text), session_id),
+            ).rowcount
+            if not updated:
+                raise SessionUnknown(session=session_id)
+
+    def add_turn(self, session_id: str, turn: Turn) -> int:
+        """Writes a finished turn, from which the conversation goes on, and gives its number.
+
+        Tokens that earlier turns hold are not written again.
+        """
+        with self._writing():
+            history = history_of(way_to(self._database, turn.after))
+            known = common_prefix(history.tokens, turn.tokens) if history else 0
+            number = self._database.execute(
+                "INSERT INTO turns (parent, session, created, messages, view, thinking, finish_reason, first_token,"
+                " tokens, finish_key, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    turn.after,
+                    session_id,
+                    time.time(),
+                    msgspec.json.encode(turn.messages),
+                    None if turn.view is None else msgspec.json.encode(turn.view),
+                    turn.thinking,
+                    turn.finish_reason,
+                    known,
+                    turn.tokens[known * TOKEN_BYTES :],
+                    turn.finish_key,
+                    turn.fingerprint,
+                ),
+            ).lastrowid
+            if number is None:
+                raise sqlite3.DatabaseError("it numbers no rows")
+            self._database.execute(
+                "UPDATE sessions SET unanswered = NULL, updated = ?, head = ? WHERE id = ?",
+                (time.time(), number, session_id),
+            )
+        return number
+
+    def go_to(self, session_id: str, turn: str) -> Session:
+        """Has a conversation go on from another of its turns, or from its beginning. Raises TurnUnknown."""
+        with self._writing():
+            head = self._turn_called(session_id, turn)
+            self._database.execute(
+                "UPDATE sessions SET head = ?, unanswered = NULL, updated = ? WHERE id = ?",
+                (head, time.time(), session_id),
+            )
+        return self.get(session_id)
+
+    def fork(self, session_id: str, *, name: str | None = None, turn: str | None = None) -> Session:
+        """A new conversation that shares the turns of this one up to its last, or up to `turn`.
+
+        Raises TurnUnknown, SessionNameTaken and RequestInvalid.
+        """
+        forked = secrets.token_hex(4)
+        with self._writing():
+            self._check_name(name)
+            origin = self.get(session_id)
+            head = origin.turn if turn is None else self._turn_called(session_id, turn)
+            now = time.time()
+            self._database.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+                (forked, name, origin.model, origin.title, now, now, head),
+            )
+        return self.get(forked)
+
+    def change(self, session_id: str, *, name: str | None = None, model: str | None = None) -> Session:
+        """Gives a conversation another name (none, if it is empty), or has it go on with another model.
+
+        Raises SessionNameTaken and RequestInvalid.
+        """
+        with self._writing():
+            if name:
+                self._check_name(name, session_id)
+            if name is not None:
+                self._database.execute("UPDATE sessions SET name = ? WHERE id = ?", (name or None, session_id))
+            if model is not None:
+                self._database.execute("UPDATE sessions SET model = ? WHERE id = ?", (model, session_id))
+        return self.get(session_id)
+
+    def delete(self, session_id: str) -> int:
+        """Deletes a conversation and the turns that no other one leads over; gives how many those were.
+
+        One that is not there is fine.
+        """
+        with self._writing():
+            self._database.execute("UPDATE sessions SET head = NULL WHERE id = ?", (session_id,))
+            self._database.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
+            return self._database.execute(_DELETE_UNUSED_TURNS).rowcount
+
+    def _head(self, session_id: str) -> int | None:
+        row = self._database.execute("SELECT head FROM sessions WHERE id = ?", (session_id,)).fetchone()
+        return None if row is None else row[0]
+
+    def _turn_called(self, session_id: str, name: str) -> int | None:
+        if name == BEGINNING:
+            return None
+        turn = find_turn(self.turns(session_id), name)
+        if turn is None:
+            raise TurnUnknown(session=session_id, turn=name)
+        return turn.id
+
+    def _check_name(self, name: str | None, owner: str | None = None) -> None:
+        if name is None:
+            return
+        if not name.strip() or len(name) > NAME_CHARACTERS or not name.isprintable():
+            raise RequestInvalid(reason=f"a name has at most {NAME_CHARACTERS} characters, of those that can be seen")
+        row = self._database.execute("SELECT id FROM sessions WHERE ? IN (name, id)", (name,)).fetchone()
+        if row is not None and row[0] != owner:
+            raise SessionNameTaken(name=name, session=row[0])
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock, self._named_errors():
+            yield
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction: all of it is written, or nothing."""
+        with self._lock, self._named_errors():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, msgspec.MsgspecError) as error:
+            raise SessionsUnusable(path=self._path, reason=error) from error
+
+
+_DELETE_UNUSED_TURNS = """
+WITH RECURSIVE used(id) AS (
+    SELECT head FROM sessions WHERE head IS NOT NULL
+    UNION SELECT id FROM turns WHERE session IS NOT NULL
+    UNION SELECT parent FROM turns JOIN used ON turns.id = used.id WHERE parent IS NOT NULL
+)
+DELETE FROM turns WHERE id NOT IN (SELECT id FROM used)
+"""
+
+
+def _near(called: str, rows: list[tuple[Any, ...]]) -> list[str]:
+    """Names, titles and ids that are almost what was asked for."""
+    known = {text.casefold(): shown for row in rows for text, shown in _called(*row)}
+    found = difflib.get_close_matches(called.casefold(), known, n=3)
+    return [*dict.fromkeys(known[text] for text in found)]
+
+
+def _called(session_id: str, name: str | None, title: str) -> Iterator[tuple[str, str]]:
+    yield session_id, session_id
+    if name:
+        yield name, repr(name)
+    elif title:
+        yield title, f"{session_id} ({title})"
+
+
+def _title(text: str) -> str:
+    """A conversation's name until it gets another: the beginning of its first message, on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= _TITLE_CHARACTERS else line[: _TITLE_CHARACTERS - 1].rstrip() + "…"
