@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from erllama_cache.keys import TOKEN_BYTES, BlockKind, block_key, pack_tokens
-from erllama_cache.ref import BlockRef, Shape
+from erllama_cache.ref import BlockRef, Passage, Shape, Wording
 
 
 class Shelf(Protocol):
@@ -24,6 +24,9 @@ class Shelf(Protocol):
 
     def shapes(self, parent: bytes) -> set[Shape]:
         """Kind and length of each block that extends `parent`."""
+
+    def passage(self, key: bytes) -> Passage | None:
+        """The block of this key without its state, or None."""
 
 
 def strict_chain(shelf: Shelf, root: bytes, tokens: Sequence[int], ends: Sequence[int]) -> tuple[BlockRef, ...]:
@@ -88,6 +91,21 @@ def resumed_chain(shelf: Shelf, root: bytes, last: bytes, tokens: Sequence[int])
         key = found.parent
     chain.reverse()
     return tuple(chain) if _holds(chain, root, tokens) else None
+
+
+def whole_wording(shelf: Shelf, last: bytes) -> Wording | None:
+    """The tokens of the chain that ends in the block `last`, whatever its root; None if a block of it is missing."""
+    passages: list[Passage] = []
+    key, start = last, None
+    while start != 0:
+        passage = shelf.passage(key)
+        if passage is None or key != block_key(passage.parent, passage.kind, passage.tokens):
+            return None
+        if start is not None and passage.start + len(passage.tokens) // TOKEN_BYTES != start:
+            return None
+        passages.append(passage)
+        key, start = passage.parent, passage.start
+    return Wording(key, b"".join(passage.tokens for passage in reversed(passages)))
 
 
 class _Step(NamedTuple):

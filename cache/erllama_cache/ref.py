@@ -25,6 +25,23 @@ class Child(NamedTuple):
     tokens: bytes
 
 
+class Passage(NamedTuple):
+    """A stored block without its state, and where it stands. `tokens` are little-endian u32."""
+
+    root: bytes
+    parent: bytes
+    kind: BlockKind
+    start: int
+    tokens: bytes
+
+
+class Wording(NamedTuple):
+    """All the tokens of a chain, as little-endian u32, and its root."""
+
+    root: bytes
+    tokens: bytes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockRef:
     """Where a block was at the moment of the lookup. It may be gone by the time it is loaded."""

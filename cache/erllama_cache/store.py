@@ -10,13 +10,13 @@ from types import TracebackType
 from typing import Self
 
 from erllama_cache.block import Block
-from erllama_cache.chains import longest_chain, resumed_chain, strict_chain
+from erllama_cache.chains import longest_chain, resumed_chain, strict_chain, whole_wording
 from erllama_cache.counters import Tally
 from erllama_cache.disk.departure import Departure
 from erllama_cache.disk.origins import Origin
 from erllama_cache.disk.tier import DiskTier
 from erllama_cache.ram import RamTier
-from erllama_cache.ref import BlockRef, Child, Shape
+from erllama_cache.ref import BlockRef, Child, Passage, Shape, Wording
 from erllama_cache.stats import StoreStats, Tiers, TierStats
 from erllama_cache.writer import SaveOutcome, Writer
 
@@ -88,6 +88,17 @@ class Store:
     def resume(self, root: bytes, parent_key: bytes, tokens: Sequence[int]) -> tuple[BlockRef, ...] | None:
         """The chain that ends in `parent_key`; None unless it is whole and holds the beginning of `tokens`."""
         return resumed_chain(self, root, parent_key, tokens)
+
+    def wording(self, last: bytes) -> Wording | None:
+        """The tokens of the chain that ends in the block `last`, and its root; None unless the chain is whole."""
+        return whole_wording(self, last)
+
+    def passage(self, key: bytes) -> Passage | None:
+        """The block without its state; None if it is not there, or damaged."""
+        held = self._ram.get(key, touch=False) or self._writer.pending(key)
+        if held is not None:
+            return Passage(held.root, held.parent, held.kind, held.start, held.tokens)
+        return self._disk.passage(key)
 
     def find(self, key: bytes) -> BlockRef | None:
         """A reference to the block: to the copy that has logits if there is one, else to the nearest."""

@@ -9,8 +9,8 @@ import pytest
 from cache.samples import LOGITS, OTHER_ROOT, ROOT, make_block, make_chain
 
 from erllama_cache.block import Block, SaveReason
-from erllama_cache.keys import BlockKind
-from erllama_cache.ref import BlockRef
+from erllama_cache.keys import BlockKind, pack_tokens
+from erllama_cache.ref import BlockRef, Wording
 from erllama_cache.stats import read_stats
 from erllama_cache.store import Store
 from erllama_cache.writer import SaveOutcome
@@ -38,6 +38,43 @@ def test_the_longest_chain_is_found_through_children_of_any_length_and_kind(stor
     assert keys(store.longest(ROOT, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])) == [*keys(prompt), answer.key]
     assert keys(store.longest(ROOT, [1, 2, 3, 4, 5, 6, 7])) == keys(prompt)
     assert keys(store.longest(ROOT, [1, 2, 3])) == [make_block([1, 2]).key]
+
+
+@pytest.mark.parametrize("place", ["ram", "disk"])
+def test_the_whole_wording_of_a_chain_is_known_by_its_last_key(directory: Path, place: str) -> None:
+    prompt = make_chain([1, 2], [3], root=OTHER_ROOT)
+    answer = make_block([4, 5], prompt[-1], root=OTHER_ROOT, kind=BlockKind.GENERATED)
+    with Store(directory, ram_bytes=0 if place == "disk" else QUOTA, disk_bytes=QUOTA) as store:
+        if place == "disk":
+            save_all(store, *prompt, answer)
+        else:
+            for block in (*prompt, answer):
+                store.save(block, to_disk=False)
+        assert store.wording(answer.key) == Wording(OTHER_ROOT, pack_tokens([1, 2, 3, 4, 5]))
+        assert store.wording(prompt[0].key) == Wording(OTHER_ROOT, pack_tokens([1, 2]))
+        assert store.wording(OTHER_ROOT) is None
+
+
+def test_a_chain_without_all_its_blocks_has_no_wording(store: Store) -> None:
+    chain = make_chain([1, 2], [3], [4])
+    save_all(store, *chain)
+    store.forget([chain[1].key])
+    assert store.wording(chain[2].key) is not None, "it is on disk"
+    store.quarantine(chain[1].key)
+    assert store.wording(chain[2].key) is None
+
+
+def test_a_damaged_block_gives_no_wording(directory: Path) -> None:
+    chain = make_chain([1, 2], [3])
+    with Store(directory, ram_bytes=0, disk_bytes=QUOTA) as store:
+        save_all(store, *chain)
+        path = store._disk.files.path(chain[0].key)
+        whole = path.read_bytes()
+        for place in range(len(whole) - len(chain[0].payload)):  # the state is not read for it
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            assert store.wording(chain[1].key) in (None, Wording(ROOT, pack_tokens([1, 2, 3])))
+        path.write_bytes(whole[:-1])
+        assert store.wording(chain[1].key) is None
 
 
 def test_a_chain_ends_where_a_block_of_it_is_missing(store: Store) -> None:

@@ -29,7 +29,7 @@ from erllama_cache.errors import (
     ParentGone,
     WriteBudgetSpent,
 )
-from erllama_cache.ref import BlockRef, Child, Shape
+from erllama_cache.ref import BlockRef, Child, Passage, Shape
 
 _log = logging.getLogger(__name__)
 
@@ -140,6 +140,15 @@ class DiskTier:
             with suppress(OSError, BlockCorrupt):
                 found.append(Child(row.kind, self.files.head(row.key).tokens))
         return found
+
+    def passage(self, key: bytes) -> Passage | None:
+        """The block without its state; None if it is not there, or damaged."""
+        try:
+            head = self.files.head(key)
+        except (OSError, BlockCorrupt):
+            return None
+        header = head.header
+        return Passage(header.root, header.parent, header.kind, header.start, head.tokens)
 
     def publish(self, block: Block, in_use: Collection[bytes] = ()) -> int:
         """Make the block durable and return the bytes written; 0 if the cache holds as much already.
