@@ -12,6 +12,7 @@ from erllama_cache.store import Store
 from erllama_daemon.engine.adapters import AdapterShelf
 from erllama_daemon.engine.engine import Engine
 from erllama_daemon.engine.generation import Generation, GenerationState
+from erllama_daemon.engine.parents import Parents
 from erllama_daemon.frames import Generate, History
 from erllama_daemon.messages import Message, Sampling
 from erllama_daemon.worker.preparation import Preparation
@@ -20,12 +21,14 @@ BLOCK_TOKENS = 32
 FINGERPRINT = b"f" * 32
 
 
-def new_shelf(backend: FakeBackend, store: Store) -> AdapterShelf:
-    return AdapterShelf(backend, "fake", FINGERPRINT, store.directory / "fingerprints.sqlite3")
+def new_shelf(backend: FakeBackend, store: Store, fingerprint: bytes = FINGERPRINT) -> AdapterShelf:
+    return AdapterShelf(backend, "fake", fingerprint, store.directory / "fingerprints.sqlite3")
 
 
-def new_preparation(backend: FakeBackend) -> Preparation:
-    return Preparation(backend, "fake", FINGERPRINT)
+def new_preparation(
+    backend: FakeBackend, store: Store, engine: Engine, fingerprint: bytes = FINGERPRINT
+) -> Preparation:
+    return Preparation(backend, "fake", fingerprint, Parents(store, engine.inspection))
 
 
 def new_engine(
@@ -50,12 +53,19 @@ def new_engine(
 class Machine:
     """An engine with a fake backend, as one worker process would hold them."""
 
-    def __init__(self, store: Store, *, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        policy: Policy | None = None,
+        fingerprint: bytes = FINGERPRINT,
+        backend: FakeBackend | None = None,
+    ) -> None:
         self.store = store
-        self.backend = FakeBackend()
-        self.shelf = new_shelf(self.backend, store)
+        self.backend = backend or FakeBackend()
+        self.shelf = new_shelf(self.backend, store, fingerprint)
         self.engine = new_engine(self.backend, store, shelf=self.shelf, policy=policy)
-        self.preparation = new_preparation(self.backend)
+        self.preparation = new_preparation(self.backend, store, self.engine, fingerprint)
 
     def run(self, text: str | list[str], **options: Any) -> Generation:
         """A request from beginning to end; takes what `start` takes."""

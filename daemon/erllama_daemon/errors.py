@@ -136,6 +136,15 @@ class ContextExceeded(ErllamaError):
 
     code = "context_exceeded"
     exit_code = EXIT_CONTEXT
+    hint = "Shorten it, or give the model more room with --ctx."
+
+    def __init__(self, *, tokens: int, limit: int, in_conversation: bool = False) -> None:
+        super().__init__(tokens=tokens, limit=limit)
+        if in_conversation:
+            self.hint = (
+                "Give it more room with --ctx, or let go of the oldest with --overflow drop or --overflow summarize."
+                " In a chat, /goto or /fork goes on from an earlier turn."
+            )
 
 
 class NotCached(ErllamaError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fake_backend import END, FakeBackend
-from fake_engine import FINGERPRINT, Machine, digest, history_of, new_engine, new_preparation
+from fake_engine import FINGERPRINT, Machine, digest, history_of
 from tiny_adapters import write_tiny_adapter
 from tiny_models import TinyModel
 
@@ -122,9 +122,8 @@ def test_an_answer_longer_than_a_block_is_saved_once_in_blocks(machine: Machine)
 def test_a_prompt_that_ends_where_a_longer_one_was_cut_reads_only_its_last_block(machine: Machine) -> None:
     machine.run(["x" * (64 - len("[user]")), "tail " * 10])
     machine.backend.decodes.clear()
-    short = Machine(machine.store)
-    short.backend = FakeBackend(chat_template="{% for message in messages %}[user]{{ message.content }}{% endfor %}")
-    short.engine, short.preparation = new_engine(short.backend, machine.store), new_preparation(short.backend)
+    template = "{% for message in messages %}[user]{{ message.content }}{% endfor %}"
+    short = Machine(machine.store, backend=FakeBackend(chat_template=template))
     generation = short.run("x" * (64 - len("[user]")), max_tokens=1)
     assert (generation.hit, generation.cached) == ("partial", 32)
 

@@ -10,14 +10,13 @@ from random import Random
 
 import pytest
 from fake_backend import FakeBackend
-from fake_engine import FINGERPRINT, new_engine, new_preparation
+from fake_engine import new_engine, new_preparation
 
 from erllama_cache.keys import pack_tokens
 from erllama_cache.store import Store
 from erllama_daemon.frames import Embed, Embedded, Failed, Finished, FromWorker, Generate, Prefilled, Text, Waiting
 from erllama_daemon.messages import Message, Sampling
 from erllama_daemon.worker.embedder import Embedder
-from erllama_daemon.worker.preparation import Preparation
 from erllama_daemon.worker.scheduler import Scheduler
 
 
@@ -32,9 +31,8 @@ class Desk:
         self.held = threading.Event()
         self.held.set()
         self.engine = new_engine(self.backend, store, parallel=parallel)
-        self.scheduler = Scheduler(
-            self.engine, new_preparation(self.backend), "fake", self._send, parallel=parallel, queue_limit=8
-        )
+        preparation = new_preparation(self.backend, store, self.engine)
+        self.scheduler = Scheduler(self.engine, preparation, "fake", self._send, parallel=parallel, queue_limit=8)
         self._thread = threading.Thread(target=self.scheduler.run)
         self._thread.start()
 
@@ -533,10 +531,10 @@ def test_an_embedding_that_fails_in_whatever_way_is_named(crowd: Desk, monkeypat
     assert crowd.finished(1)
 
 
-def test_short_prompts_are_read_in_one_turn_up_to_a_block(crowd: Desk) -> None:
+def test_short_prompts_are_read_in_one_turn_up_to_a_block(crowd: Desk, store: Store) -> None:
     template = "{% for message in messages %}{{ message.content }}{% endfor %}"
     desk = crowd  # its prompts are of seven tokens
-    desk.scheduler._preparation = Preparation(FakeBackend(chat_template=template), "fake", FINGERPRINT)
+    desk.scheduler._preparation = new_preparation(FakeBackend(chat_template=template), store, desk.engine)
     desk.hold_at(5)
     desk.ask(1, "first", max_tokens=60)
     desk.wait_until_held()

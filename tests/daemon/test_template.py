@@ -63,6 +63,19 @@ def test_a_template_that_drops_the_answer_cannot_extend() -> None:
     assert template(STRIPS_OLD_ANSWERS).extend(history, [user("And?")]) is None
 
 
+@pytest.mark.parametrize("source", [CHATML, None, CHATML.replace("message.content", "message.content | trim")])
+def test_what_follows_an_unknown_answer_is_what_extends_a_known_one(source: str | None) -> None:
+    history = [Message("system", ["Be brief."]), user("Hi"), Message("assistant", ["Hello?"]), user("So?")]
+    new = [user("a document", " And?")]
+    assert template(source).follow(new) == template(source).extend([*history, Message("assistant", ["Hm."])], new)
+
+
+@pytest.mark.parametrize("source", [STRIPS_OLD_ANSWERS, CHATML.replace("{{ message.role }}", "{{ loop.index }}")])
+def test_a_template_that_looks_back_cannot_follow_an_unknown_answer(source: str) -> None:
+    with pytest.raises(TemplateFailed, match="all that was said before"):
+        template(source).follow([user("And?")])
+
+
 def test_a_base_model_without_a_template_reads_the_text_as_it_is() -> None:
     assert template(None).render([user("Once upon", " a time")]).text == "Once upon a time"
 

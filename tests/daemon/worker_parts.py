@@ -37,7 +37,7 @@ class WorkerParts:
         self.shelf = new_shelf(self.backend, self.store)
         policy = policy or Policy()
         engine = new_engine(self.backend, self.store, shelf=self.shelf, policy=policy, parallel=parallel)
-        preparation = new_preparation(self.backend)
+        preparation = new_preparation(self.backend, self.store, engine)
         self.scheduler = Scheduler(engine, preparation, "fake", self._send, parallel=parallel, queue_limit=8)
         self.calls = Calls(
             Desk(self.backend, BLOCK_TOKENS, FINGERPRINT),

@@ -82,11 +82,14 @@ class Generation:
     the tokens that are in no block yet; of a batch, each request has an equal share. `held` are the keys of blocks
     that may not be evicted while it runs. `origin` tells what the root was made from, unless that is nobody's business.
 
+    `context_size` is the model's, in tokens.
+
     `has_company` says that the request has moved to the buffer of those that generate together; `must_stay` that it
     cannot, `is_shadowed` that the cache holds the same tokens with other bits, so that its own are of no use later.
     """
 
     request: Generate
+    context_size: int = 0
     clock: Clock = field(default_factory=Clock)
     state: GenerationState = GenerationState.QUEUED
     prompt: Prompt | None = None
@@ -229,6 +232,7 @@ class Generation:
             logprobs=self.logprobs,
             adapters=list(self.adapters.adapters) if self.adapters is not None else [],
             dropped_messages=self.dropped_messages,
+            context_size=self.context_size,
             logits_digest=self.digest.hexdigest() if self.digest is not None else None,
         )
 

@@ -28,6 +28,11 @@ class Inspection:
         """The root of a request that brings no adapters. Any thread may ask."""
         return self._roots.key(self._shelf.attached.fingerprint)
 
+    @property
+    def model_fingerprint(self) -> str:
+        """That of the model's file (hex). Any thread may ask."""
+        return self._shelf.model_fingerprint.hex()
+
     def preview(self, generation: Generation) -> list[ChainLink]:
         """Gives a prepared request, which will not run, its adapters and root; the chain that it would find live.
 

@@ -102,10 +102,16 @@ class Lookup:
         if prompt.parent_key is not None:
             resumed = self._store.resume(generation.root, prompt.parent_key, generation.tokens)
         if resumed is None:
-            return None, "the saved state of the conversation is gone from the cache"
+            return None, self._why_lost(generation.root, prompt.parent_key)
         if generation.request.reproducible and any(ref.kind is BlockKind.TOGETHER for ref in resumed):
             return None, "the conversation was generated beside others, which is not reproducible"
         return resumed, None
+
+    def _why_lost(self, root: bytes, parent_key: bytes | None) -> str:
+        last = self._store.passage(parent_key) if parent_key is not None else None
+        if last is not None and last.root != root:
+            return "the saved state was made with another llama.cpp or other settings"
+        return "the saved state of the conversation is gone from the cache"
 
     def _usable(self, generation: Generation, refs: tuple[BlockRef, ...]) -> list[BlockRef]:
         """The chain without a last block that ends the prompt but has no logits to sample the first token from."""

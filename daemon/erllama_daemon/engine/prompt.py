@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from erllama_cache.keys import unpack_tokens
+from erllama_cache.keys import TOKEN_BYTES, unpack_tokens
 from erllama_daemon.engine.backend import Backend
-from erllama_daemon.errors import ContextExceeded, PromptEmpty, TokenUnknown
-from erllama_daemon.frames import Generate
+from erllama_daemon.errors import ContextExceeded, PromptEmpty, RequestInvalid, TokenUnknown
+from erllama_daemon.frames import Generate, History
 from erllama_daemon.messages import Message
 from erllama_daemon.template.chat import ChatTemplate, Rendered
 
-_LEAST_ROOM_FOR_ANSWER = 4
-"""When old messages are dropped, at least this part of the context is made free for the answer, if it is that long."""
+_ROOM_AFTER_DROP = 4
+"""When old messages are dropped, this part of the context is made free: what is left has to be read again, so that no
+turn soon after should have to drop more."""
+
+_ROOM_FOR_ANSWER = 16
+"""They are dropped when less than this part of the context is free for an answer that may be longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +25,9 @@ class Prompt:
     """A prompt as tokens.
 
     `parent_key` is the chain that it extends, if it extends one, and `parent_end` that chain's length in tokens.
-    `breakpoints` are token positions; `text` is what was rendered for this request. `note` says why a conversation
-    could not be extended as it was, and `dropped_messages` how many of the oldest were left out.
+    `breakpoints` are token positions; `text` is what was rendered for this request. `messages` are all that it shows
+    the model, None if nobody knows them. `note` says why a conversation could not be extended as it was, and
+    `dropped_messages` how many of the oldest were left out.
     """
 
     tokens: list[int]
@@ -30,27 +35,38 @@ class Prompt:
     text: str = ""
     parent_key: bytes | None = None
     parent_end: int = 0
+    messages: list[Message] | None = None
     note: str | None = None
     dropped_messages: int = 0
 
 
-def build_prompt(request: Generate, backend: Backend, template: ChatTemplate, fingerprint: str) -> Prompt:
+def build_prompt(
+    request: Generate,
+    backend: Backend,
+    template: ChatTemplate,
+    fingerprint: str,
+    *,
+    parent: Sequence[int] | None = None,
+) -> Prompt:
     """The prompt of a request. A conversation's next turn extends its exact tokens: only new text is tokenized.
 
-    `fingerprint` is the loaded model's: another model's tokens mean nothing to it. Raises PromptEmpty, TokenUnknown,
-    TemplateFailed and ContextExceeded.
+    `fingerprint` is the loaded model's: another model's tokens mean nothing to it. `parent` are the tokens of the chain
+    that the messages follow, if the request gives nothing of it but its key. Raises PromptEmpty, TokenUnknown,
+    RequestInvalid, TemplateFailed and ContextExceeded.
     """
     limit = backend.facts.context_size
     if request.tokens is not None:
         prompt = _as_given(request, backend)
     elif not request.messages or not request.messages[-1].text.strip():
         raise PromptEmpty
+    elif parent is not None:
+        prompt = _after_parent(request, parent, backend, template)
     else:
         prompt = _from_messages(request, backend, template, fingerprint)
-        if len(prompt.tokens) >= limit and request.overflow == "drop":
-            prompt = _without_oldest(request, backend, template)
+        if request.overflow == "drop":
+            prompt = _made_to_fit(prompt, request.max_tokens, backend, template)
     if len(prompt.tokens) >= limit:
-        raise ContextExceeded(tokens=len(prompt.tokens), limit=limit)
+        raise ContextExceeded(tokens=len(prompt.tokens), limit=limit, in_conversation=request.history is not None)
     return prompt
 
 
@@ -64,33 +80,85 @@ def _as_given(request: Generate, backend: Backend) -> Prompt:
     return Prompt(tokens, parent_key=request.parent_key)
 
 
+def _after_parent(request: Generate, parent: Sequence[int], backend: Backend, template: ChatTemplate) -> Prompt:
+    if request.messages[0].role == "system":
+        raise RequestInvalid(reason="a system prompt belongs at the beginning, not after a parent key")
+    return _extended(parent, request.parent_key, template.follow(request.messages), None, backend)
+
+
 def _from_messages(request: Generate, backend: Backend, template: ChatTemplate, fingerprint: str) -> Prompt:
     history = request.history
-    if history is None or not history.tokens:
-        return _from_start(template.render(request.messages), backend)
-    everything = [*history.messages, *request.messages]
+    if history is None:
+        return _from_start(request.messages, backend, template)
+    before, new = _under_one_system_prompt(history.messages, request.messages)
+    if not new:
+        raise PromptEmpty
+    everything = [*before, *new]
+    tokens = _known_tokens(history, backend)
     if history.fingerprint != fingerprint:
-        return _from_start(template.render(everything), backend, note="the model is another one than before")
-    extension = template.extend(history.messages, request.messages)
-    if extension is None:
-        return _from_start(template.render(everything), backend, note="the chat template rewrote the conversation")
+        note = "the model is another one than before"
+    elif before != history.messages:
+        note = "the system prompt changed"
+    elif tokens is None:
+        note = "the saved tokens of the conversation are damaged"
+    elif (extension := template.extend(before, new)) is None:
+        note = "the chat template rewrote the conversation"
+    else:
+        return _extended(tokens, history.finish_key, extension, everything, backend)
+    return _from_start(everything, backend, template, note)
+
+
+def _under_one_system_prompt(before: Sequence[Message], new: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    """Both, once a system prompt that comes with the new messages has taken the place of the one at the beginning.
+
+    An empty one takes it away; one with the same text changes nothing.
+    """
+    if new[0].role != "system":
+        return list(before), list(new)
+    has_one = bool(before) and before[0].role == "system"
+    is_same = has_one and before[0].text == new[0].text
+    kept = [before[0]] if is_same else [new[0]] if new[0].text.strip() else []
+    return [*kept, *(before[1:] if has_one else before)], list(new[1:])
+
+
+def _known_tokens(history: History, backend: Backend) -> list[int] | None:
+    """The tokens of a conversation; None if they cannot be what the model once read and said."""
+    if not history.tokens or len(history.tokens) % TOKEN_BYTES:
+        return None
     tokens = unpack_tokens(history.tokens)
-    start = len(tokens)
+    return tokens if max(tokens) < backend.facts.vocabulary_size else None
+
+
+def _extended(
+    parent: Sequence[int],
+    parent_key: bytes | None,
+    extension: Rendered,
+    messages: list[Message] | None,
+    backend: Backend,
+) -> Prompt:
+    tokens = list(parent)
     breakpoints = _append(tokens, _without_end(extension, tokens[-1], backend), backend)
-    return Prompt(tokens, breakpoints, extension.text, parent_key=history.finish_key, parent_end=start)
+    return Prompt(tokens, breakpoints, extension.text, parent_key=parent_key, parent_end=len(parent), messages=messages)
 
 
-def _without_oldest(request: Generate, backend: Backend, template: ChatTemplate) -> Prompt:
-    """The conversation without as many of its oldest messages as it takes; system prompts and the question stay."""
+def _made_to_fit(prompt: Prompt, max_tokens: int, backend: Backend, template: ChatTemplate) -> Prompt:
+    """The prompt, or if that leaves too little room for an answer, one without as many old messages as it takes."""
     limit = backend.facts.context_size
-    room = min(request.max_tokens, limit // _LEAST_ROOM_FOR_ANSWER)
-    messages = [*(request.history.messages if request.history else []), *request.messages]
-    before = len(messages)
-    prompt = _from_start(template.render(messages), backend)
-    while len(prompt.tokens) + room > limit and (turn := _oldest_turn(messages)) is not None:
-        del messages[turn]
-        prompt = _from_start(template.render(messages), backend, note="the oldest messages were left out")
-    return replace(prompt, dropped_messages=before - len(messages))
+    if prompt.messages is None or len(prompt.tokens) + min(max_tokens, limit // _ROOM_FOR_ANSWER) < limit:
+        return prompt
+    shorter = _without_oldest(prompt.messages, limit // _ROOM_AFTER_DROP, backend, template)
+    is_better = shorter.dropped_messages > 0 or len(shorter.tokens) < limit <= len(prompt.tokens)
+    return shorter if is_better else prompt
+
+
+def _without_oldest(messages: Sequence[Message], room: int, backend: Backend, template: ChatTemplate) -> Prompt:
+    """The conversation without as many of its oldest messages as it takes; system prompts and the question stay."""
+    left = list(messages)
+    prompt = _from_start(left, backend, template, "the conversation was read again to make it fit")
+    while len(prompt.tokens) + room > backend.facts.context_size and (turn := _oldest_turn(left)) is not None:
+        del left[turn]
+        prompt = _from_start(left, backend, template, "the oldest messages were left out")
+    return replace(prompt, dropped_messages=len(messages) - len(left))
 
 
 def _oldest_turn(messages: Sequence[Message]) -> slice | None:
@@ -111,9 +179,12 @@ def tokenize_rendered(rendered: Rendered, backend: Backend) -> tuple[list[int], 
     return tokens, breakpoints
 
 
-def _from_start(rendered: Rendered, backend: Backend, note: str | None = None) -> Prompt:
+def _from_start(
+    messages: Sequence[Message], backend: Backend, template: ChatTemplate, note: str | None = None
+) -> Prompt:
+    rendered = template.render(messages)
     tokens, breakpoints = tokenize_rendered(rendered, backend)
-    return Prompt(tokens, breakpoints, rendered.text, note=note)
+    return Prompt(tokens, breakpoints, rendered.text, messages=list(messages), note=note)
 
 
 def _append(tokens: list[int], rendered: Rendered, backend: Backend, *, first: bool = False) -> tuple[int, ...]:

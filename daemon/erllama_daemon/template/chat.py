@@ -27,6 +27,10 @@ RENDER_SECONDS = 2.0
 _ANSWER_MARK = "\x02erllama answer\x03"
 """Stands for an answer while the text around it is rendered; control characters keep it from meeting real text."""
 
+_STAND_IN = (Message("user", ["Hello?"]), Message("assistant", ["Hello."]))
+_STAND_INS = (_STAND_IN, _STAND_IN * 2)
+"""Conversations in place of one that nobody knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
@@ -80,6 +84,16 @@ class ChatTemplate:
             if not mark or not _is_thinking_alone(opening):
                 return None
             return Rendered(after, tuple(_part_ends(after, new)))
+
+    def follow(self, new: Sequence[Message]) -> Rendered:
+        """The text that follows an answer and asks for an answer to `new`, whatever was said before.
+
+        Raises TemplateFailed if the template writes it differently after other conversations.
+        """
+        short, long = (self.extend(history, new) for history in _STAND_INS)
+        if short is None or short != long:
+            raise TemplateFailed(reason="what it writes after an answer depends on all that was said before")
+        return short
 
     def _boundaries(self, text: str, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Iterator[int]:
         """Where each message but the last one ends in the text.

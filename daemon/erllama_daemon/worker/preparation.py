@@ -5,35 +5,46 @@ from __future__ import annotations
 from erllama_daemon.engine.answer_text import AnswerText
 from erllama_daemon.engine.backend import Backend
 from erllama_daemon.engine.generation import Generation
+from erllama_daemon.engine.parents import Parents
 from erllama_daemon.engine.prompt import build_prompt
 from erllama_daemon.errors import NotSupported
+from erllama_daemon.frames import Generate
 from erllama_daemon.template.chat import ChatTemplate
 from erllama_daemon.template.thinking import thinking_markers
 
 
 class Preparation:
-    """Touches neither buffers nor the cache, so it has a thread of its own and no answer waits for a slow template.
+    """Touches no buffer and changes nothing in the cache, so it has a thread of its own and no answer waits for a slow
+    template.
 
     All calls from one thread.
     """
 
-    def __init__(self, backend: Backend, model: str, fingerprint: bytes) -> None:
+    def __init__(self, backend: Backend, model: str, fingerprint: bytes, parents: Parents) -> None:
         facts = backend.facts
         self._backend = backend
         self._model = model
         self._fingerprint = fingerprint.hex()
+        self._parents = parents
         self._template = ChatTemplate(facts.chat_template, bos_text=facts.bos_text, eos_text=facts.eos_text)
+
+    @property
+    def context_size(self) -> int:
+        """How many tokens the model holds in mind."""
+        return self._backend.facts.context_size
 
     def prepare(self, generation: Generation) -> None:
         """Gives the request its prompt, its sampler and its answer's text.
 
-        Raises PromptEmpty, TokenUnknown, TemplateFailed, ContextExceeded, GrammarInvalid, JsonSchemaInvalid and
-        NotSupported.
+        Raises PromptEmpty, TokenUnknown, ParentUnknown, RequestInvalid, TemplateFailed, ContextExceeded,
+        GrammarInvalid, JsonSchemaInvalid and NotSupported.
         """
         if not self._backend.facts.can_generate:
             raise NotSupported(model=self._model, what="generate text")
         request = generation.request
-        prompt = build_prompt(request, self._backend, self._template, self._fingerprint)
+        prompt = build_prompt(
+            request, self._backend, self._template, self._fingerprint, parent=self._parent_tokens(request)
+        )
         generation.sampler = self._backend.sampler(request.sampling, generation.seed, prompt.tokens)
         markers = thinking_markers(self._backend.facts.chat_template, prompt.text)
         generation.answer = AnswerText(request.stop, markers)
@@ -41,3 +52,9 @@ class Preparation:
         generation.prompt = prompt
         generation.tokens, generation.prompt_tokens = list(prompt.tokens), len(prompt.tokens)
         generation.note, generation.dropped_messages = prompt.note, prompt.dropped_messages
+
+    def _parent_tokens(self, request: Generate) -> list[int] | None:
+        """Those that the messages follow, if the request gives no more of them than their key."""
+        if request.parent_key is None or request.history is not None or request.tokens is not None:
+            return None
+        return self._parents.tokens(request.parent_key)

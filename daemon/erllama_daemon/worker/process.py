@@ -24,6 +24,7 @@ from erllama_daemon.engine.adapters import AdapterShelf
 from erllama_daemon.engine.backend import Backend, ComputeFailed, ModelRejected
 from erllama_daemon.engine.engine import Engine
 from erllama_daemon.engine.explanation import Explainer
+from erllama_daemon.engine.parents import Parents
 from erllama_daemon.errors import ModelUnreadable
 from erllama_daemon.frames import (
     Cancel,
@@ -107,7 +108,7 @@ class Worker:
         )
         self._scheduler = Scheduler(
             engine,
-            Preparation(backend, model, fingerprint),
+            Preparation(backend, model, fingerprint, Parents(self._store, engine.inspection)),
             model,
             frames.send,
             parallel=configuration.parallel,

@@ -13,6 +13,7 @@ from erllama_cache.writer import SaveOutcome
 from erllama_daemon.engine.answer_text import Span
 from erllama_daemon.engine.generation import Generation
 from erllama_daemon.frames import Finished, FromWorker, Text
+from erllama_daemon.messages import Message
 
 TEXT_INTERVAL_S = 0.015
 """Text that becomes ready within this time travels together: each wake-up elsewhere stalls llama.cpp's threads."""
@@ -53,7 +54,15 @@ def finished_frame(generation: Generation, model: str, *, answered: bool) -> Fin
         tokens=pack_tokens(generation.tokens),
         finish_key=generation.tail_key,
         answered=answered,
+        view=_view(generation),
     )
+
+
+def _view(generation: Generation) -> list[Message] | None:
+    """What the model was shown up to its answer, if that is not all that was said."""
+    request, shown = generation.request, generation.prompt.messages if generation.prompt is not None else None
+    said = [*(request.history.messages if request.history is not None else ()), *request.messages]
+    return None if shown is None or shown == said else shown
 
 
 def send_when_saved(generation: Generation, send: Callable[[], None]) -> None:

@@ -97,7 +97,7 @@ class Scheduler:
 
     def submit(self, request: Generate) -> None:
         """Queues a request; its arrival time is now. Answers `Busy` if the queue is full."""
-        generation = Generation(request)
+        generation = Generation(request, context_size=self._preparation.context_size)
         with self._wake:
             if (ahead := self.queue_depth) >= self._queue_limit:
                 self._send(Failed(request.id, Failure.of(Busy(model=self._model, waiting=ahead))))
