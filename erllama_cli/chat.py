@@ -11,26 +11,33 @@ import typer
 from erllama_cli import options
 from erllama_cli.answer_command import AnswerCommand
 from erllama_cli.answer_options import AnswerOptions, unasked_request
+from erllama_cli.asking import Left
 from erllama_cli.conversation import Conversation
 from erllama_cli.failures import reported_failures
+from erllama_cli.hold import Hold
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import resolve_model
 from erllama_cli.model_options import LoadOptions
+from erllama_cli.opening import Opened, Opening, find_session, system_at_start, tell_which
+from erllama_cli.opening_options import OpeningOptions, Overflowing
 from erllama_cli.option_groups import with_option_groups
 from erllama_cli.question import read_question, system_messages
 from erllama_cli.sampling_options import SamplingOptions
 from erllama_cli.terminal import talk
 from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import ChatNeedsModel, RequestInvalid
-from erllama_daemon.messages import Overflow, Session
+from erllama_daemon.errors import PromptEmpty
+from erllama_daemon.messages import Message
 
 COMMAND = AnswerCommand
 EXAMPLES = """\b
 Examples:
   erllama chat demo
   erllama chat --continue
-  echo "And why?" | erllama chat --continue
-  erllama chat --session 0f3a
+  echo "And why?" | erllama chat -c
+  erllama chat demo --session build
+  erllama chat --session build < question.txt
+  erllama chat --session build --fork --name "build, but faster"
+  erllama chat --session build --model ./moved.gguf
   erllama chat demo --ctx 8192 --overflow drop
   erllama chat demo --private
 
@@ -38,25 +45,15 @@ On a terminal, Ctrl-C stops an answer and Ctrl-D leaves. Elsewhere standard
 input is one message, and the command ends with its answer."""
 
 
-Overflowing = Annotated[
-    Overflow,
-    typer.Option(
-        help="What to do when the conversation outgrows the context: stop, leave out (drop) its oldest turns, or "
-        "have the model summarize them."
-    ),
-]
-
-
 @with_option_groups
 def chat(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help="The path of a GGUF file, or `demo`.")] = None,
     *,
-    resume: Annotated[bool, typer.Option("--continue", help="Go on with the last conversation.")] = False,
-    session: Annotated[str | None, typer.Option(help="Go on with this conversation.", metavar="ID")] = None,
+    which: OpeningOptions,
     answering: AnswerOptions,
     choosing: SamplingOptions,
     system: options.System = None,
-    overflow: Overflowing = "stop",
+    overflow: Overflowing = None,
     loading: LoadOptions,
     display: options.DisplayOptions,
 ) -> None:
@@ -66,43 +63,60 @@ def chat(
     its own.
     """
     with reported_failures(as_json=display.as_json, debug=display.debug):
-        interactive = sys.stdin is not None and sys.stdin.isatty()
-        _check_choice(model, session, system, resume=resume, private=answering.private)
-        resolved = None if model is None else resolve_model(model)
+        is_window = sys.stdin is not None and sys.stdin.isatty()
+        which.check(model, system, private=answering.private)
+        resolved, other = (None if each is None else resolve_model(each) for each in (model, which.other_model))
         request = unasked_request(answering, choosing, loading, as_json=display.as_json)
+        request = msgspec.structs.replace(request, overflow=overflow or "stop")
         head = system_messages(system)
-        question = None if interactive else read_question(None)
-        conversation = Conversation(
-            directories=user_directories(),
-            session=_open(resolved, session, private=answering.private),
-            system=head,
-            request=msgspec.structs.replace(request, overflow=overflow),
-            display=display,
-        )
+        question = None if is_window else _question(model, which)
+        directories = user_directories()
+        hold = Hold(directories)
         try:
-            if question is None:
-                talk(conversation, resumed=model is None)
-            else:
-                conversation.ask(question)
+            opened = Opening(
+                client=running_daemon(directories),
+                hold=hold,
+                options=which,
+                model=resolved,
+                other_model=other,
+                loading=request.options,
+                private=answering.private,
+                is_window=is_window,
+                quiet=display.quiet or display.as_json,
+            ).open()
+            conversation = Conversation(
+                directories=directories,
+                session=opened.session,
+                system=system_at_start(opened.session, head),
+                request=request,
+                display=display,
+                hold=hold,
+            )
+            _converse(conversation, opened, question)
+        except Left:
+            raise typer.Exit from None
         finally:
-            conversation.close()
+            hold.release()
 
 
-def _check_choice(model: str | None, session: str | None, system: str | None, *, resume: bool, private: bool) -> None:
-    """Raises ChatNeedsModel and RequestInvalid unless exactly one conversation is meant."""
-    chosen = [name for name, given in (("MODEL", model), ("--session", session), ("--continue", resume)) if given]
-    if not chosen:
-        raise ChatNeedsModel
-    if len(chosen) > 1:
-        raise RequestInvalid(reason=f"{' and '.join(chosen)} exclude each other")
-    if system is not None and model is None:
-        raise RequestInvalid(reason="--system belongs at the start of a conversation")
-    if private and model is None:
-        raise RequestInvalid(reason="a conversation that was kept cannot become private; --private goes with MODEL")
+def _question(model: str | None, which: OpeningOptions) -> Message:
+    """Standard input. An empty one hides no conversation that is not there."""
+    try:
+        return read_question(None)
+    except PromptEmpty:
+        if model is None:
+            find_session(running_daemon(user_directories()), which)
+        raise
 
 
-def _open(model: str | None, name: str | None, *, private: bool) -> Session:
-    client = running_daemon(user_directories())
-    if model is not None:
-        return client.new_session(model, private=private)
-    return client.latest_session() if name is None else client.session(name)
+def _converse(conversation: Conversation, opened: Opened, question: Message | None) -> None:
+    display = conversation.display
+    if not (display.quiet or display.as_json) and (question is not None or opened.is_fork):
+        tell_which(opened)
+    try:
+        if question is None:
+            talk(conversation, resumed=not opened.is_new)
+        else:
+            conversation.ask(question)
+    finally:
+        conversation.close()

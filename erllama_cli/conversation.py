@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from erllama_cli.answer import print_answer, print_result
 from erllama_cli.client import Client
+from erllama_cli.hold import Hold
 from erllama_cli.launcher import running_daemon
 from erllama_cli.options import DisplayOptions
 from erllama_daemon.directories import Directories
@@ -18,7 +19,8 @@ from erllama_daemon.messages import CompleteRequest, Message, Session
 class Conversation:
     """One session and how its next turns are asked: as `request`, with their own messages.
 
-    `system` goes with the first turn that is kept.
+    `system` goes with the first turn that is kept. `hold` is how other windows see that it is open here; whoever has it
+    go on as another session moves that too.
     """
 
     directories: Directories
@@ -26,6 +28,7 @@ class Conversation:
     system: list[Message]
     request: CompleteRequest
     display: DisplayOptions
+    hold: Hold = field(default_factory=Hold)
 
     def ask(self, question: Message) -> None:
         """Print the answer to `question`. A daemon that has gone away meanwhile is started again."""

@@ -35,7 +35,7 @@ def load(
     with reported_failures(as_json=as_json, debug=debug):
         request = ModelRequest(model=resolve_model(model), options=loading.model_options())
         waiting = Waiting(shown=not (as_json or quiet))
-        loaded = _await_loaded(running_daemon(user_directories()), request, waiting)
+        loaded = await_loaded(running_daemon(user_directories()), request, waiting)
         if as_json:
             print_json(loaded)
         elif not quiet:
@@ -43,7 +43,8 @@ def load(
             print(f"loaded: {loaded.context_size:,} tokens of context, {loaded.parallel} at once, {size} of memory")
 
 
-def _await_loaded(client: Client, request: ModelRequest, waiting: Waiting) -> ModelStatus:
+def await_loaded(client: Client, request: ModelRequest, waiting: Waiting) -> ModelStatus:
+    """The model once it is loaded, drawn meanwhile. Raises what `Client.load` raises."""
     try:
         with closing(client.load(request)) as events:
             for event in events:

@@ -33,6 +33,11 @@ def resolve_model(model: str) -> str:
     return name
 
 
+def same_model(one: str, other: str) -> bool:
+    """Whether two models, as the daemon understands them, are one."""
+    return one == other or (one.startswith(os.sep) and os.path.realpath(one) == os.path.realpath(other))
+
+
 def short_name(model: str) -> str:
     """A model's name for a table: of a path, what comes last."""
     return Path(model).name if model.startswith(os.sep) else model

@@ -11,10 +11,13 @@ from erllama_cli import options
 from erllama_cli.answer import print_answer, print_result
 from erllama_cli.answer_command import AnswerCommand
 from erllama_cli.answer_options import AnswerOptions, unasked_request
+from erllama_cli.conversation import Conversation
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
 from erllama_cli.model_options import LoadOptions
+from erllama_cli.opening import find_or_begin, system_at_start
+from erllama_cli.opening_options import FollowingOptions
 from erllama_cli.option_groups import with_option_groups
 from erllama_cli.question import read_question, system_messages
 from erllama_cli.sampling_options import SamplingOptions
@@ -28,6 +31,8 @@ Examples:
   erllama run ./model.gguf - < question.txt
   erllama run demo --json -t 0 "Count to three." | jq .cached_tokens
   erllama run demo --json-schema person.json "Invent a person."
+  erllama run demo --session build "And why?" < log.txt
+  erllama run demo --parent "$(jq -r .finish_key answer.json)" "Are you sure?"
   erllama run demo --private "Proofread this letter." < letter.txt
   erllama run demo --require-cached "Who may copy this?" < LICENSE
   erllama run demo --adapter pirate.gguf=0.5 --stop "Arr" "Who are you?\""""
@@ -40,6 +45,7 @@ def run(
         str | None, typer.Argument(metavar="PROMPT", help="The question; - reads standard input alone.")
     ] = None,
     *,
+    following: FollowingOptions,
     answering: AnswerOptions,
     choosing: SamplingOptions,
     system: options.System = None,
@@ -51,8 +57,23 @@ def run(
     What is piped in goes before the prompt, so that a document that is asked about again is not read again.
     """
     with reported_failures(as_json=display.as_json, debug=display.debug):
+        following.check(system, private=answering.private, no_cache=answering.no_cache)
         resolved = resolve_model(model)
         request = unasked_request(answering, choosing, loading, as_json=display.as_json)
+        request = msgspec.structs.replace(request, overflow=following.overflow or "stop")
         head = system_messages(system)
-        request = msgspec.structs.replace(request, model=resolved, messages=[*head, read_question(prompt)])
-        print_result(print_answer(running_daemon(user_directories()), request, display), display)
+        question = read_question(prompt)
+        client = running_daemon(user_directories())
+        if following.session is None:
+            messages, parent_key = [*head, question], following.parent_key
+            request = msgspec.structs.replace(request, model=resolved, messages=messages, parent_key=parent_key)
+            print_result(print_answer(client, request, display), display)
+            return
+        opened = find_or_begin(client, following.session, resolved)
+        Conversation(
+            directories=user_directories(),
+            session=opened.session,
+            system=system_at_start(opened.session, head),
+            request=request,
+            display=display,
+        ).ask(question)

@@ -279,6 +279,40 @@ class SessionNameTaken(ErllamaError):
     hint = "Choose another name, or go on with it: erllama chat --session {session}"
 
 
+class SessionModelDiffers(ErllamaError):
+    """The conversation {called} is with {model}, not with {given}."""
+
+    code = "session_model_differs"
+    exit_code = EXIT_USAGE
+    hint = (
+        "Have it go on with the other model: erllama chat --session {session} --model {given}"
+        " (with --fork, a copy of it does)."
+    )
+
+
+class SessionModelMissing(ErllamaError):
+    """The model {model} of the conversation {called} is not there any more."""
+
+    code = "session_model_missing"
+    exit_code = EXIT_MODEL
+    hint = "Say where it is now, or choose another: erllama chat --session {session} --model MODEL"
+
+
+class SessionPrivate(ErllamaError):
+    """The conversation {session} is private: it belongs to the command that began it."""
+
+    code = "session_private"
+    exit_code = EXIT_FAILED
+
+
+class SessionOpen(ErllamaError):
+    """The conversation {session} is open in another window."""
+
+    code = "session_open"
+    exit_code = EXIT_FAILED
+    hint = "Close it there, or choose with --if-open fork or --if-open wait."
+
+
 class SessionMoved(ErllamaError):
     """The conversation {session} went on elsewhere meanwhile: {turns} more."""
 
