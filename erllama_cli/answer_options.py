@@ -10,6 +10,7 @@ import typer
 
 from erllama_cli.adapter_file import adapter_choice
 from erllama_cli.answer_command import PREFIX, REQUIRE_CACHED
+from erllama_cli.contradictions import refuse_together, refuse_without
 from erllama_cli.model_options import LoadOptions
 from erllama_cli.question import valid_text
 from erllama_cli.sampling_options import SamplingOptions
@@ -79,11 +80,9 @@ def unasked_request(
     answering: AnswerOptions, choosing: SamplingOptions, loading: LoadOptions, *, as_json: bool
 ) -> CompleteRequest:
     """A request that lacks only its question. Raises the usage error of the first option that makes no sense."""
-    if answering.logprobs is not None and not as_json:
-        raise RequestInvalid(reason="--logprobs goes with --json")
-    if answering.no_cache and (answering.private or answering.require_cached is not None):
-        other = "--private" if answering.private else REQUIRE_CACHED
-        raise RequestInvalid(reason=f"{other} and --no-cache exclude each other")
+    refuse_without(("--logprobs", answering.logprobs), ("--json", as_json))
+    for option in (("--private", answering.private), (REQUIRE_CACHED, answering.require_cached)):
+        refuse_together(option, ("--no-cache", answering.no_cache))
     request = CompleteRequest(
         max_tokens=answering.max_tokens,
         sampling=choosing.sampling(),

@@ -111,7 +111,7 @@ def _question(model: str | None, which: OpeningOptions) -> Message:
 
 def _converse(conversation: Conversation, opened: Opened, question: Message | None) -> None:
     display = conversation.display
-    if not (display.quiet or display.as_json) and (question is not None or opened.is_fork):
+    if not (display.quiet or display.as_json) and (question is not None or opened.origin is not None):
         tell_which(opened)
     try:
         if question is None:

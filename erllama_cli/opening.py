@@ -35,16 +35,15 @@ _OTHER_MODEL = (
     " [g]o on here, [f]ork, [q]uit?"
 )
 _MOVED = "The model {model} is not there any more. Where is it now (empty leaves)?"
-_GOES_ON, _GOES_ON_FORKED = "Goes on with {called} ({id}).", "Goes on with a copy of {called} ({id})."
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A conversation to go on with; `is_new` if this command began it, `is_fork` if this command forked it."""
+    """A conversation to go on with; `is_new` if this command began it, `origin` is what this command forked it from."""
 
     session: Session
     is_new: bool = False
-    is_fork: bool = False
+    origin: Session | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +76,16 @@ class Opening:
                 self.hold.move(found.session.id)
             return found
         session, forks = self._held(found.session)
+        origin = session
         model = self._model_from_now_on(session, forks=forks)
         forks = forks or self._forks_for_model(session, model)
         if forks:  # first: the original keeps its model
-            session = self.client.fork(session, name=self.options.name)
+            session = self.client.fork(origin, name=self.options.name)
             if self.is_window:
                 self.hold.move(session.id)
         if model is not None:
             session = self.client.change_session(session, model=model)
-        return Opened(session, is_fork=forks)
+        return Opened(session, origin=origin if forks else None)
 
     def _found(self) -> Opened:
         options = self.options
@@ -183,8 +183,8 @@ def system_at_start(session: Session, system: list[Message]) -> list[Message]:
 def tell_which(opened: Opened) -> None:
     """Say on a terminal which conversation it is."""
     if sys.stderr.isatty() and not opened.is_new:
-        text = _GOES_ON_FORKED if opened.is_fork else _GOES_ON
-        print(text.format(called=one_line(opened.session.called), id=opened.session.id), file=sys.stderr)
+        called, copied = one_line((opened.origin or opened.session).called), "a copy of " if opened.origin else ""
+        print(f"Goes on with {copied}{called} ({opened.session.id}).", file=sys.stderr)
 
 
 def _find_exactly(client: Client, name: str) -> Session | None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from erllama_cli.contradictions import refuse_together, refuse_without
 from erllama_cli.question import valid_text
 from erllama_daemon.errors import ChatNeedsModel, RequestInvalid
 from erllama_daemon.messages import Overflow
@@ -74,32 +75,26 @@ class OpeningOptions:
     other_model: OtherModel = None
     if_open: IfOpenOption = None
 
-    @property
-    def goes_on(self) -> bool:
-        """Whether there must be a conversation already."""
-        return self.resume or self.fork or self.other_model is not None
-
     def check(self, model: str | None, system: str | None, *, private: bool) -> None:
         """Raises ChatNeedsModel and RequestInvalid unless exactly one conversation is meant."""
-        _check_session(self.session)
-        if self.name is not None:
-            valid_text(self.name, "the name")
+        _check_names(self.session, self.name)
+        new, last, named = ("MODEL", model), ("--continue", self.resume), ("--session", self.session)
+        fork, name, other_model = ("--fork", self.fork), ("--name", self.name), ("--model", self.other_model)
         if not (model is not None or self.resume or self.session is not None):
             raise ChatNeedsModel
-        _exclude({"--session": self.session is not None, "--continue": self.resume})
-        _exclude({"--model": self.other_model is not None, "MODEL": model is not None})
-        if model is not None and self.resume:
-            raise RequestInvalid(reason="MODEL begins a conversation; --continue goes on with another one by --model")
-        if self.other_model is not None and not (self.resume or self.session is not None):
-            raise RequestInvalid(reason="--model goes with --continue or --session")
-        if self.fork and not (self.resume or self.session is not None):
-            raise RequestInvalid(reason="--fork goes with --continue or --session")
-        if self.name is not None and not self.fork and (self.resume or self.session is not None):
-            raise RequestInvalid(reason="--name goes with a new conversation or with --fork")
-        if system is not None and (model is None or self.fork):
-            raise RequestInvalid(reason="--system goes with MODEL, at the start of a conversation")
-        if private and (self.resume or self.session is not None or self.name is not None):
-            raise RequestInvalid(reason="--private goes with MODEL alone: nothing is kept that could have a name")
+        refuse_together(new, last)
+        refuse_together(named, last)
+        refuse_together(new, other_model)
+        for option in (named, last, name):
+            refuse_together(option, ("--private", private))
+        for option in (other_model, fork):
+            refuse_without(option, named, last)
+        if not self.fork:
+            refuse_together(named, name)
+            refuse_together(last, name)
+        for option in (last, fork):
+            refuse_together(option, ("--system", system))
+        refuse_without(("--system", system), new)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,26 +112,18 @@ class FollowingOptions:
 
     def check(self, system: str | None, *, private: bool, no_cache: bool) -> None:
         """Raises RequestInvalid unless it is clear what the question follows."""
-        _check_session(self.session)
-        for option, given in {
-            "--parent": self.parent is not None,
-            "--private": private,
-            "--no-cache": no_cache,
-        }.items():
-            _exclude({"--session": self.session is not None, option: given})
+        _check_names(self.session)
+        named, key = ("--session", self.session), ("--parent", self.parent)
+        for option in (key, ("--private", private), ("--no-cache", no_cache)):
+            refuse_together(named, option)
+        refuse_together(key, ("--system", system))
+        refuse_without(("--overflow", self.overflow), named, key)
         if self.parent is not None and not _KEY.fullmatch(self.parent):
             raise RequestInvalid(reason="--parent takes the finish_key of an answer: 64 hexadecimal digits")
-        _exclude({"--parent": self.parent is not None, "--system": system is not None})
-        if self.overflow is not None and self.session is None and self.parent is None:
-            raise RequestInvalid(reason="--overflow goes with --session or --parent")
 
 
-def _check_session(session: str | None) -> None:
+def _check_names(session: str | None, name: str | None = None) -> None:
     """Raises RequestInvalid for a name that nothing can have."""
-    if session is not None and not valid_text(session, "--session").strip():
-        raise RequestInvalid(reason="--session is empty")
-
-
-def _exclude(given: dict[str, bool]) -> None:
-    if all(given.values()):
-        raise RequestInvalid(reason=f"{' and '.join(given)} exclude each other")
+    for option, text in (("--session", session), ("--name", name)):
+        if text is not None and not valid_text(text, option).strip():
+            raise RequestInvalid(reason=f"{option} is empty")

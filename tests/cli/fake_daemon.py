@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 
@@ -23,6 +24,7 @@ from erllama_daemon.messages import (
     ExplainRequest,
     Failure,
     ForgetRequest,
+    Fork,
     LoadEvent,
     Message,
     ModelRequest,
@@ -33,6 +35,7 @@ from erllama_daemon.messages import (
     RecomputeRequest,
     RenderRequest,
     Session,
+    SessionChange,
     Stats,
     Token,
     TokenizeRequest,
@@ -130,7 +133,8 @@ class FakeDaemon:
     """Answers each completion with the next of `answers`; one without an end hangs until the client hangs up.
 
     Every other request with a body is answered with `reply`, or line by line with `loading` or `recomputing`, and kept
-    in `calls`.
+    in `calls`. The conversations are those in `kept`, found by their name, their id or how it begins, and `latest`;
+    what begins, forks and changes them is in `done`.
     """
 
     socket: Path
@@ -138,6 +142,8 @@ class FakeDaemon:
     refusal: tuple[int, Failure] | None = None
     hangs: bool = False
     latest: Session | None = None
+    kept: list[Session] = field(default_factory=list)
+    done: list[msgspec.Struct] = field(default_factory=list)
     loaded: list[ModelStatus] = field(default_factory=list)
     quotas: Quotas | None = None
     reply: msgspec.Struct | None = None
@@ -166,10 +172,16 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/v1/status":
             status = DaemonStatus(running=True, socket=str(fake.socket), version="0", uptime_s=61.0, models=fake.loaded)
             self._send(200, msgspec.structs.replace(status, quotas=fake.quotas))
-        elif fake.latest is not None:
+        elif fake.refusal is not None:
+            self._send(*fake.refusal)
+        elif self.path.startswith("/v1/sessions/find?name="):
+            self._send_found(unquote(self.path.partition("=")[2]))
+        elif self.path == "/v1/sessions/latest" and fake.latest is None:
+            self._send(404, Failure("no_session", "There is no conversation to continue.", None, 1))
+        elif self.path == "/v1/sessions/latest":
             self._send(200, fake.latest)
         else:
-            self._send(404, Failure("no_session", "There is no conversation to continue.", None, 1))
+            self._send_found(self.path.rpartition("/")[2])
 
     def do_POST(self) -> None:
         fake = self.server.fake
@@ -183,7 +195,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/v1/sessions":
             new = msgspec.json.decode(body, type=NewSession)
             fake.models.append(new.model)
-            self._send(200, session(name="private-1", private=True) if new.private else session())
+            fake.done.append(new)
+            begun = session(name="private-1", private=True) if new.private else session()
+            self._send_kept(msgspec.structs.replace(begun, model=new.model, name=new.name))
+        elif self.path.endswith("/fork"):
+            fork = msgspec.json.decode(body, type=Fork)
+            fake.done.append(fork)
+            self._send_kept(msgspec.structs.replace(self._found(), id="f0f0f0f0", name=fork.name))
+        elif self.path.endswith("/change"):
+            change = msgspec.json.decode(body, type=SessionChange)
+            fake.done.append(change)
+            changed = self._found()
+            self._send_kept(msgspec.structs.replace(changed, model=change.model or changed.model))
         elif self.path in BODIES:
             fake.calls.append((self.path, msgspec.json.decode(body, type=BODIES[self.path])))
             if self.path == "/v1/models/load":
@@ -199,6 +222,28 @@ class _Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         self.server.fake.deleted.append(self.path)
         self._send(204, None)
+
+    def _found(self) -> Session:
+        """The conversation that the path is about."""
+        return next(kept for kept in self._kept() if kept.id == self.path.split("/")[3])
+
+    def _kept(self) -> list[Session]:
+        fake = self.server.fake
+        return [*fake.kept, *([] if fake.latest is None else [fake.latest])]
+
+    def _send_found(self, called: str) -> None:
+        exact = [kept for kept in self._kept() if called in (kept.id, kept.name)]
+        found = exact or [kept for kept in self._kept() if kept.id.startswith(called)]
+        if found:
+            self._send(200, found[0])
+        else:
+            self._send(404, Failure("session_unknown", f"There is no conversation {called}.", "Did you mean 'a'?", 1))
+
+    def _send_kept(self, made: Session) -> None:
+        """Answers with a conversation as it is now."""
+        fake = self.server.fake
+        fake.kept = [made, *(kept for kept in fake.kept if kept.id != made.id)]
+        self._send(200, made)
 
     def _send(self, status: int, body: msgspec.Struct | None) -> None:
         payload = b"" if body is None else msgspec.json.encode(body)
