@@ -46,9 +46,8 @@ IfOpenOption = Annotated[
 Overflowing = Annotated[
     Overflow | None,
     typer.Option(
-        help="What to do when the conversation outgrows the context: stop, leave out (drop) its oldest turns, or "
-        "have the model summarize them.",
-        show_default="stop",
+        help="What to do when the conversation outgrows the context: stop, as by default, leave out (drop) its oldest "
+        "turns, or have the model summarize them.",
     ),
 ]
 
