@@ -46,7 +46,7 @@ def explain(
     ] = None,
     session: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Explain this conversation as it stands or, with PROMPT, its next turn."),
+        typer.Option(metavar="NAME", help="Explain this conversation as it stands or, with PROMPT, its next turn."),
     ] = None,
     system: options.System = None,
     adapter: AdapterFiles = None,
