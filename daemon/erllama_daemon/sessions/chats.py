@@ -86,6 +86,26 @@ def chats_in(database: sqlite3.Connection) -> list[Chat]:
     return chats
 
 
+class ChatName(msgspec.Struct, frozen=True):
+    """What a conversation is called."""
+
+    id: str
+    name: str | None
+    title: str
+
+
+def read_names(path: Path) -> list[ChatName]:
+    """What the conversations of `read_chats` are called, in the same order; quicker, for no turn is looked at."""
+    database = open_to_read(path)
+    if database is None:
+        return []
+    try:
+        with closing(database):
+            return [ChatName(*row[:3]) for row in database.execute(_CHATS)]
+    except sqlite3.Error as error:
+        raise SessionsUnusable(path=path, reason=error) from error
+
+
 def find_chat(chats: Iterable[Chat], name: str) -> Chat:
     """The conversation whose name or id is `name`, or whose id alone begins with it.
 
