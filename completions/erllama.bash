@@ -1,10 +1,8 @@
 _erllama_completion() {
-    local IFS=$'
-'
-    COMPREPLY=( $( env COMP_WORDS="${COMP_WORDS[*]}" \
-                   COMP_CWORD=$COMP_CWORD \
-                   _ERLLAMA_COMPLETE=complete_bash $1 ) )
-    return 0
+    mapfile -t COMPREPLY < <(
+        _ERLLAMA_COMPLETE=complete_bash _ERLLAMA_COMPLETE_LINE="${COMP_LINE:0:COMP_POINT}" \
+            _ERLLAMA_COMPLETE_WORD="$2" "$1" 2>/dev/null
+    )
 }
 
 complete -o default -F _erllama_completion erllama

@@ -44,6 +44,6 @@ def complete_chat_or_key(incomplete: str) -> Candidates:
 
     with contextlib.suppress(ErllamaError, OSError):
         rows = [row for row in survey(user_directories().cache).rows.values() if row.key.hex().startswith(incomplete)]
-        digits = max(SHOWN_DIGITS, len(incomplete))
+        digits = SHOWN_DIGITS if len(incomplete) < SHOWN_DIGITS else None
         found += [(row.key.hex()[:digits], one_line(row.label)) for row in rows[:_KEYS_LIMIT]]
     return found

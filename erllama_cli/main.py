@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -18,7 +19,13 @@ COMMANDS: dict[str, Place] = {
     name: (f"erllama_cli.{name}", name)
     for name in ("run", "chat", "tokenize", "detokenize", "render", "embed", "load", "unload", "ps")
 }
-GROUPS = ("adapter", "cache", "daemon")
+COMPLETED_LINE = "_ERLLAMA_COMPLETE_LINE"
+"""Where a shell puts the command line that it wants completed."""
+
+GROUPS = ("adapter", "cache", "daemon", "sessions")
+
+
+_COMPLETION_OPTIONS = {"--install-completion", "--show-completion"}
 
 
 def new_app(words: Sequence[str] = ()) -> typer.Typer:
@@ -39,13 +46,17 @@ def new_app(words: Sequence[str] = ()) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
+    if _COMPLETION_OPTIONS & set(words):
+        from erllama_cli.completion_shells import offer_scripts
+
+        offer_scripts()
     asked = words[0] if words else ""
     if asked not in GROUPS:
         add_commands(app, COMMANDS, words)
     for group in GROUPS:
         if asked == group or asked not in (*COMMANDS, *GROUPS):
             module = import_module(f"erllama_cli.{group}")
-            app.add_typer(module.new_app(words[1:]) if group == "cache" else module.app, name=group)
+            app.add_typer(module.new_app(words[1:]) if group in ("cache", "sessions") else module.app, name=group)
     return app
 
 
@@ -72,6 +83,19 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        new_app(sys.argv[1:])(prog_name="erllama")
+        if COMPLETED_LINE in os.environ:
+            _complete(os.environ[COMPLETED_LINE])
+        else:
+            new_app(sys.argv[1:])(prog_name="erllama")
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _complete(line: str) -> None:
+    from typer.main import get_command
+
+    from erllama_cli.completion_shells import answer
+    from erllama_cli.completion_words import typed_words
+
+    typed = typed_words(line)
+    print(answer(get_command(new_app(typed.before[1:])), typed), end="")

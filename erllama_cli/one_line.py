@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from unicodedata import combining, east_asian_width
 
 _CONTROL_TOKEN = re.compile(r"<\|[^<>|\s]{1,40}\|>")
+_JOINER = "\u200d"
+"""Holds the parts of some emoji together."""
+
 _PIPE_WIDTH = 120
 _CONTEXT = 24
 """So many characters are shown of what two texts begin with together, and so many at least left out."""
@@ -26,7 +29,9 @@ def one_line(text: str) -> str:
     """
     words = _CONTROL_TOKEN.sub(" ", text).split() or text.split()
     return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
+        letter
+        if letter.isprintable() or letter == _JOINER
+        else letter.encode("unicode_escape", "surrogatepass").decode()
         for letter in " ".join(words)
     )
 
@@ -70,6 +75,6 @@ def _from_difference(text: str, shared: int) -> str:
 
 
 def _columns(letter: str) -> int:
-    if combining(letter):
+    if combining(letter) or letter == _JOINER:
         return 0
     return 2 if east_asian_width(letter) in "WF" else 1

@@ -19,8 +19,8 @@ os.environ.update(COLUMNS="80", NO_COLOR="1", TYPER_USE_RICH="0")
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
-from typer.testing import CliRunner
 
+from erllama_cli.completion_shells import SCRIPTS
 from erllama_cli.failures import EXIT_PIPE_CLOSED
 from erllama_cli.main import new_app
 from erllama_daemon.errors import (
@@ -81,7 +81,7 @@ def generated() -> Iterator[tuple[Path, str]]:
     for words, command in commands([NAME], get_command(new_app())):
         yield ROOT / "man" / f"{'-'.join(words)}.1", man_page(words, command)
     for shell, file in COMPLETIONS.items():
-        yield ROOT / "completions" / file, completion(shell)
+        yield ROOT / "completions" / file, SCRIPTS[shell]
 
 
 def commands(words: list[str], command: object) -> Iterator[tuple[list[str], Command]]:
@@ -146,19 +146,6 @@ def escaped(text: str) -> str:
 def lowered(sentence: str) -> str:
     """A summary as `whatis` likes it: no capital, no full stop."""
     return sentence[:1].lower() + sentence[1:].partition(". ")[0].rstrip(".")
-
-
-def completion(shell: str) -> str:
-    """Typer's own script for `shell`."""
-    result = CliRunner().invoke(new_app(), env={f"_{NAME.upper()}_COMPLETE": f"source_{shell}"}, prog_name=NAME)
-    script = "\n".join(line.rstrip() for line in result.stdout.strip().splitlines()) + "\n"
-    # A function that zsh loads by itself has to complete at its first call too.
-    return re.sub(
-        r"^compdef (\w+) \w+$",
-        r'if [[ "${zsh_eval_context[-1]}" == loadautofunc ]]; then\n  \1 "$@"\nelse\n  \g<0>\nfi',
-        script,
-        flags=re.MULTILINE,
-    )
 
 
 if __name__ == "__main__":

@@ -329,6 +329,31 @@ class TurnUnknown(ErllamaError):
     hint = "See its turns with: erllama sessions show {session}"
 
 
+class ImportUnreadable(ErllamaError):
+    """The conversations in {path} cannot be read: {reason}."""
+
+    code = "import_unreadable"
+    exit_code = EXIT_FAILED
+    hint = (
+        "It has to be JSON that erllama sessions export wrote, and whole; what cache export wrote is for cache import."
+    )
+
+
+class ImportTooNew(ErllamaError):
+    """The conversations in {path} were exported by a newer erllama (format {found}; this one knows {known})."""
+
+    code = "import_too_new"
+    exit_code = EXIT_FAILED
+    hint = "Update erllama; nothing of them was taken in."
+
+
+class ExportUnwritable(ErllamaError):
+    """The conversations cannot be written to {path}: {reason}."""
+
+    code = "export_unwritable"
+    exit_code = EXIT_FAILED
+
+
 class ParentUnknown(ErllamaError):
     """Nothing that is kept ends in the key {key}."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from erllama_cli.completion import complete_session
 from erllama_cli.model import model_name, short_name
 from erllama_daemon.directories import Directories
 
@@ -21,7 +22,13 @@ SHOWN_DIGITS = 12
 
 ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Only what this model computed.")]
 ChatOption = Annotated[
-    str | None, typer.Option("--chat", metavar="ID", help="Only what this conversation uses; its id may be cut short.")
+    str | None,
+    typer.Option(
+        "--chat",
+        metavar="CHAT",
+        help="Only what this conversation uses: its name, or its id, which may be cut short.",
+        autocompletion=complete_session,
+    ),
 ]
 
 
@@ -74,14 +81,18 @@ class Contents:
         origin = self.survey.origins.get(root)
         return None if origin is None else origin.model
 
-    def keys(self, *, model: str | None, chat: str | None) -> set[bytes]:
-        """The blocks that this model computed and this conversation uses. Raises SessionUnknown."""
+    def chat(self, name: str) -> Chat:
+        """The conversation of this name or id. Raises SessionUnknown and SessionAmbiguous."""
         from erllama_daemon.sessions.chats import find_chat
 
+        return find_chat(self.chats, name)
+
+    def keys(self, *, model: str | None, chat: str | None) -> set[bytes]:
+        """The blocks that this model computed and this conversation uses. Raises SessionUnknown."""
         rows = self.survey.rows
         found = set(rows)
         if chat is not None:
-            found = {row.key for key in find_chat(self.chats, chat).all_keys for row in self.survey.chain(key)}
+            found = {row.key for key in self.chat(chat).all_keys for row in self.survey.chain(key)}
         if model is not None:
             roots = {root for root, origin in self.survey.origins.items() if _is_called(origin.model, model)}
             found = {key for key in found if rows[key].root in roots}

@@ -10,6 +10,7 @@ import typer
 from erllama_cli import options
 from erllama_cli.cache.removal import DryRun, RemovalReport, remove
 from erllama_cli.client import Client
+from erllama_cli.completion import complete_session
 from erllama_cli.durations import duration_s
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import model_name
@@ -42,7 +43,12 @@ class DiskOptions:
         str | None, typer.Option("--model", metavar="NAME", help="What belongs to this model, with any settings.")
     ] = None
     chat: Annotated[
-        str | None, typer.Option(metavar="ID", help="What only this conversation uses; the conversation stays.")
+        str | None,
+        typer.Option(
+            metavar="CHAT",
+            help="What only this conversation uses; the conversation stays.",
+            autocompletion=complete_session,
+        ),
     ] = None
     key: Annotated[str | None, typer.Option(metavar="KEY", help="This block, and all that extends it.")] = None
     dry_run: DryRun = False

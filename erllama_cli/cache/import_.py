@@ -41,12 +41,14 @@ ModelHere = Annotated[
 
 class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     """What came in. `chats` are the conversations that are new here, by their ids, `known_chats` those that were here
-    already and were left as they are; `missing_models` are files that new ones want and that are not here. `blocks` are
-    those that were not here yet. `differences` says why the state will be read again on this machine, if that is known.
+    already and were left as they are, `unnamed_chats` those of the new ones whose name another has here, which came
+    without it; `missing_models` are files that new ones want and that are not here. `blocks` are those that were not
+    here yet. `differences` says why the state will be read again on this machine, if that is known.
     """
 
     chats: list[str]
     known_chats: list[str]
+    unnamed_chats: list[str]
     missing_models: list[str]
     blocks: int
     known_blocks: int
@@ -94,13 +96,13 @@ def _take_in(path: Path, model: str | None, directories: Directories, bar: Bar) 
     from erllama_cache.disk.tier import DiskTier
     from erllama_cache.errors import CacheUnwritable
     from erllama_cache.tending.archive import import_chains, read_manifest
-    from erllama_daemon.sessions.transcript import adopt_transcript
 
     manifest = read_manifest(path)
     transcripts = _transcripts(manifest, path, model)
     differences = _differences(manifest, Origins(directories.cache).all())
     # First, for it matters more than its state, and does not depend on it.
-    adopted = [each for each in transcripts if adopt_transcript(directories.sessions, each) is not None]
+    adopted = [new for each in transcripts if (new := _adopted(directories.sessions, each)) is not None]
+    new_ids = {each.id for each in adopted}
     disk, blocks = DiskTier(directories.cache, disk_quota(directories)), 0
     if manifest.blocks:
         disk.open()
@@ -112,12 +114,25 @@ def _take_in(path: Path, model: str | None, directories: Directories, bar: Bar) 
             disk.close()
     return ImportReport(
         chats=[each.id for each in adopted],
-        known_chats=[each.id for each in transcripts if each not in adopted],
+        known_chats=[each.id for each in transcripts if each.id not in new_ids],
+        unnamed_chats=[each.id for each in transcripts if each.id in new_ids and each.name and each not in adopted],
         missing_models=sorted({each.model for each in adopted if _is_missing(each.model)}),
         blocks=blocks,
         known_blocks=len(manifest.blocks) - blocks,
         differences=differences,
     )
+
+
+def _adopted(sessions: Path, transcript: Transcript) -> Transcript | None:
+    """The conversation as it was taken in: without its name if that is taken; None if it is here already."""
+    from erllama_daemon.errors import SessionNameTaken
+    from erllama_daemon.sessions.transcript import adopt_transcript
+
+    try:
+        return transcript if adopt_transcript(sessions, transcript) is not None else None
+    except SessionNameTaken:
+        unnamed = msgspec.structs.replace(transcript, name=None)
+        return unnamed if adopt_transcript(sessions, unnamed) is not None else None
 
 
 def _transcripts(manifest: Manifest, path: Path, model: str | None) -> list[Transcript]:
@@ -163,6 +178,7 @@ def _sum(reports: Sequence[ImportReport]) -> ImportReport:
     return ImportReport(
         chats=[chat for report in reports for chat in report.chats],
         known_chats=[chat for report in reports for chat in report.known_chats],
+        unnamed_chats=[chat for report in reports for chat in report.unnamed_chats],
         missing_models=[model for report in reports for model in report.missing_models],
         blocks=sum(report.blocks for report in reports),
         known_blocks=sum(report.known_blocks for report in reports),
@@ -175,6 +191,8 @@ def _print(report: ImportReport) -> None:
     print(f"imported: {counted(report.blocks, 'block')}{known}")
     for chat in report.chats:
         print(f"go on with: erllama chat --session {chat}")
+    for chat in report.unnamed_chats:
+        print(f"another conversation has the name of {chat}, which came without it")
     for chat in report.known_chats:
         print(f"the conversation {chat} is here already and was left as it is")
     for model in report.missing_models:

@@ -72,7 +72,8 @@ def ls(
         else:
             found = [chain for chain in chains(contents) if bytes.fromhex(chain.key) in wanted]
             if chat is not None:
-                found = [chain for chain in found if chain.chat is not None and chain.chat.id.startswith(chat)]
+                shown = contents.chat(chat).id
+                found = [chain for chain in found if chain.chat is not None and chain.chat.id == shown]
             _show_chains(contents, _sorted(found, sort)[:limit], as_json=as_json)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from erllama_cli.completion import complete_chat_or_key
 from erllama_daemon.errors import NameAmbiguous, NameUnknown
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 Names = Annotated[
     list[str],
     typer.Argument(
-        metavar="CHAT|KEY", help="A conversation's name or id, or a block's key; the beginning of an id or key will do."
+        metavar="CHAT|KEY",
+        help="A conversation's name or id, or a block's key; the beginning of an id or key will do.",
+        autocompletion=complete_chat_or_key,
     ),
 ]
 

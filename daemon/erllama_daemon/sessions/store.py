@@ -40,6 +40,7 @@ from erllama_daemon.messages import (
     SessionTurn,
 )
 from erllama_daemon.sessions.chats import Chat, chats_in
+from erllama_daemon.sessions.naming import NAME_CHARACTERS, is_name, title_of
 from erllama_daemon.sessions.schema import open_database
 from erllama_daemon.sessions.search import summaries
 from erllama_daemon.sessions.tree import (
@@ -58,8 +59,6 @@ PRIVATE = "private-"
 BEGINNING = "0"
 """The name of what the first turn follows."""
 
-NAME_CHARACTERS = 200
-_TITLE_CHARACTERS = 60
 _COLUMNS = "id, name, model, title, created, updated, head, unanswered"
 
 
@@ -229,7 +228,7 @@ class Sessions:
             updated = self._database.execute(
                 "UPDATE sessions SET unanswered = ?, updated = ?, title = CASE title WHEN '' THEN ? ELSE title END"
                 " WHERE id = ?",
-                (msgspec.json.encode(messages), time.time(), _title(messages[-1].text), session_id),
+                (msgspec.json.encode(messages), time.time(), title_of(messages[-1].text), session_id),
             ).rowcount
             if not updated:
                 raise SessionUnknown(session=session_id)
@@ -333,7 +332,7 @@ class Sessions:
     def _check_name(self, name: str | None, owner: str | None = None) -> None:
         if name is None:
             return
-        if not name.strip() or len(name) > NAME_CHARACTERS or not name.isprintable():
+        if not is_name(name):
             raise RequestInvalid(reason=f"a name has at most {NAME_CHARACTERS} characters, of those that can be seen")
         row = self._database.execute("SELECT id FROM sessions WHERE ? IN (name, id)", (name,)).fetchone()
         if row is not None and row[0] != owner:
@@ -388,9 +387,3 @@ def _called(session_id: str, name: str | None, title: str) -> Iterator[tuple[str
         yield name, repr(name)
     elif title:
         yield title, f"{session_id} ({title})"
-
-
-def _title(text: str) -> str:
-    """A conversation's name until it gets another: the beginning of its first message, on one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= _TITLE_CHARACTERS else line[: _TITLE_CHARACTERS - 1].rstrip() + "…"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from erllama_cache.keys import KEY_BYTES, TOKEN_BYTES
 from erllama_daemon.errors import SessionNameTaken, SessionsUnusable, SessionUnknown
 from erllama_daemon.messages import FinishReason, Message
+from erllama_daemon.sessions.naming import is_name
 from erllama_daemon.sessions.schema import open_database, open_to_read
 from erllama_daemon.sessions.tree import TurnRow, decode_messages, turns_of
 
@@ -46,7 +48,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table `sessions`, and its turns. Times are seconds since the epoch.
 
     `head` is the place among the turns of the one that the conversation goes on from, the last if it does not say so.
-    Raises ValueError for an id that no kept conversation has, and for turns that do not follow one another.
+    Raises ValueError for an id or a name that no kept conversation has, and for turns that do not follow one another.
     """
 
     id: str
@@ -62,6 +64,8 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
             raise ValueError("a conversation's id is hexadecimal")
+        if self.name is not None and not is_name(self.name):
+            raise ValueError("a conversation cannot be called so")
         ends: list[int] = []
         for place, turn in enumerate(self.turns):
             parent = self.parent_of(place)
@@ -84,6 +88,22 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
         if isinstance(self.head, UnsetType):
             return len(self.turns) - 1 if self.turns else None
         return self.head
+
+    @property
+    def called(self) -> str:
+        """What to call it: its name, or else how it began, or else its id."""
+        return self.name or self.title or self.id
+
+    def holds_the_same(self, other: Transcript) -> bool:
+        """Whether everything that was said is the same, turn by turn, whatever the conversation is called."""
+        return self._content() == other._content()
+
+    def _content(self) -> tuple[object, ...]:
+        turns = [
+            msgspec.structs.replace(turn, parent=self.parent_of(place), created=turn.created or self.updated)
+            for place, turn in enumerate(self.turns)
+        ]
+        return turns, self.head_place, self.unanswered
 
     def said(self) -> list[TranscriptTurn]:
         """The turns from the beginning to the last, without those that the conversation has gone back from."""
@@ -138,11 +158,16 @@ def adopt_transcript(path: Path, transcript: Transcript, *, name: str | None = N
     adopted = msgspec.structs.replace(
         transcript, id=secrets.token_hex(4) if anew else transcript.id, name=name or transcript.name
     )
+    return adopted.id if adopt_transcripts(path, [adopted]) else None
+
+
+def adopt_transcripts(path: Path, transcripts: Iterable[Transcript]) -> list[str]:
+    """As `adopt_transcript`, all of them or, when one raises, none. Gives the ids of those that were not there."""
     try:
         with closing(open_database(path)) as database:
             database.execute("BEGIN IMMEDIATE")
             with database:
-                return adopted.id if _insert(database, adopted) else None
+                return [transcript.id for transcript in transcripts if _insert(database, transcript)]
     except sqlite3.Error as error:
         raise SessionsUnusable(path=path, reason=error) from error
 

@@ -1,0 +1,49 @@
+"""`erllama sessions rename`: a conversation gets another name, or none."""
+
+from __future__ import annotations
+
+import msgspec
+
+from erllama_cli import options
+from erllama_cli.failures import reported_failures
+from erllama_cli.launcher import running_daemon
+from erllama_cli.output import print_json
+from erllama_cli.question import valid_text
+from erllama_cli.sessions.named import Name, NewName, named
+from erllama_daemon.directories import user_directories
+
+EXAMPLES = """\b
+Examples:
+  erllama sessions rename 0f3a build
+  erllama sessions rename build "the build: why it broke"
+  erllama sessions rename build \"\""""
+
+
+class RenamedSession(msgspec.Struct, frozen=True, kw_only=True):
+    """What it is called now, and what its name was."""
+
+    id: str
+    name: str | None
+    title: str
+    before: str | None
+
+
+def rename(
+    name: Name,
+    new: NewName,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Give a conversation another name, or none.
+
+    A name may hold spaces, quotes, colons and emoji. Without one a conversation goes by how it began.
+    """
+    with reported_failures(as_json=as_json, debug=debug):
+        client = running_daemon(user_directories())
+        before = client.session(name)
+        now = client.change_session(before, name=valid_text(new, "NEW"))
+        if as_json:
+            print_json(RenamedSession(id=now.id, name=now.name, title=now.title, before=before.name))
+        elif not quiet:
+            print(f"renamed {named(before)}: {named(now) if now.name else 'it has no name any more'}")

@@ -1,0 +1,101 @@
+"""`erllama sessions rm`: conversations that go for good."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import msgspec
+import typer
+
+from erllama_cache.errors import ErllamaError
+from erllama_cli import options
+from erllama_cli.client import Client
+from erllama_cli.failures import failure_of, print_failure, reported_failures
+from erllama_cli.launcher import running_daemon
+from erllama_cli.output import counted, print_json, readable_bytes
+from erllama_cli.sessions.named import NAMES, named
+from erllama_daemon.directories import user_directories
+from erllama_daemon.errors import EXIT_FAILED
+from erllama_daemon.messages import DeletedSession, Failure, RemoteError, Session
+
+EXAMPLES = """\b
+Examples:
+  erllama sessions rm 0f3a
+  erllama sessions rm build "another way" --yes
+  erllama sessions rm build --json | jq '.deleted[].bytes'"""
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """What is gone, and what went wrong with the others."""
+
+    deleted: list[DeletedSession]
+    errors: list[Failure]
+
+
+def rm(
+    names: Annotated[list[str], NAMES],
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Delete conversations, with all that only they have in the cache.
+
+    Turns that a fork shares stay with the fork. On a terminal it asks first; elsewhere, and with --yes, it does not. A
+    conversation that cannot be deleted does not keep the others.
+    """
+    with reported_failures(as_json=as_json, debug=debug):
+        client = running_daemon(user_directories())
+        found, failures = _find(client, names)
+        if found and not yes and _somebody_is_there() and not _agreed(found):
+            raise typer.Exit(EXIT_FAILED)
+        deleted = []
+        for session in found:
+            try:
+                deleted.append(client.delete_session(session))
+            except RemoteError as error:
+                failures.append(_told(error))
+                continue
+            if not (as_json or quiet):
+                print(_line(deleted[-1]), flush=True)
+        if as_json:
+            print_json(Removed(deleted, failures))
+        if failures:
+            raise typer.Exit(failures[0].exit_code)
+
+
+def _find(client: Client, names: list[str]) -> tuple[list[Session], list[Failure]]:
+    """Each conversation once, and what was said of the names that none has."""
+    found: dict[str, Session] = {}
+    failures = []
+    for name in names:
+        try:
+            session = client.session(name)
+        except RemoteError as error:
+            failures.append(_told(error))
+            continue
+        found[session.id] = session
+    return [*found.values()], failures
+
+
+def _told(error: ErllamaError) -> Failure:
+    failure = failure_of(error)
+    print_failure(failure)
+    return failure
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _agreed(sessions: list[Session]) -> bool:
+    for session in sessions:
+        print(f"{named(session)}: {counted(session.turns, 'turn')}", file=sys.stderr)
+    print(f"Delete {counted(len(sessions), 'conversation')}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")
+
+
+def _line(deleted: DeletedSession) -> str:
+    freed = f"{counted(deleted.blocks, 'block')}, {readable_bytes(deleted.bytes)} of the cache"
+    return f"deleted {named(deleted)}: {counted(deleted.turns, 'turn')}, {freed}"
