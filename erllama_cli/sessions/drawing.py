@@ -14,7 +14,7 @@ from erllama_cli.sessions.named import named
 from erllama_daemon.messages import Message, Session, SessionTurn
 
 KEY_DIGITS = 12
-_CUT_OFF = {"cancelled": "stopped", "length": "ran out of tokens"}
+_CUT_OFF = {"cancelled": "stopped", "length": "cut off"}
 
 Children = Mapping[int | None, Sequence[SessionTurn]]
 

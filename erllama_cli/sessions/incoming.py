@@ -55,6 +55,8 @@ def read_conversations(data: bytes, path: str, model: str | None) -> list[Transc
         raise ImportUnreadable(path=path, reason=_FOREIGN)
     if heading.version > VERSION:
         raise ImportTooNew(path=path, found=heading.version, known=VERSION)
+    if heading.version < VERSION:
+        raise ImportUnreadable(path=path, reason=f"its format, {heading.version}, is not known")
     try:
         found = msgspec.json.decode(data, type=Conversations).conversations
     except msgspec.MsgspecError as error:
