@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from erllama_cli.completion import complete_session
 from erllama_cli.contradictions import refuse_together, refuse_without
 from erllama_cli.question import valid_text
 from erllama_daemon.errors import ChatNeedsModel, RequestInvalid
@@ -24,6 +25,7 @@ Session = Annotated[
         metavar="NAME",
         help="Go on with this conversation: its name, its id, or how its id begins. With MODEL, begin one of this name "
         "if there is none.",
+        autocompletion=complete_session,
     ),
 ]
 ForkFlag = Annotated[
@@ -54,7 +56,9 @@ Overflowing = Annotated[
 SessionOfRun = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Answer as the next turn of the conversation of this name, begun if there is none."
+        metavar="NAME",
+        help="Answer as the next turn of the conversation of this name, begun if there is none.",
+        autocompletion=complete_session,
     ),
 ]
 Parent = Annotated[

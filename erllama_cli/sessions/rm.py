@@ -10,6 +10,7 @@ import typer
 
 from erllama_cache.errors import ErllamaError
 from erllama_cli import options
+from erllama_cli.asking import Left, ask_line, can_ask
 from erllama_cli.client import Client
 from erllama_cli.failures import failure_of, print_failure, reported_failures
 from erllama_cli.launcher import running_daemon
@@ -48,7 +49,7 @@ def rm(
     with reported_failures(as_json=as_json, debug=debug):
         client = running_daemon(user_directories())
         found, failures = _find(client, names)
-        if found and not yes and _somebody_is_there() and not _agreed(found):
+        if found and not yes and can_ask() and not _agreed(found):
             raise typer.Exit(EXIT_FAILED)
         deleted = []
         for session in found:
@@ -85,15 +86,13 @@ def _told(error: ErllamaError) -> Failure:
     return failure
 
 
-def _somebody_is_there() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
-
-
 def _agreed(sessions: list[Session]) -> bool:
     for session in sessions:
         print(f"{named(session)}: {counted(session.turns, 'turn')}", file=sys.stderr)
-    print(f"Delete {counted(len(sessions), 'conversation')}? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().casefold() in ("y", "yes")
+    try:
+        return ask_line(f"Delete {counted(len(sessions), 'conversation')}? [y/N]").casefold() in ("y", "yes")
+    except Left:
+        return False
 
 
 def _line(deleted: DeletedSession) -> str:

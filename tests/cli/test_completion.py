@@ -132,6 +132,7 @@ def test_a_real_bash_completes_names_so_that_they_arrive_as_they_are(shell: Shel
         ("erllama sessions rm 'it", '<sessions><rm><it\'s "so" $HOME *>'),
         ("erllama cache ls --chat=my", "<cache><ls><--chat=my build>"),
         ('erllama cache ls --chat "the build:', "<cache><ls><--chat><the build: why>"),
+        ("erllama chat --session my", "<chat><--session><my build>"),
         ("X=1 erllama sessions fork fork:t", "<sessions><fork><fork:two>"),
         ("true; erllama sessions export my", "<sessions><export><my build>"),
         ("erllama daemon sta", "<daemon><status>"),
