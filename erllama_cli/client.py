@@ -123,7 +123,11 @@ class Client:
 
     def sessions(self, text: str = "") -> list[SessionSummary]:
         """The conversations that are kept, or those in which `text` stands; the one used last first."""
-        return self._got(f"/v1/sessions?text={quote(text, safe='')}", SessionList).sessions
+        return self.session_list(text).sessions
+
+    def session_list(self, text: str = "") -> SessionList:
+        """As `sessions`, with what the user is to hear of them as a whole."""
+        return self._got(f"/v1/sessions?text={quote(text, safe='')}", SessionList)
 
     def turns(self, session: Session) -> list[SessionTurn]:
         """Every turn of a conversation, also those that it has gone back from."""

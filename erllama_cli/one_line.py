@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import shutil
 from collections.abc import Sequence
-from unicodedata import combining, east_asian_width
+from unicodedata import category, east_asian_width
 
 _CONTROL_TOKEN = re.compile(r"<\|[^<>|\s]{1,40}\|>")
 _JOINER = "\u200d"
@@ -74,7 +75,8 @@ def _from_difference(text: str, shared: int) -> str:
     return f"… {text[start:]}" if start > _CONTEXT else text
 
 
+@functools.lru_cache(maxsize=4096)
 def _columns(letter: str) -> int:
-    if combining(letter) or letter == _JOINER:
+    if category(letter) in ("Mn", "Me", "Cf") or "\u1160" <= letter <= "\u11ff":
         return 0
     return 2 if east_asian_width(letter) in "WF" else 1

@@ -46,13 +46,20 @@ def ls(
     """
     with reported_failures(as_json=as_json, debug=debug):
         wanted = "" if text is None else valid_text(text, "TEXT")
-        found = running_daemon(user_directories()).sessions(wanted)
+        listed = running_daemon(user_directories()).session_list(wanted)
         if as_json:
-            print_json(SessionList(found))
-        elif found:
-            print_table(fitted(_found(found) if wanted else _all(found), _EXPENDABLE))
-        elif not quiet and sys.stderr.isatty():
-            print(_nothing(wanted), file=sys.stderr)
+            print_json(listed)
+        elif listed.sessions:
+            print_table(fitted(_found(listed.sessions) if wanted else _all(listed.sessions), _EXPENDABLE))
+        if not (quiet or as_json) and sys.stderr.isatty():
+            _tell(listed, wanted)
+
+
+def _tell(listed: SessionList, wanted: str) -> None:
+    if listed.notice is not None:
+        print(listed.notice, file=sys.stderr)
+    if not listed.sessions:
+        print(_nothing(wanted), file=sys.stderr)
 
 
 def _nothing(wanted: str) -> str:

@@ -36,6 +36,7 @@ from erllama_daemon.messages import (
     RenderRequest,
     Session,
     SessionChange,
+    SessionList,
     Stats,
     Token,
     TokenizeRequest,
@@ -144,6 +145,7 @@ class FakeDaemon:
     latest: Session | None = None
     kept: list[Session] = field(default_factory=list)
     done: list[msgspec.Struct] = field(default_factory=list)
+    listed: SessionList | None = None
     loaded: list[ModelStatus] = field(default_factory=list)
     quotas: Quotas | None = None
     reply: msgspec.Struct | None = None
@@ -174,6 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, msgspec.structs.replace(status, quotas=fake.quotas))
         elif fake.refusal is not None:
             self._send(*fake.refusal)
+        elif self.path.startswith("/v1/sessions?") and fake.listed is not None:
+            self._send(200, fake.listed)
         elif self.path.startswith("/v1/sessions/find?name="):
             self._send_found(unquote(self.path.partition("=")[2]))
         elif self.path == "/v1/sessions/latest" and fake.latest is None:

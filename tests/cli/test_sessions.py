@@ -16,7 +16,7 @@ from said import say
 from erllama_cache.disk.tier import DiskTier
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_FAILED, EXIT_USAGE
-from erllama_daemon.messages import Failure, Message
+from erllama_daemon.messages import Failure, Message, SessionList
 from erllama_daemon.sessions.store import Sessions, Turn
 
 NAME = 'the "build": why 🦙'
@@ -97,11 +97,22 @@ def test_ls_fits_a_narrow_terminal(run: Run, tree: str, monkeypatch: pytest.Monk
 def test_an_empty_list_says_how_to_begin_on_a_terminal_alone(run: Run, terminals: list[Terminal]) -> None:
     done = run("sessions", "ls")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
-    assert json_of(run, "ls") == {"sessions": []}
+    assert json_of(run, "ls")["sessions"] == []
     terminals += [Terminal("sessions", "ls"), Terminal("sessions", "ls", "Peru"), Terminal("sessions", "ls", "-q")]
     assert terminals[0].rest() == (0, "There is no conversation yet. Start one with: erllama chat demo\r\n")
     assert terminals[1].rest() == (0, '"Peru" stands in no conversation.\r\n')
     assert terminals[2].rest() == (0, "")
+
+
+def test_what_befell_the_conversations_is_told_on_a_terminal(
+    run: Run, fake: FakeDaemon, terminals: list[Terminal]
+) -> None:
+    fake.listed = SessionList([], "3 conversations were rescued.")
+    terminals.append(Terminal("sessions", "ls"))
+    code, seen = terminals[0].rest()
+    assert (code, seen.splitlines()[0]) == (0, "3 conversations were rescued.")
+    assert json_of(run, "ls")["notice"] == "3 conversations were rescued."
+    assert run("sessions", "ls").stderr == ""
 
 
 def test_show_prints_what_was_said_and_counts_what_was_left(run: Run, tree: str) -> None:
@@ -196,7 +207,7 @@ def test_rm_goes_on_after_a_name_that_nobody_has(run: Run) -> None:
     assert done.exit_code == EXIT_FAILED
     assert [line.split()[2] for line in done.stdout.splitlines()] == [f"({RIVERS}):", f"({LLAMAS}):"]
     assert "There is no conversation nobody." in done.stderr
-    assert json_of(run, "ls") == {"sessions": []}
+    assert json_of(run, "ls")["sessions"] == []
 
 
 @pytest.mark.usefixtures("home")
@@ -222,7 +233,7 @@ def test_rm_asks_on_a_terminal_and_yes_answers(run: Run, terminals: list[Termina
     terminals[1].type("y\n")
     code, seen = terminals[1].rest()
     assert (code, seen.count("deleted ")) == (0, 2)
-    assert json_of(run, "ls") == {"sessions": []}
+    assert json_of(run, "ls")["sessions"] == []
 
 
 @pytest.mark.usefixtures("home")

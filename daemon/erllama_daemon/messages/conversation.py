@@ -83,9 +83,14 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionList(msgspec.Struct, frozen=True):
-    """The conversations in which something was said, the one used last first."""
+    """The conversations in which something was said, the one used last first.
+
+    `notice` is a sentence for the user after the database was damaged: how many conversations were rescued, and where
+    the damaged file is. It stays until that file is deleted.
+    """
 
     sessions: list[SessionSummary]
+    notice: str | None = None
 
 
 class SessionTurn(msgspec.Struct, frozen=True, kw_only=True):
