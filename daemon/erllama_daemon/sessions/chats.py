@@ -39,6 +39,14 @@ class Chat(msgspec.Struct, frozen=True, kw_only=True):
         return [*self.left_keys, *self.keys]
 
 
+class ChatName(msgspec.Struct, frozen=True):
+    """What a conversation is called."""
+
+    id: str
+    name: str | None
+    title: str
+
+
 def read_chats(path: Path) -> list[Chat]:
     """The conversations in the database at `path`, the one used last first; none if there is no such file.
 
@@ -50,6 +58,18 @@ def read_chats(path: Path) -> list[Chat]:
     try:
         with closing(database):
             return chats_in(database)
+    except sqlite3.Error as error:
+        raise SessionsUnusable(path=path, reason=error) from error
+
+
+def read_names(path: Path) -> list[ChatName]:
+    """What the conversations of `read_chats` are called, in the same order; quicker, for no turn is looked at."""
+    database = open_to_read(path)
+    if database is None:
+        return []
+    try:
+        with closing(database):
+            return [ChatName(*row[:3]) for row in database.execute(_CHATS)]
     except sqlite3.Error as error:
         raise SessionsUnusable(path=path, reason=error) from error
 
@@ -84,26 +104,6 @@ def chats_in(database: sqlite3.Connection) -> list[Chat]:
             )
         )
     return chats
-
-
-class ChatName(msgspec.Struct, frozen=True):
-    """What a conversation is called."""
-
-    id: str
-    name: str | None
-    title: str
-
-
-def read_names(path: Path) -> list[ChatName]:
-    """What the conversations of `read_chats` are called, in the same order; quicker, for no turn is looked at."""
-    database = open_to_read(path)
-    if database is None:
-        return []
-    try:
-        with closing(database):
-            return [ChatName(*row[:3]) for row in database.execute(_CHATS)]
-    except sqlite3.Error as error:
-        raise SessionsUnusable(path=path, reason=error) from error
 
 
 def find_chat(chats: Iterable[Chat], name: str) -> Chat:
