@@ -109,13 +109,6 @@ def test_the_file_is_for_its_owner_only(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_file_that_is_no_database_is_named(path: Path) -> None:
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"not a database" * 100)
-    with pytest.raises(SessionsUnusable, match="not a database"):
-        Sessions(path)
-
-
 def test_a_write_that_fails_is_named(sessions: Sessions, path: Path) -> None:
     session = sessions.create("demo")
     with sqlite3.connect(path) as database:

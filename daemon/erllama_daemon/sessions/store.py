@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import logging
 import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import msgspec
 
 from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon.errors import (
+    DiskFull,
     NoSession,
     RequestInvalid,
     SessionAmbiguous,
@@ -30,6 +32,7 @@ from erllama_daemon.errors import (
     SessionsUnusable,
     SessionUnknown,
     TurnUnknown,
+    TurnUnwritten,
 )
 from erllama_daemon.frames import History
 from erllama_daemon.messages import (
@@ -39,9 +42,11 @@ from erllama_daemon.messages import (
     SessionSummary,
     SessionTurn,
 )
+from erllama_daemon.sessions.ballast import Ballast
 from erllama_daemon.sessions.chats import Chat, chats_in
 from erllama_daemon.sessions.naming import NAME_CHARACTERS, is_name, title_of
-from erllama_daemon.sessions.schema import open_database
+from erllama_daemon.sessions.rescue import notice_of_rescue, open_or_rescue
+from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S, open_database
 from erllama_daemon.sessions.search import summaries
 from erllama_daemon.sessions.tree import (
     common_prefix,
@@ -52,6 +57,9 @@ from erllama_daemon.sessions.tree import (
     turns_of,
     way_to,
 )
+from erllama_daemon.sessions.unwritten import Unwritten
+
+log = logging.getLogger(__name__)
 
 PRIVATE = "private-"
 """How the ids of private conversations begin."""
@@ -83,18 +91,29 @@ class Sessions:
     """The database of one user; any thread may call. Raises SessionsUnusable when SQLite fails.
 
     Every write is on the disk when the call returns (`synchronous=FULL`). Without a path, the conversations are
-    private: nothing is ever written to a disk.
+    private: nothing is ever written to a disk. A database that is damaged when it is opened is rescued.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self._path = path or ":memory:"
         self._is_private = path is None
         self._lock = threading.RLock()
-        self._database = open_database(path)
+        self._ballast = None if path is None else Ballast(path.with_name("sessions.ballast"))
+        self._unwritten = Unwritten(None if path is None else path.with_name("sessions.unwritten"), Turn)
+        self._database = open_database(None) if path is None else open_or_rescue(path, busy_timeout_s=busy_timeout_s)
 
     def close(self) -> None:
         """Closes the database."""
-        self._database.close()
+        with self._lock:
+            self._write_late()
+            self._database.close()
+
+    def notice(self) -> str | None:
+        """What the user is to hear of a database that was damaged; usually nothing."""
+        if self._is_private:
+            return None
+        with self._reading():
+            return notice_of_rescue(self._database, Path(self._path).parent)
 
     def create(self, model: str, name: str | None = None) -> Session:
         """A new, empty conversation with a model. Raises SessionNameTaken and RequestInvalid."""
@@ -104,7 +123,8 @@ class Sessions:
         with self._writing():
             self._check_name(name)
             self._database.execute(
-                "INSERT INTO sessions VALUES (?, ?, ?, '', ?, ?, NULL, NULL)", (session_id, name, model, now, now)
+                "INSERT INTO sessions (id, name, model, title, created, updated) VALUES (?, ?, ?, '', ?, ?)",
+                (session_id, name, model, now, now),
             )
         return self.get(session_id)
 
@@ -223,7 +243,11 @@ class Sessions:
         return [*(message for message in self.unanswered(session_id) if message.role == "system"), *given]
 
     def ask(self, session_id: str, messages: list[Message]) -> None:
-        """Keeps the messages of a new turn until it is written. Raises SessionUnknown if it was deleted meanwhile."""
+        """Keeps the messages of a new turn until it is written, and room for the turn.
+
+        Raises SessionUnknown if the conversation was deleted meanwhile, and DiskFull.
+        """
+        self._make_room()
         with self._writing():
             updated = self._database.execute(
                 "UPDATE sessions SET unanswered = ?, updated = ?, title = CASE title WHEN '' THEN ? ELSE title END"
@@ -236,8 +260,27 @@ class Sessions:
     def add_turn(self, session_id: str, turn: Turn) -> int:
         """Writes a finished turn, from which the conversation goes on, and gives its number.
 
-        Tokens that earlier turns hold are not written again.
+        Tokens that earlier turns hold are not written again. A turn that cannot be written, not even into the room that
+        was kept for it, is written by the first later call that can. Raises TurnUnwritten then.
         """
+        with self._lock:
+            try:
+                return self._insert_turn(session_id, turn)
+            except SessionsUnusable as error:
+                if isinstance(error.__cause__, sqlite3.IntegrityError):  # the conversation is not there any more
+                    raise
+                log.warning("a turn of %s could not be written: %s", session_id, error)
+                failed = error
+            try:
+                if self._ballast is not None and self._ballast.give_back():
+                    return self._insert_turn(session_id, turn)
+            except SessionsUnusable as error:
+                log.warning("nor into the room that was kept for it: %s", error)
+                failed = error
+            self._unwritten.keep([(session_id, turn)])
+            raise TurnUnwritten(path=self._path, reason=failed.__cause__) from failed
+
+    def _insert_turn(self, session_id: str, turn: Turn) -> int:
         with self._writing():
             history = history_of(way_to(self._database, turn.after))
             known = common_prefix(history.tokens, turn.tokens) if history else 0
@@ -288,7 +331,7 @@ class Sessions:
             head = origin.turn if turn is None else self._turn_called(session_id, turn)
             now = time.time()
             self._database.execute(
-                "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+                "INSERT INTO sessions (id, name, model, title, created, updated, head) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (forked, name, origin.model, origin.title, now, now, head),
             )
         return self.get(forked)
@@ -317,6 +360,51 @@ class Sessions:
             self._database.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
             return self._database.execute(_DELETE_UNUSED_TURNS).rowcount
 
+    def unused_since(self, moment: float) -> list[str]:
+        """The conversations that were last used before a moment (Unix seconds), the longest unused first."""
+        with self._reading():
+            return [
+                found
+                for (found,) in self._database.execute(
+                    "SELECT id FROM sessions WHERE updated < ? ORDER BY updated", (moment,)
+                )
+            ]
+
+    def _make_room(self) -> None:
+        """Keeps room on the disk for the turn that is about to be asked. Raises DiskFull."""
+        if self._ballast is None:
+            return
+        with self._lock:
+            try:
+                self._ballast.take()
+            except OSError as error:
+                raise DiskFull(path=self._ballast.path.parent, reason=error.strerror or error) from error
+
+    def _write_late(self) -> None:
+        """Writes what could not be written before; what still cannot be is kept on."""
+        turns = self._unwritten.take()
+        for place, (session_id, turn) in enumerate(turns):
+            try:
+                self._insert_late(session_id, turn)
+            except SessionsUnusable:
+                self._unwritten.keep(turns[place:])
+                return
+        if turns:
+            self._unwritten.forget()
+
+    def _insert_late(self, session_id: str, turn: Turn) -> None:
+        with self._named_errors():
+            row = self._database.execute("SELECT head FROM sessions WHERE id = ?", (session_id,)).fetchone()
+            is_written = self._database.execute(
+                "SELECT 1 FROM turns WHERE session = ? AND finish_key = ? AND messages = ?",
+                (session_id, turn.finish_key, msgspec.json.encode(turn.messages)),
+            ).fetchone()
+            after = self._database.execute("SELECT id FROM turns WHERE id = ?", (turn.after,)).fetchone()
+        if row is None or is_written:  # it was deleted meanwhile, or a process was stopped behind the writing
+            return
+        # What it follows may have been lost to a damage.
+        self._insert_turn(session_id, turn if turn.after is None or after else replace(turn, after=row[0]))
+
     def _head(self, session_id: str) -> int | None:
         row = self._database.execute("SELECT head FROM sessions WHERE id = ?", (session_id,)).fetchone()
         return None if row is None else row[0]
@@ -341,12 +429,16 @@ class Sessions:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
         with self._lock, self._named_errors():
+            if self._unwritten and not self._database.in_transaction:
+                self._write_late()
             yield
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """A transaction: all of it is written, or nothing."""
         with self._lock, self._named_errors():
+            if self._unwritten:
+                self._write_late()
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
