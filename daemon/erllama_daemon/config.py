@@ -18,6 +18,8 @@ from erllama_daemon.messages import Quotas
 
 _Table = TypeVar("_Table", bound=msgspec.Struct)
 
+_SPAN = re.compile(r"(?P<number>\d{1,6}) ?(?P<unit>[mhd])", re.ASCII)
+_UNIT_S = {"m": 60, "h": 3600, "d": 86400}
 _LARGEST = (1 << 63) - 1
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WITH_PATH = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<key>.*)`)?", re.DOTALL)
@@ -40,6 +42,18 @@ class ByteSize(int):
         if not 0 <= size <= _LARGEST:
             raise ValueError(f"{written!r} is no size; write 4096, 500MB or 2GiB")
         return cls(size)
+
+
+class Span(float):
+    """A number of seconds, written as a text with a unit: 90d, 36h, 30m."""
+
+    @classmethod
+    def of(cls, written: object) -> Span:
+        """What was written, in seconds. Raises ValueError."""
+        found = _SPAN.fullmatch(written) if isinstance(written, str) else None
+        if found is None or not float(found["number"]):
+            raise ValueError(f"{written!r} is no time that something is kept; write 90d, 36h or 30m")
+        return cls(float(found["number"]) * _UNIT_S[found["unit"]])
 
 
 class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,11 +86,20 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The knobs that are turned for this model, over those of `[policy]`."""
 
 
+class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[sessions]`: how long conversations are kept."""
+
+    keep: Span | None = None
+    """A conversation that nobody has used for so long is deleted; by default none ever is."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
     cache: CacheConfig = CacheConfig()
     """What the cache may take."""
+    sessions: SessionsConfig = SessionsConfig()
+    """How long conversations are kept."""
     policy: PolicyKnobs = PolicyKnobs()
     """When state is saved, for every model."""
     models: dict[str, ModelConfig] = {}
@@ -119,13 +142,13 @@ def keys_of(table: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
 def _converted(table: object, kind: type[_Table], prefix: str) -> _Table:
     """A table as its Struct. Raises ValueError that begins with the key that is wrong."""
     try:
-        return msgspec.convert(table, kind, dec_hook=_convert_size)
+        return msgspec.convert(table, kind, dec_hook=_convert_text)
     except msgspec.ValidationError as error:
         raise ValueError(_wrong(str(error), kind, prefix)) from error
 
 
-def _convert_size(_kind: type, written: Any) -> ByteSize:
-    return ByteSize.of(written)
+def _convert_text(kind: type, written: Any) -> ByteSize | Span:
+    return Span.of(written) if kind is Span else ByteSize.of(written)
 
 
 def _wrong(message: str, kind: type[msgspec.Struct], prefix: str) -> str:

@@ -27,6 +27,7 @@ from erllama_daemon.http.app import App, create_app
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.models.supervisor import Supervisor
 from erllama_daemon.models.worker_process import STOP_TIMEOUT_S
+from erllama_daemon.sessions.retention import Retention
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,8 @@ async def serve(directories: Directories, config: Config) -> None:
     @contextlib.asynccontextmanager
     async def lifespan(_starlette: Starlette) -> AsyncIterator[None]:
         log.info("daemon started: pid=%d socket=%s", os.getpid(), directories.socket)
-        yield
+        async with _meanwhile(retention_of(conversations, app.answers, config)):
+            yield
         # After a signal nothing behind `server.serve` runs, so everything is put away here.
         app.answers.cancel_all()
         await app.answers.finish()
@@ -137,6 +139,26 @@ async def serve(directories: Directories, config: Config) -> None:
     server = Server(settings)
     server.answers = app.answers
     await server.serve(sockets=[listener])
+
+
+def retention_of(conversations: Conversations, answers: Answers, config: Config) -> Retention | None:
+    """What lets unused conversations go, if the user wants that."""
+    keep_s = config.sessions.keep
+    return None if keep_s is None else Retention(conversations.kept, answers.delete_unused, keep_s)
+
+
+@contextlib.asynccontextmanager
+async def _meanwhile(retention: Retention | None) -> AsyncIterator[None]:
+    if retention is None:
+        yield
+        return
+    task = asyncio.create_task(retention.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def main() -> int:

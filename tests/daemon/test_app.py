@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import json
 import math
 import os
@@ -17,8 +18,8 @@ import pytest
 from starlette.types import Message as AsgiMessage
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import RequestInvalid
+from erllama_daemon.directories import create_private, user_directories
+from erllama_daemon.errors import RequestInvalid, SessionsUnusable
 from erllama_daemon.http.app import App, create_app
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.messages import (
@@ -33,6 +34,7 @@ from erllama_daemon.messages import (
 )
 from erllama_daemon.messages.checks import check_adapter_load, check_adapter_named, check_complete, check_embed
 from erllama_daemon.models.supervisor import Supervisor
+from erllama_daemon.sessions.ballast import Ballast
 
 COMMAND = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 
@@ -839,5 +841,54 @@ def test_a_recomputation_needs_sensible_numbers(tell: Tell, body: dict[str, int]
     async def story(daemon: Daemon) -> None:
         refused = await daemon.post("/v1/cache/recompute", {"model": daemon.model(), **body})
         assert (refused.status, refused.json["code"]) == (400, "request_invalid")
+
+    tell(story)
+
+
+def test_without_room_for_its_turn_nothing_is_asked(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(daemon: Daemon) -> None:
+        def refuse(_ballast: Ballast) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(Ballast, "take", refuse)
+        model = daemon.model()
+        session = (await daemon.post("/v1/sessions", {"model": model})).json["id"]
+        response = await daemon.post("/v1/complete", {**ask("", "Hello?", session=session), "model": None})
+        assert response.events() == ["accepted", "error"]
+        assert response.lines[-1]["code"] == "disk_full"
+        assert daemon.all_seen(model) == []
+
+    tell(story)
+
+
+def test_an_answer_that_cannot_be_written_is_named_and_in_the_conversation_once_it_can(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(daemon: Daemon) -> None:
+        session = (await daemon.post("/v1/sessions", {"model": daemon.model()})).json["id"]
+
+        def fail(_session: str, _turn: object) -> int:
+            raise SessionsUnusable(path="sessions", reason="database or disk is full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(daemon.sessions, "_insert_turn", fail)
+            response = await daemon.post("/v1/complete", {**ask("", "Hello?", session=session), "model": None})
+        assert response.events()[-2:] == ["token", "error"]
+        assert response.lines[-1]["code"] == "turn_unwritten"
+        shown = (await daemon.get(f"/v1/sessions/{session}")).json
+        assert [message["parts"] for message in shown["messages"]] == [["Hello?"], ["Hello?"]]
+
+    tell(story)
+
+
+def test_the_list_of_conversations_says_that_they_were_damaged(tell: Tell) -> None:
+    damaged = user_directories().sessions
+    create_private(damaged.parent)
+    damaged.write_bytes(b"noise" * 1000)
+
+    async def story(daemon: Daemon) -> None:
+        notice = (await daemon.get("/v1/sessions")).json["notice"]
+        assert notice.startswith("The conversations were damaged on ")
+        assert f"{damaged}.damaged-" in notice
 
     tell(story)

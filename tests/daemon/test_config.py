@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from erllama_cache.policy import Policy, PolicyKnobs
-from erllama_daemon.config import ByteSize, CacheConfig, Config, ModelConfig, keys_of, read_config
+from erllama_daemon.config import ByteSize, CacheConfig, Config, ModelConfig, SessionsConfig, Span, keys_of, read_config
 from erllama_daemon.errors import EXIT_USAGE, ConfigInvalid
 from erllama_daemon.models.policy import configured_policy
 
@@ -14,7 +14,7 @@ KEYS = {
     key
     for table in (keys_of(Config), keys_of(ModelConfig, "models.NAME."))
     for key in table
-    if not key.endswith(("cache", "policy", "models"))
+    if not key.endswith(("cache", "sessions", "policy", "models"))
 }
 
 WHOLE = """
@@ -22,6 +22,9 @@ WHOLE = """
 ram_bytes = "1.5 GiB"
 disk_bytes = 20_000_000_000
 write_bytes_per_day = "500MB"
+
+[sessions]
+keep = "90d"
 
 [policy]
 min_tokens = 8
@@ -61,6 +64,7 @@ def test_every_table_is_read(file: Path) -> None:
         cache=CacheConfig(
             ram_bytes=ByteSize(3 << 29), disk_bytes=ByteSize(20_000_000_000), write_bytes_per_day=ByteSize(500_000_000)
         ),
+        sessions=SessionsConfig(keep=Span(90 * 86400)),
         policy=PolicyKnobs(min_tokens=8, continued_interval=64),
         models={"demo": ModelConfig(policy=PolicyKnobs(min_tokens=16)), "/models/big.gguf": ModelConfig()},
     )
@@ -72,6 +76,19 @@ def test_every_table_is_read(file: Path) -> None:
 )
 def test_a_size_is_a_number_or_has_a_unit(written: object, size: int) -> None:
     assert ByteSize.of(written) == size
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("90d", 7_776_000), ("36 h", 129_600), ("1m", 60)])
+def test_how_long_conversations_are_kept_has_a_unit(written: str, seconds: int) -> None:
+    assert float(Span.of(written)) == seconds
+
+
+@pytest.mark.parametrize("value", ["90", "true", '"90"', '"0d"', '"-1d"', '"forever"', '"1.5d"', '"9999999d"', '""'])
+def test_what_is_no_time_to_keep_something_is_named(file: Path, value: str) -> None:
+    file.write_text(f"sessions.keep = {value}")
+    reason = refusal(file)
+    assert reason.startswith("sessions.keep: ")
+    assert reason.endswith(" is no time that something is kept; write 90d, 36h or 30m.")
 
 
 @pytest.mark.parametrize(

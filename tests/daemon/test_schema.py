@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from daemon.first_version import fill_first_version, open_first_version
+from said import say
 
 from daemon import first_version
 from erllama_daemon.errors import SessionsTooNew, SessionsUnusable
@@ -159,3 +160,17 @@ def test_a_database_of_whose_folder_nothing_can_be_written_is_named_and_not_resc
     with pytest.raises(SessionsUnusable, match="unable to open"):
         Sessions(path)
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_turn_that_outlives_its_conversation_is_no_damage(path: Path) -> None:
+    sessions = Sessions(path)
+    session = sessions.create("demo").id
+    said = [Message("user", ["Hello?"]), Message("assistant", ["Hi."])]
+    say(sessions, session, said, b"\1\0\0\0", b"k" * 32)
+    fork = sessions.fork(session, name="a fork").id
+    sessions.change(fork, name="another name")
+    sessions.delete(session)
+    sessions.close()
+    again = Sessions(path)
+    assert (again.get(fork).messages, again.notice()) == (said, None)
+    again.close()

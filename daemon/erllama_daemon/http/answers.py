@@ -66,10 +66,17 @@ class Answers:
         """
         self._cancel_those_of(session)
         async with self.turn_lock(session):
-            removal = await asyncio.to_thread(delete_with_blocks, self._conversations.kept, session, self._cache)
-            if removal.keys:
-                await self._supervisor.forget(removal.keys)
-            return removal.deleted
+            return await self._delete(session)
+
+    async def delete_unused(self, session: str, moment: float) -> DeletedSession | None:
+        """Deletes a kept session as `delete_session` does, unless it was used since a moment, in Unix seconds.
+
+        An answer of it that is under way is waited for, and is a use.
+        """
+        async with self.turn_lock(session):
+            if session not in await asyncio.to_thread(self._conversations.kept.unused_since, moment):
+                return None
+            return await self._delete(session)
 
     async def finish(self) -> None:
         """Waits until every answer that was cut off is kept."""
@@ -80,6 +87,12 @@ class Answers:
         for answer in list(self._running.values()):
             if answer.session == session:
                 answer.cancel()
+
+    async def _delete(self, session: str) -> DeletedSession:
+        removal = await asyncio.to_thread(delete_with_blocks, self._conversations.kept, session, self._cache)
+        if removal.keys:
+            await self._supervisor.forget(removal.keys)
+        return removal.deleted
 
     async def _run(self, answer: Answer) -> None:
         try:

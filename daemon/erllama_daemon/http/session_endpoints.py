@@ -48,7 +48,9 @@ class SessionEndpoints:
     async def list(self, request: Request) -> Response:
         """GET /v1/sessions?text=TEXT → SessionList: all that are kept, or those in which the text stands."""
         text = request.query_params.get("text", "")
-        return json_response(SessionList(await asyncio.to_thread(self._conversations.kept.summaries, text)))
+        kept = self._conversations.kept
+        found = await asyncio.to_thread(kept.summaries, text)
+        return json_response(SessionList(found, notice=await asyncio.to_thread(kept.notice)))
 
     async def latest(self, _request: Request) -> Response:
         """GET /v1/sessions/latest → Session; a private one never is."""
