@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from erllama_daemon.directories import create_private
 from erllama_daemon.errors import SessionsUnusable
 from erllama_daemon.sessions.aside import BESIDE, damaged_name, finish_swap, rescue_lock, rescued_name, swap
 from erllama_daemon.sessions.damage import damage_of, is_damage
-from erllama_daemon.sessions.salvage import Salvage, salvage
+from erllama_daemon.sessions.salvage import Salvage, SavedSession, SavedTurn, salvage
 from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S, SESSION_COLUMNS, TURN_COLUMNS, open_database
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 _WRITE_VERSION = 18
 """Where the header says which program may write the file, and what is the newest that ours says."""
 _NEWEST_WRITE_VERSION = 2
+
+_POINTERS = ("head",)
+"""What conversations have to turns, which have to be there first."""
 
 
 def open_or_rescue(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> sqlite3.Connection:
@@ -111,25 +115,27 @@ def _rescue(path: Path, damage: str) -> None:
 
 
 def _fill(database: sqlite3.Connection, saved: Salvage, damaged: str, now: float) -> None:
+    first = [column for column in SESSION_COLUMNS if column not in _POINTERS]
     database.execute("BEGIN IMMEDIATE")
     for session in saved.sessions:
-        values = [getattr(session, column) for column in SESSION_COLUMNS if column != "head"]
-        database.execute(
-            "INSERT INTO sessions (id, name, model, title, created, updated, unanswered) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            values,
-        )
+        _insert(database, "sessions", first, session)
     for turn in saved.turns:
-        database.execute(
-            f"INSERT INTO turns ({', '.join(TURN_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            [getattr(turn, column) for column in TURN_COLUMNS],
-        )
+        _insert(database, "turns", TURN_COLUMNS, turn)
     for session in saved.sessions:
-        database.execute("UPDATE sessions SET head = ? WHERE id = ?", (session.head, session.id))
+        for column in _POINTERS:
+            values = (getattr(session, column), session.id)
+            database.execute(f"UPDATE sessions SET {column} = ? WHERE id = ?", values)  # noqa: S608
     # A number that a client knows a lost turn by must not become that of another one.
     database.execute("DELETE FROM sqlite_sequence WHERE name = 'turns'")
     database.execute("INSERT INTO sqlite_sequence VALUES ('turns', ?)", (saved.last_id,))
     database.execute("INSERT INTO rescues VALUES (?, ?, ?, ?)", (damaged, now, len(saved.sessions), len(saved.turns)))
     database.execute("COMMIT")
+
+
+def _insert(database: sqlite3.Connection, table: str, columns: Sequence[str], row: SavedSession | SavedTurn) -> None:
+    marks = ", ".join("?" * len(columns))
+    values = [getattr(row, column) for column in columns]
+    database.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", values)  # noqa: S608
 
 
 def _free_name(path: Path, now: float) -> str:
