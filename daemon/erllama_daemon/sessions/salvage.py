@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from erllama_cache.keys import KEY_BYTES, TOKEN_BYTES
+from erllama_daemon.sessions.naming import title_of
 from erllama_daemon.sessions.pages import Row, rows_in
 from erllama_daemon.sessions.schema import (
     SEAL_BYTES,
@@ -28,7 +29,6 @@ from erllama_daemon.sessions.tree import decode_messages
 UNKNOWN_MODEL = "unknown"
 """The model of a conversation of which only turns are left, if no other conversation's tokens tell it."""
 
-_TITLE_CHARACTERS = 60
 _SEAL_OF_SESSION = SESSION_COLUMNS.index("unanswered")
 _SEAL_OF_TURN = TURN_COLUMNS.index("messages")
 """Where the seal stands among the columns of a table."""
@@ -257,5 +257,5 @@ def _float(value: Any) -> Any:
 
 
 def _title(messages: bytes) -> str:
-    said: Iterator[str] = (message.text for message in decode_messages(messages) if message.role == "user")
-    return " ".join(next(said, "").split())[:_TITLE_CHARACTERS]
+    said = (message.text for message in decode_messages(messages) if message.role == "user")
+    return title_of(next(said, ""))

@@ -358,7 +358,8 @@ class Sessions:
         with self._writing():
             self._database.execute("UPDATE sessions SET head = NULL WHERE id = ?", (session_id,))
             self._database.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
-            return self._database.execute(_DELETE_UNUSED_TURNS).rowcount
+            self._database.execute(_DELETE_UNUSED_TURNS)
+            return int(self._database.execute("SELECT changes()").fetchone()[0])
 
     def unused_since(self, moment: float) -> list[str]:
         """The conversations that were last used before a moment (Unix seconds), the longest unused first."""
