@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from erllama_daemon.errors import SessionAmbiguous, SessionsUnusable, SessionUnk
 from erllama_daemon.sessions.schema import open_to_read
 
 _CHATS = """
-SELECT id, name, title, model, updated, head FROM sessions
+SELECT id, name, title, model, updated, head, shared FROM sessions
 WHERE title != '' OR head IS NOT NULL ORDER BY updated DESC, rowid DESC
 """
 _TURNS = "SELECT id, parent, session, finish_key FROM turns ORDER BY id"
@@ -79,18 +79,14 @@ def chats_in(database: sqlite3.Connection) -> list[Chat]:
     rows = database.execute(_CHATS).fetchall()
     parents: dict[int, int | None] = {}
     keys: dict[int, bytes] = {}
-    own: dict[str, list[int]] = {}
+    own: dict[str | None, list[int]] = {}
     for turn, parent, session, key in database.execute(_TURNS):
         parents[turn], keys[turn] = parent, key
         own.setdefault(session, []).append(turn)
     chats = []
-    for id_, name, title, model, updated, head in rows:
-        way: list[int] = []
-        while head is not None and head in keys:
-            way.append(head)
-            head = parents[head]
-        on_way = set(way)
-        left = [turn for turn in own.get(id_, []) if turn not in on_way]
+    for id_, name, title, model, updated, head, shared in rows:
+        way = _up(parents, head)
+        own_or_shared = {*own.get(id_, []), *_up(parents, shared)}
         chats.append(
             Chat(
                 id=id_,
@@ -100,10 +96,19 @@ def chats_in(database: sqlite3.Connection) -> list[Chat]:
                 updated=updated,
                 turns=len(way),
                 keys=[keys[turn] for turn in reversed(way)],
-                left_keys=[keys[turn] for turn in left],
+                left_keys=[keys[turn] for turn in sorted(own_or_shared.difference(way))],
             )
         )
     return chats
+
+
+def _up(parents: Mapping[int, int | None], turn: int | None) -> list[int]:
+    """A turn and those it follows, the first one last."""
+    way = []
+    while turn is not None and turn in parents:
+        way.append(turn)
+        turn = parents[turn]
+    return way
 
 
 def find_chat(chats: Iterable[Chat], name: str) -> Chat:

@@ -29,9 +29,10 @@ def delete_with_blocks(sessions: Sessions, session_id: str, cache: Path) -> Remo
     """
     session = sessions.get(session_id)
     chats = sessions.chats()
-    gone: list[Row] = []
+    keys, gone = list[bytes](), list[Row]()
     if any(chat.id == session_id for chat in chats):
-        rows = own_rows(survey(cache), find_chat(chats, session_id), chats)
+        chat = find_chat(chats, session_id)
+        keys, rows = own_keys(chat, chats), own_rows(survey(cache), chat, chats)
         if rows:
             with Holdings(cache) as holdings:
                 gone = holdings.let_go(rows, even_pinned=True)
@@ -42,17 +43,26 @@ def delete_with_blocks(sessions: Sessions, session_id: str, cache: Path) -> Remo
         blocks=len(gone),
         bytes=sum(row.file_bytes for row in gone),
     )
-    return Removal(deleted, [row.key for row in gone])
+    # What the cache did not take is in memory alone, and would be saved when it leaves that.
+    return Removal(deleted, [*dict.fromkeys((*keys, *(row.key for row in gone)))])
+
+
+def own_keys(chat: Chat, chats: list[Chat]) -> list[bytes]:
+    """The finish keys of the turns that no other conversation has."""
+    others = {key for other in chats if other.id != chat.id for key in other.all_keys}
+    return [key for key in chat.all_keys if key not in others]
 
 
 def own_rows(found: Survey, chat: Chat, chats: list[Chat]) -> list[Row]:
     """The blocks that hold what was said in one conversation alone, in the order in which they can go.
 
-    That is its turns, what came after them without an answer, and the blocks before them that nobody else extends.
+    That is its turns, what came after them without an answer, and the blocks before them that nobody else extends and
+    nobody pinned for their own sake.
     """
+    ends = own_keys(chat, chats)
+    said = {key for end in ends for key in (end, *(row.key for row in found.descendants(end)))}
+    own = said.union(row.key for end in ends for row in found.chain(end))
     others = {key for other in chats if other.id != chat.id for key in other.all_keys}
-    needed = {row.key for key in others for row in found.chain(key)}
-    own = {
-        row.key for key in chat.all_keys if key not in others for row in (*found.chain(key), *found.descendants(key))
-    }
+    pinned = {key for key in own - said if found.rows[key].is_pinned}
+    needed = {row.key for key in others | pinned for row in found.chain(key)}
     return found.removable(own - needed, even_pinned=True)

@@ -24,7 +24,7 @@ _WRITE_VERSION = 18
 """Where the header says which program may write the file, and what is the newest that ours says."""
 _NEWEST_WRITE_VERSION = 2
 
-_POINTERS = ("head",)
+_POINTERS = ("head", "shared")
 """What conversations have to turns, which have to be there first."""
 
 

@@ -45,6 +45,7 @@ class SavedSession:
     created: float
     updated: float
     head: int | None
+    shared: int | None
     unanswered: bytes | None
 
 
@@ -68,7 +69,7 @@ class SavedTurn:
 
 @dataclass(frozen=True, slots=True)
 class Salvage:
-    """What is left. Every parent and head is among the turns. `last_id` is the highest number a turn had."""
+    """What is left. Every turn that is pointed at is among the turns. `last_id` is the highest number a turn had."""
 
     sessions: list[SavedSession]
     turns: list[SavedTurn]
@@ -97,8 +98,8 @@ def salvage(path: Path) -> Salvage:
     parents = _parents_in_index(path)
     turns = _attached(found, parents)
     sessions = _with_lost_rows(found.sessions, turns)
-    heads = (session.head or 0 for session in found.sessions.values())
-    last_id = max((0, *parents, *turns, *heads, *(turn.parent or 0 for turn in found.turns.values())))
+    pointed_at = (turn or 0 for session in found.sessions.values() for turn in (session.head, session.shared))
+    last_id = max((0, *parents, *turns, *pointed_at, *(turn.parent or 0 for turn in found.turns.values())))
     sessions = {id_: _with_head(session, turns, parents) for id_, session in sessions.items()}
     return Salvage(list(sessions.values()), list(turns.values()), last_id)
 
@@ -134,7 +135,17 @@ def _of_version_1(rows: Iterable[Row]) -> _Found:
             case (str(id_), str(model), str(title), int() | float() as created, int() | float() as updated, asked) if (
                 isinstance(asked, bytes | None) and _can_be_said(asked)
             ):
-                found.sessions[id_] = SavedSession(id_, None, model, title, float(created), float(updated), None, asked)
+                found.sessions[id_] = SavedSession(
+                    id=id_,
+                    name=None,
+                    model=model,
+                    title=title,
+                    created=float(created),
+                    updated=float(updated),
+                    head=None,
+                    shared=None,
+                    unanswered=asked,
+                )
             case (str(session), int(number), bytes(messages), int(first), bytes(tokens), bytes(key), str(model)) if (
                 len(key) == KEY_BYTES and len(tokens) % TOKEN_BYTES == 0 <= first and _can_be_said(messages)
             ):
@@ -192,6 +203,7 @@ def _with_lost_rows(found: dict[str, SavedSession], turns: dict[int, SavedTurn])
             created=said[0].created,
             updated=said[-1].created,
             head=said[-1].id,
+            shared=None,
             unanswered=None,
         )
     return sessions
@@ -199,7 +211,8 @@ def _with_lost_rows(found: dict[str, SavedSession], turns: dict[int, SavedTurn])
 
 def _with_head(session: SavedSession, turns: dict[int, SavedTurn], parents: dict[int, int | None]) -> SavedSession:
     """A conversation that goes on from the turn that it did, or from what is left of those before."""
-    return replace(session, head=_nearest(session.head, session.id, turns, parents))
+    head, shared = (_nearest(turn, session.id, turns, parents) for turn in (session.head, session.shared))
+    return replace(session, head=head, shared=shared)
 
 
 def _nearest(

@@ -19,7 +19,7 @@ VERSION = 2
 
 BUSY_TIMEOUT_S = 10.0
 
-SESSION_COLUMNS = ("id", "name", "model", "title", "created", "updated", "head", "unanswered")
+SESSION_COLUMNS = ("id", "name", "model", "title", "created", "updated", "head", "shared", "unanswered")
 """What the seal of a conversation covers, in the order in which it does."""
 
 TURN_COLUMNS = (
@@ -50,6 +50,7 @@ CREATE TABLE sessions (
     created REAL NOT NULL,
     updated REAL NOT NULL,
     head INTEGER REFERENCES turns(id),  -- the turn that the next one follows; null before the first
+    shared INTEGER REFERENCES turns(id), -- of a fork: the last turn of those that were said elsewhere
     seal BLOB,                 -- tells whether the row is as it was written; every connection of ours renews it
     unanswered BLOB            -- JSON: the new messages of a turn that has no answer yet
 ) STRICT;
@@ -78,6 +79,7 @@ CREATE INDEX turns_by_parent ON turns(parent);
 CREATE INDEX turns_by_session ON turns(session);
 CREATE INDEX turns_by_key ON turns(finish_key);
 CREATE INDEX sessions_by_head ON sessions(head);
+CREATE INDEX sessions_by_shared ON sessions(shared);
 """
 
 _SEAL_SESSION = f"UPDATE sessions SET seal = seal_of_session({', '.join(SESSION_COLUMNS)})"  # noqa: S608

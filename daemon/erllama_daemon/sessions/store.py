@@ -49,6 +49,7 @@ from erllama_daemon.sessions.rescue import notice_of_rescue, open_or_rescue
 from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S, open_database
 from erllama_daemon.sessions.search import summaries
 from erllama_daemon.sessions.tree import (
+    TurnRow,
     common_prefix,
     decode_messages,
     find_turn,
@@ -199,8 +200,8 @@ class Sessions:
             head = self.get(session_id).turn
             return named_turns(turns_of(self._database, session_id), head)
 
-    def history(self, session_id: str, after: int | None = None) -> History | None:
-        """What the next turn extends, or one after the turn `after`; None at the beginning, which `after` 0 is too.
+    def way(self, session_id: str, after: int | None = None) -> list[TurnRow]:
+        """The turns that the next one follows, or one after the turn `after`; none at the beginning, which is 0.
 
         Raises TurnUnknown if the conversation has no such turn.
         """
@@ -208,15 +209,22 @@ class Sessions:
             head = self._head(session_id) if after is None else after or None
             if after and after not in {turn.id for turn in turns_of(self._database, session_id)}:
                 raise TurnUnknown(session=session_id, turn=after)
-            return history_of(way_to(self._database, head))
+            return way_to(self._database, head)
 
-    def history_of_key(self, finish_key: bytes) -> History | None:
-        """What a turn after the answer that ended in this key extends; None if no conversation has it."""
+    def way_of_key(self, finish_key: bytes) -> list[TurnRow]:
+        """The turns up to the one whose answer ended in this key; none if no conversation has it."""
         with self._reading():
             row = self._database.execute(
                 "SELECT id FROM turns WHERE finish_key = ? ORDER BY id DESC LIMIT 1", (finish_key,)
             ).fetchone()
-            return None if row is None else history_of(way_to(self._database, row[0]))
+            return way_to(self._database, None if row is None else row[0])
+
+    def history(self, session_id: str, after: int | None = None) -> History | None:
+        """What the next turn extends, or one after the turn `after`; None at the beginning, which `after` 0 is too.
+
+        Raises TurnUnknown if the conversation has no such turn.
+        """
+        return history_of(self.way(session_id, after))
 
     def check_seen(self, session_id: str, seen: int | None) -> None:
         """Raises SessionMoved if the conversation has gone on since the turn `seen` (0 is its beginning)."""
@@ -224,7 +232,8 @@ class Sessions:
             head = self._head(session_id)
             if seen is None or head == (seen or None):
                 return
-            known = {turn.id for turn in way_to(self._database, seen or None)}
+            is_turn = seen in {turn.id for turn in turns_of(self._database, session_id)}
+            known = {turn.id for turn in way_to(self._database, seen if is_turn else None)}
             more = sum(turn.id not in known for turn in way_to(self._database, head))
         raise SessionMoved(session=session_id, turns=f"{more} turn{'' if more == 1 else 's'}")
 
@@ -331,8 +340,9 @@ class Sessions:
             head = origin.turn if turn is None else self._turn_called(session_id, turn)
             now = time.time()
             self._database.execute(
-                "INSERT INTO sessions (id, name, model, title, created, updated, head) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (forked, name, origin.model, origin.title, now, now, head),
+                "INSERT INTO sessions (id, name, model, title, created, updated, head, shared)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (forked, name, origin.model, origin.title, now, now, head, head),
             )
         return self.get(forked)
 
@@ -356,7 +366,7 @@ class Sessions:
         One that is not there is fine.
         """
         with self._writing():
-            self._database.execute("UPDATE sessions SET head = NULL WHERE id = ?", (session_id,))
+            self._database.execute("UPDATE sessions SET head = NULL, shared = NULL WHERE id = ?", (session_id,))
             self._database.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
             self._database.execute(_DELETE_UNUSED_TURNS)
             return int(self._database.execute("SELECT changes()").fetchone()[0])
@@ -460,6 +470,7 @@ class Sessions:
 _DELETE_UNUSED_TURNS = """
 WITH RECURSIVE used(id) AS (
     SELECT head FROM sessions WHERE head IS NOT NULL
+    UNION SELECT shared FROM sessions WHERE shared IS NOT NULL
     UNION SELECT id FROM turns WHERE session IS NOT NULL
     UNION SELECT parent FROM turns JOIN used ON turns.id = used.id WHERE parent IS NOT NULL
 )

@@ -27,7 +27,9 @@ _COLUMNS = (
 _TURNS_ON_WAY = f"{_WAY} SELECT {_COLUMNS} FROM way JOIN turns ON turns.id = way.id ORDER BY depth DESC"  # noqa: S608
 _TURNS_OF_SESSION = f"""
 WITH RECURSIVE own(id, parent) AS (
-    SELECT id, parent FROM turns WHERE session = :session OR id = (SELECT head FROM sessions WHERE id = :session)
+    SELECT id, parent FROM turns WHERE session = :session OR id IN (
+        SELECT head FROM sessions WHERE id = :session UNION SELECT shared FROM sessions WHERE id = :session
+    )
     UNION SELECT turns.id, turns.parent FROM turns JOIN own ON turns.id = own.parent
 )
 SELECT {_COLUMNS} FROM own JOIN turns ON turns.id = own.id ORDER BY turns.id
