@@ -3,25 +3,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import errno
-import json
 import math
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from starlette.types import Message as AsgiMessage
+from daemon.application import Daemon, Response, Tell, ask, say, tell_in
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.directories import create_private, user_directories
 from erllama_daemon.errors import RequestInvalid, SessionsUnusable
-from erllama_daemon.http.app import App, create_app
-from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.messages import (
     AdapterChoice,
     AdapterRequest,
@@ -33,141 +27,12 @@ from erllama_daemon.messages import (
     Sampling,
 )
 from erllama_daemon.messages.checks import check_adapter_load, check_adapter_named, check_complete, check_embed
-from erllama_daemon.models.supervisor import Supervisor
 from erllama_daemon.sessions.ballast import Ballast
-
-COMMAND = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
-
-
-class Response:
-    """What came of a request so far, and a way to hang up."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.body = b""
-        self.gone = asyncio.Event()
-        self.task: asyncio.Task[None]
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.body.splitlines()]
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    def events(self) -> list[str]:
-        return [line["event"] for line in self.lines]
-
-    async def until_event(self, event: str) -> None:
-        while event not in self.events():
-            await asyncio.sleep(0.001)
-
-    async def hang_up(self) -> None:
-        self.gone.set()
-        await self.task
-
-
-class Daemon:
-    """The application over fake workers, asked without a socket."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.directories = user_directories()
-        self.conversations = Conversations(self.directories.sessions)
-        self.sessions = self.conversations.kept
-        self.supervisor = Supervisor(
-            folder / "cache", log=folder / "log", command=COMMAND, available_bytes=lambda: None
-        )
-        self.app = App(self.directories, self.supervisor, self.conversations, lambda: None)
-        self._asgi = create_app(self.app)
-
-    def model(self, name: str = "a", **script: object) -> str:
-        path = self.folder / f"{name}.gguf"
-        path.write_bytes(msgspec.json.encode(script))
-        return str(path)
-
-    def seen(self, model: str, kind: str) -> list[dict[str, Any]]:
-        return [frame for frame in self.all_seen(model) if frame["type"] == kind]
-
-    def all_seen(self, model: str) -> list[dict[str, Any]]:
-        file = Path(model).with_suffix(".seen")
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-    async def until_seen(self, model: str, kind: str) -> None:
-        while not self.seen(model, kind):
-            await asyncio.sleep(0.001)
-
-    def start(self, method: str, path: str, body: object = None) -> Response:
-        response, sent = Response(), False
-        payload = body if isinstance(body, bytes) else msgspec.json.encode(body)
-
-        async def receive() -> AsgiMessage:
-            nonlocal sent
-            if not sent:
-                sent = True
-                return {"type": "http.request", "body": payload, "more_body": False}
-            await response.gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: AsgiMessage) -> None:
-            if message["type"] == "http.response.start":
-                response.status = message["status"]
-            elif message["type"] == "http.response.body":
-                response.body += message["body"]
-
-        scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b"", "asgi": {}}
-        response.task = asyncio.create_task(self._asgi(scope, receive, send))
-        return response
-
-    async def get(self, path: str) -> Response:
-        return await self._whole("GET", path)
-
-    async def delete(self, path: str) -> Response:
-        return await self._whole("DELETE", path)
-
-    async def post(self, path: str, body: object = None) -> Response:
-        return await self._whole("POST", path, body)
-
-    async def _whole(self, method: str, path: str, body: object = None) -> Response:
-        response = self.start(method, path, body)
-        await response.task
-        return response
-
-    async def status(self) -> list[dict[str, Any]]:
-        response = self.start("GET", "/v1/status")
-        await response.task
-        models: list[dict[str, Any]] = response.json["models"]
-        return models
-
-
-def ask(model: str, prompt: str, **more: object) -> dict[str, object]:
-    return {"model": model, "messages": [{"role": "user", "parts": [prompt]}], **more}
-
-
-Story = Callable[[Daemon], Coroutine[Any, Any, None]]
-Tell = Callable[[Story], None]
-
-
-@asynccontextmanager
-async def daemon_in(folder: Path) -> AsyncIterator[Daemon]:
-    daemon = Daemon(folder)
-    try:
-        yield daemon
-    finally:
-        daemon.app.answers.cancel_all()
-        await daemon.app.answers.finish()
-        await daemon.supervisor.stop()
-        daemon.conversations.close()
 
 
 @pytest.fixture
 def tell(tmp_path: Path) -> Tell:
-    async def run(story: Story) -> None:
-        async with daemon_in(tmp_path) as daemon:
-            await asyncio.wait_for(story(daemon), 60)
-
-    return lambda story: asyncio.run(run(story))
+    return tell_in(tmp_path)
 
 
 def test_the_events_of_an_answer_come_in_order_and_loading_only_at_first(tell: Tell) -> None:
@@ -664,10 +529,6 @@ def test_an_adapters_scale_is_a_finite_number(scale: float) -> None:
     for check in (check_adapter_load, check_adapter_named):
         with pytest.raises(ErllamaError, match="finite"):
             check(AdapterRequest(model="a", adapter="/x", scale=scale))
-
-
-def say(session: str, prompt: str, **more: object) -> dict[str, object]:
-    return {"session": session, "messages": [{"role": "user", "parts": [prompt]}], **more}
 
 
 def test_a_private_answer_is_forgotten_before_it_is_done(tell: Tell) -> None:

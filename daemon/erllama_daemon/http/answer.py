@@ -6,19 +6,19 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Coroutine
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from erllama_cache.errors import ErllamaError
-from erllama_cache.keys import pack_tokens
+from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon import frames
-from erllama_daemon.errors import InternalError
+from erllama_daemon.errors import ContextExceeded, InternalError
+from erllama_daemon.http.question import Question
+from erllama_daemon.http.summary import Summary, pasts, summary_tokens
+from erllama_daemon.http.turn import OpenTurn
 from erllama_daemon.messages import (
     Accepted,
-    CompleteRequest,
     Done,
     Event,
     Failure,
@@ -26,32 +26,28 @@ from erllama_daemon.messages import (
     Message,
     Prefilling,
     Queued,
+    RemoteError,
     Stats,
+    Summarizing,
     Thinking,
     Token,
 )
 from erllama_daemon.models.keeper import Lease
 from erllama_daemon.models.supervisor import Supervisor
-from erllama_daemon.models.worker_process import WorkerProcess
-from erllama_daemon.sessions.store import Sessions, Turn
+from erllama_daemon.models.worker_process import Request, WorkerProcess
+from erllama_daemon.sessions.store import Sessions
 
 log = logging.getLogger(__name__)
 
 _Found = TypeVar("_Found")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A valid request: its model's file is known, and its session exists if it has one.
+class _Lost(Exception):
+    """The worker died before it said a word about a request."""
 
-    `scope` is what private requests share their state under, and empty for others.
-    """
-
-    request: CompleteRequest
-    model: str
-    path: Path
-    session: str | None
-    scope: str
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 class Answer:
@@ -64,15 +60,13 @@ class Answer:
         self.id = supervisor.next_id()
         self._question = question
         self._supervisor = supervisor
-        self._sessions = sessions
+        self._turn = OpenTurn(question, sessions)
         self._turn_lock = turn_lock
         self._awaited: asyncio.Task[Any] | None = None
         self._worker: WorkerProcess | None = None
+        self._asked = self.id
         self._is_cancelled = False
         self._load_ms = 0.0
-        self._messages = question.request.messages
-        self._after: int | None = None
-        self._extended: frames.History | None = None
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._events.put_nowait(Accepted(self.id))
 
@@ -91,6 +85,8 @@ class Answer:
                 await self._run()
             finally:
                 self._turn_lock.release()
+        except _Lost as lost:
+            self._events.put_nowait(lost.failure)
         except ErllamaError as error:
             self._events.put_nowait(Failure.of(error))
         except Exception as error:
@@ -109,7 +105,7 @@ class Answer:
         """Ends the answer at the next tick, or at once if its turn or its model is not there yet. Idempotent."""
         self._is_cancelled = True
         if self._worker is not None:
-            self._worker.send(frames.Cancel(self.id))
+            self._worker.send(frames.Cancel(self._asked))
         elif self._awaited is not None:
             self._awaited.cancel()
 
@@ -117,29 +113,47 @@ class Answer:
         if self._is_cancelled:
             self._end_unstarted()
             return
-        self._extended = await self._ask_session()
-        request = self._generate(self._extended)
-        lost = await self._try(request)
-        if lost is not None:  # with a worker that may never have seen it
-            lost = await self._try(request)
-        if lost is not None:
-            self._events.put_nowait(lost)
+        await self._turn.open()
+        try:
+            await self._try()
+        except _Lost:  # with a worker that may never have seen it
+            await self._try()
 
-    async def _try(self, request: frames.Generate) -> Failure | None:
-        """Gets the answer from a worker; gives the failure of one that died before it said a word."""
+    async def _try(self) -> None:
+        """Gets the answer from a worker. Raises _Lost if that died before it said a word."""
+        request = self._question.generate(self.id, self._turn.messages, self._turn.history)
         asked = time.monotonic()
         lease = await self._lease(request)
         self._load_ms = round(self._load_ms + (time.monotonic() - asked) * 1000, 3)
         if lease is None:
             self._end_unstarted()
-            return None
+            return
         self._worker = worker = lease.worker
         try:
-            return await self._forward(worker, worker.ask(request))
+            ended = await self._ask(worker, request)
+            if isinstance(ended, frames.Failed) and self._may_summarize(ended.failure):
+                try:
+                    ended = await self._ask_with_summary(worker, ended)
+                except RemoteError as error:
+                    ended = frames.Failed(self.id, error.failure)
+            await self._end(worker, ended)
         finally:
             self._worker = None
-            worker.forget(self.id)
             lease.release()
+
+    async def _end(self, worker: WorkerProcess, ended: frames.FromWorker | None) -> None:
+        """Keeps what came of it, and sends the last event; None is an answer that was cancelled between two asks."""
+        if isinstance(ended, frames.Finished):
+            number = await self._turn.keep(ended, worker.ready.result().fingerprint)
+            await self._forget(worker)
+            stats = msgspec.structs.replace(ended.stats, load_ms=self._load_ms)
+            self._events.put_nowait(Done(self._turn.told(stats, number)))
+            return
+        await self._forget(worker)
+        if isinstance(ended, frames.Failed):
+            self._events.put_nowait(ended.failure)
+        else:
+            self._end_unstarted()
 
     def _end_unstarted(self) -> None:
         question = self._question
@@ -167,47 +181,6 @@ class Answer:
         finally:
             self._awaited = None
 
-    async def _ask_session(self) -> frames.History | None:
-        """Keeps the question of a turn before it is asked; gives what it extends."""
-        session, request = self._question.session, self._question.request
-        if session is None:
-            return None if request.parent_key is None or request.tokens is not None else await self._parent()
-        await asyncio.to_thread(self._sessions.check_seen, session, request.seen)
-        self._after = request.after
-        if self._after is None:
-            self._after = (await asyncio.to_thread(self._sessions.get, session)).turn or 0
-        history = await asyncio.to_thread(self._sessions.history, session, self._after)
-        if history is None:
-            self._messages = await asyncio.to_thread(self._sessions.with_lost_system_prompt, session, self._messages)
-        await asyncio.to_thread(self._sessions.ask, session, self._messages)
-        return history
-
-    async def _parent(self) -> frames.History | None:
-        """What the answer whose key the request names ended with, if that was a turn of a conversation."""
-        key = bytes.fromhex(self._question.request.parent_key or "")
-        return await asyncio.to_thread(self._sessions.history_of_key, key)
-
-    def _generate(self, history: frames.History | None) -> frames.Generate:
-        request = self._question.request
-        return frames.Generate(
-            id=self.id,
-            messages=self._messages,
-            history=history,
-            tokens=None if request.tokens is None else pack_tokens(request.tokens),
-            parent_key=None if request.parent_key is None else bytes.fromhex(request.parent_key),
-            max_tokens=request.max_tokens,
-            sampling=request.sampling,
-            stop=request.stop,
-            logprobs=request.logprobs,
-            adapters=request.adapters,
-            reproducible=request.reproducible,
-            overflow=request.overflow,
-            scope=self._question.scope,
-            cache=request.cache,
-            require_cached=request.require_cached,
-            logits_digest=request.logits_digest,
-        )
-
     async def _lease(self, request: frames.Generate) -> Lease | None:
         """The model's worker, loaded; None if the answer was cancelled meanwhile."""
         question = self._question
@@ -225,59 +198,77 @@ class Answer:
             return None
         return lease
 
-    async def _forward(self, worker: WorkerProcess, answers: asyncio.Queue[frames.FromWorker]) -> Failure | None:
-        """Passes on what a worker says, to the end; gives the failure of one that died before it said a word."""
-        while True:
-            frame = await answers.get()
-            match frame:
-                case frames.Waiting():
-                    self._events.put_nowait(Queued(frame.ahead))
-                case frames.Prefilled():
-                    self._events.put_nowait(Prefilling(frame.done, frame.total, frame.cached))
-                case frames.Text():
-                    self._events.put_nowait(Thinking(frame.text) if frame.thinking else Token(frame.text))
-                case frames.Failed() if worker.is_lost(self.id):
-                    return frame.failure
-                case frames.Failed():
-                    await self._forget()
-                    self._events.put_nowait(frame.failure)
-                    return None
-                case frames.Finished():
-                    turn = await self._keep(frame)
-                    await self._forget()
-                    stats = self._stats(frame.stats, turn)
-                    self._events.put_nowait(Done(stats))
-                    return None
+    async def _ask(self, worker: WorkerProcess, request: Request, *, is_heard: bool = True) -> frames.FromWorker | None:
+        """The last thing that a worker says to a request, all before it passed on if the client is to hear of it.
 
-    def _stats(self, stats: Stats, turn: int | None) -> Stats:
-        """What a worker says of an answer, with what only the daemon knows of it."""
-        parent = self._extended.finish_key if self._extended else None
-        return msgspec.structs.replace(
-            stats,
-            load_ms=self._load_ms,
-            session=self._question.session,
-            turn=turn,
-            parent_key=self._question.request.parent_key if parent is None else parent.hex(),
-        )
-
-    async def _keep(self, finished: frames.Finished) -> int | None:
-        """Writes the turn into its session; gives its number there."""
-        session, worker = self._question.session, self._worker
-        if session is None or worker is None or not finished.answered:
+        None if the answer was cancelled before. Raises _Lost if the worker dies before it says a word.
+        """
+        if self._is_cancelled:
             return None
-        turn = Turn(
-            after=self._after or None,
-            messages=[*self._messages, Message("assistant", [finished.stats.text])],
-            tokens=finished.tokens,
-            finish_key=finished.finish_key,
-            fingerprint=worker.ready.result().fingerprint,
-            view=finished.view,
-            thinking=finished.stats.thinking,
-            finish_reason=finished.stats.finish_reason,
-        )
-        return await asyncio.to_thread(self._sessions.add_turn, session, turn)
+        self._asked = request.id
+        answers = worker.ask(request)
+        try:
+            while True:
+                frame = await answers.get()
+                if isinstance(frame, frames.Failed) and worker.is_lost(request.id):
+                    raise _Lost(frame.failure)
+                if not isinstance(frame, frames.Waiting | frames.Prefilled | frames.Text):
+                    return frame
+                if is_heard:
+                    self._pass_on(frame)
+        finally:
+            worker.forget(request.id)
 
-    async def _forget(self) -> None:
+    def _pass_on(self, frame: frames.Waiting | frames.Prefilled | frames.Text) -> None:
+        match frame:
+            case frames.Waiting():
+                self._events.put_nowait(Queued(frame.ahead))
+            case frames.Prefilled():
+                self._events.put_nowait(Prefilling(frame.done, frame.total, frame.cached))
+            case frames.Text():
+                self._events.put_nowait(Thinking(frame.text) if frame.thinking else Token(frame.text))
+
+    def _may_summarize(self, failure: Failure) -> bool:
+        return failure.code == ContextExceeded.code and self._question.request.overflow == "summarize"
+
+    async def _ask_with_summary(self, worker: WorkerProcess, refused: frames.Failed) -> frames.FromWorker | None:
+        """Asks again with a summary in the place of the oldest turns; what was said at first if that cannot be."""
+        context_size = worker.ready.result().context_size
+        found = pasts(
+            self._turn.way,
+            self._turn.messages,
+            max_tokens=self._question.request.max_tokens,
+            context_size=context_size,
+            count=lambda messages: self._count(worker, messages),
+        )
+        async for past in found:
+            self._events.put_nowait(Summarizing(past.count))
+            request = self._question.summarize(
+                self._supervisor.next_id(), past.question, past.history, summary_tokens(context_size)
+            )
+            made = await self._ask(worker, request, is_heard=False)
+            if isinstance(made, frames.Failed) and made.failure.code == ContextExceeded.code:
+                continue
+            if not isinstance(made, frames.Finished):
+                return made
+            if made.stats.cancelled:
+                return None
+            # A thinking model may not have come to its answer.
+            text = made.stats.text.strip() or (made.stats.thinking or "").strip()
+            if text:
+                view = self._turn.summarize(Summary(past, text))
+                return await self._ask(worker, self._question.show(self.id, view))
+        return refused
+
+    async def _count(self, worker: WorkerProcess, messages: list[Message]) -> int:
+        """How many tokens a prompt has. Raises what the worker answers instead."""
+        call = frames.Render(self._supervisor.next_id(), messages, [])
+        rendered = await self._ask(worker, call, is_heard=False)
+        if isinstance(rendered, frames.Failed):
+            raise RemoteError(rendered.failure)
+        return len(rendered.tokens) // TOKEN_BYTES if isinstance(rendered, frames.Rendered) else 0
+
+    async def _forget(self, worker: WorkerProcess) -> None:
         """Lets go of what a private answer leaves behind, unless its conversation goes on from there."""
         if self._question.scope and self._question.session is None:
-            await self._supervisor.forget_scope(self._question.scope, self._worker)
+            await self._supervisor.forget_scope(self._question.scope, worker)

@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from erllama_daemon.http.answer import Answer, Question
+from erllama_daemon.http.answer import Answer
 from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.http.question import Question
 from erllama_daemon.messages import DeletedSession
 from erllama_daemon.models.supervisor import Supervisor
 from erllama_daemon.sessions.removal import delete_with_blocks

@@ -18,13 +18,13 @@ from erllama_cache.errors import ErllamaError
 from erllama_daemon import __version__
 from erllama_daemon.directories import Directories
 from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.http.answer import Question
 from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body
 from erllama_daemon.http.cache_endpoints import CacheEndpoints
 from erllama_daemon.http.call_endpoints import CallEndpoints
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.model_endpoints import ModelEndpoints
+from erllama_daemon.http.question import Question
 from erllama_daemon.http.session_endpoints import SessionEndpoints
 from erllama_daemon.messages import CompleteRequest, DaemonStatus
 from erllama_daemon.messages.checks import check_complete

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
-from erllama_daemon.errors import RequestInvalid
+from erllama_daemon.errors import RequestInvalid, SessionUnknown
 from erllama_daemon.messages import Session
 from erllama_daemon.sessions.store import PRIVATE, Sessions
+
+_NAMELESS = "a private conversation has no name"
 
 
 class Conversations:
@@ -17,21 +20,33 @@ class Conversations:
         self.private = Sessions(None)
 
     def holding(self, session_id: str) -> Sessions:
-        """Where the conversation of this id, or of one that begins so, would be."""
+        """Where the conversation of this id would be."""
         return self.private if is_private(session_id) else self.kept
 
     def create(self, model: str, *, private: bool, name: str | None = None) -> Session:
         """A new, empty conversation with a model. Raises SessionNameTaken and RequestInvalid."""
         if private and name is not None:
-            raise RequestInvalid(reason="a private conversation has no name")
+            raise RequestInvalid(reason=_NAMELESS)
         return (self.private if private else self.kept).create(model, name)
 
     def find(self, name: str) -> Session:
-        """The conversation of this name or id, or the only one whose id begins so.
+        """The conversation of this name or id, or the only one whose id begins so; a private one by all of its id.
 
         Raises SessionUnknown and SessionAmbiguous.
         """
-        return self.holding(name).find(name)
+        if is_private(name):
+            with contextlib.suppress(SessionUnknown):
+                return self.private.get(name)
+        return self.kept.find(name)
+
+    def change(self, session_id: str, *, name: str | None, model: str | None) -> Session:
+        """Gives a conversation another name or another model.
+
+        Raises SessionUnknown, SessionNameTaken and RequestInvalid.
+        """
+        if is_private(session_id) and name:
+            raise RequestInvalid(reason=_NAMELESS)
+        return self.holding(session_id).change(session_id, name=name, model=model)
 
     def close(self) -> None:
         """Closes both; with that, the private ones are gone."""

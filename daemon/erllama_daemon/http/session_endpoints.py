@@ -90,7 +90,7 @@ class SessionEndpoints:
         session, body = request.path_params["id"], await read_body(request, SessionChange)
         if body.model is not None:
             find_model(body.model)
-        change = self._conversations.holding(session).change
+        change = self._conversations.change
         return json_response(await asyncio.to_thread(change, session, name=body.name, model=body.model))
 
     async def delete(self, request: Request) -> Response:

@@ -1,0 +1,73 @@
+"""A valid request, and what a worker is asked for its sake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from erllama_cache.keys import pack_tokens
+from erllama_daemon import frames
+from erllama_daemon.messages import CompleteRequest, Message, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A valid request: its model's file is known, and its session exists if it has one.
+
+    `scope` is what private requests share their state under, and empty for others.
+    """
+
+    request: CompleteRequest
+    model: str
+    path: Path
+    session: str | None
+    scope: str
+
+    @property
+    def parent_key(self) -> bytes | None:
+        """The key that the request says it follows."""
+        return None if self.request.parent_key is None else bytes.fromhex(self.request.parent_key)
+
+    def generate(self, number: int, messages: list[Message], history: frames.History | None) -> frames.Generate:
+        """Asks for the answer. `messages` follow `history`, which says more than the key that it was found by."""
+        request = self.request
+        return frames.Generate(
+            id=number,
+            messages=messages,
+            history=history,
+            tokens=None if request.tokens is None else pack_tokens(request.tokens),
+            parent_key=self.parent_key if history is None else None,
+            max_tokens=request.max_tokens,
+            sampling=request.sampling,
+            stop=request.stop,
+            logprobs=request.logprobs,
+            adapters=request.adapters,
+            reproducible=request.reproducible,
+            overflow=request.overflow,
+            scope=self.scope,
+            cache=request.cache,
+            require_cached=request.require_cached,
+            logits_digest=request.logits_digest,
+        )
+
+    def show(self, number: int, view: list[Message]) -> frames.Generate:
+        """Asks for the answer to messages that are read from their beginning, whatever the request follows."""
+        return msgspec.structs.replace(self.generate(number, view, None), parent_key=None)
+
+    def summarize(
+        self, number: int, messages: list[Message], history: frames.History | None, max_tokens: int
+    ) -> frames.Generate:
+        """Asks for a summary, under the same conditions as for the answer."""
+        return frames.Generate(
+            id=number,
+            messages=messages,
+            history=history,
+            max_tokens=max_tokens,
+            sampling=Sampling(temperature=0.0),
+            adapters=self.request.adapters,
+            reproducible=self.request.reproducible,
+            scope=self.scope,
+            cache=self.request.cache,
+        )

@@ -1,0 +1,130 @@
+"""A conversation that outgrew the context: which of its turns a summary can stand for, and what is shown then."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from erllama_daemon.frames import History
+from erllama_daemon.messages import Message
+from erllama_daemon.sessions.tree import TurnRow, history_of
+
+INSTRUCTION = "Summarize our conversation so far in a few sentences. Keep names, numbers and decisions."
+
+_TOKENS = 256
+_SHARE_OF_CONTEXT = 8
+_ROOM_FOR_ANSWER = 4
+"""At most this part of the context is kept free for the answer."""
+
+_SHARES = (1.0, 0.75, 0.5, 0.25, 0.125)
+"""How much is read of each message where not all of it fits beside the instruction."""
+
+_SHORT_CHARACTERS = 80
+_NOT_YET = "…"
+
+Count = Callable[[list[Message]], Awaitable[int]]
+"""How many tokens a prompt of these messages has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The beginning of a conversation, for which a summary can stand.
+
+    To summarize it, the model reads `unread` after `history`, the conversation as it stood then. `rest` is what was
+    said since, and `system` the prompt that stays before everything. `count` is how many messages it has.
+    """
+
+    history: History | None
+    unread: list[Message]
+    rest: list[Message]
+    system: list[Message]
+    count: int
+
+    @property
+    def question(self) -> list[Message]:
+        """What the model is asked to get the summary."""
+        return [*self.unread, Message("user", [INSTRUCTION])]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What stands for a past."""
+
+    past: Past
+    text: str
+
+    def view(self, new: Sequence[Message]) -> list[Message]:
+        """What the model is shown instead of the whole conversation and the new messages."""
+        system = [message for message in new if message.role == "system"][-1:] or self.past.system
+        return [
+            *system,
+            Message("user", [INSTRUCTION]),
+            Message("assistant", [self.text]),
+            *(message for message in (*self.past.rest, *new) if message.role != "system"),
+        ]
+
+
+def summary_tokens(context_size: int) -> int:
+    """How long a summary may become."""
+    return max(1, min(_TOKENS, context_size // _SHARE_OF_CONTEXT))
+
+
+async def pasts(
+    way: Sequence[TurnRow], new: Sequence[Message], *, max_tokens: int, context_size: int, count: Count
+) -> AsyncIterator[Past]:
+    """The beginnings of a conversation that can be summarized so that the rest, `new` and an answer fit, best first.
+
+    The best one is the shortest that holds at least half of the tokens: it ends with a turn, whose state the cache may
+    hold, so that only the instruction is read. Where none fits, all of it is read again, shortened. Raises what
+    `count` raises.
+    """
+    history = history_of(way)
+    if history is None:
+        return
+    room = context_size - summary_tokens(context_size)
+    answer = min(max_tokens, context_size // _ROOM_FOR_ANSWER)
+    instruction = await count([Message("user", [INSTRUCTION])])
+    for end, past in _up_to_turns(way, history.messages):
+        if end + instruction <= room and await count(Summary(past, _NOT_YET).view(new)) + answer <= room:
+            yield past
+    system, said = _split(history.messages)
+    whole = Past(None, [*system, *said], [], system, _count_said(way))
+    if await count(Summary(whole, _NOT_YET).view(new)) >= room:
+        return
+    for share in _SHARES:
+        past = Past(None, [*system, *(_shortened(message, share) for message in said)], [], system, whole.count)
+        if await count(past.question) <= room:
+            yield past
+
+
+def _up_to_turns(way: Sequence[TurnRow], shown: list[Message]) -> list[tuple[int, Past]]:
+    """What each turn ended, with the length of its chain, as far back as the model has been shown it as it was."""
+    system, _said = _split(shown)
+    found = []
+    for number in range(len(way), 0, -1):
+        before = history_of(way[:number])
+        if before is None or before.messages != shown[: len(before.messages)]:
+            break
+        past = Past(before, [], shown[len(before.messages) :], system, _count_said(way[:number]))
+        found.append((way[number - 1].end, past))
+    half = way[-1].end / 2
+    return [*(each for each in reversed(found) if each[0] >= half), *(each for each in found if each[0] < half)]
+
+
+def _split(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    """The system prompt that counts, if there is one, and all else."""
+    system = [message for message in messages if message.role == "system"][-1:]
+    return system, [message for message in messages if message.role != "system"]
+
+
+def _count_said(way: Sequence[TurnRow]) -> int:
+    return sum(message.role != "system" for turn in way for message in turn.messages)
+
+
+def _shortened(message: Message, share: float) -> Message:
+    """A message without its middle."""
+    text = message.text
+    half = int(len(text) * share / 2)
+    if share == 1 or len(text) <= _SHORT_CHARACTERS:
+        return message
+    return Message(message.role, [f"{text[:half]} … {text[-half:]}"])
