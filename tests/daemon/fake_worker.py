@@ -6,31 +6,41 @@ ends in `.seen`. A prompt is one of `PROMPTS`; anything else is answered with it
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
 import time
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from erllama_cache.keys import pack_tokens
+from erllama_cache.keys import pack_tokens, unpack_tokens
 from erllama_daemon import frames
-from erllama_daemon.messages import Adapter, Explanation, Failure, Recomputed, Stats
+from erllama_daemon.errors import ContextExceeded
+from erllama_daemon.messages import Adapter, Explanation, Failure, Message, Recomputed, Stats
 
-PROMPTS = ("die", "die once", "hang", "queue", "queue then hang", "think", "busy")
+PROMPTS = ("die", "die once", "hang", "queue", "queue then hang", "think", "think silently", "busy")
 FINGERPRINT = "a" * 64
 
 
 class Script(msgspec.Struct, kw_only=True):
-    """How a worker loads and ends. A gate is a file that must appear before it goes on."""
+    """How a worker loads, ends and answers. A gate is a file that must appear before it goes on.
+
+    `answers` has other texts answered to some prompts. With `counts_words`, a prompt has one token a word, and fits if
+    it has fewer than the context; else every prompt has three and fits.
+    """
 
     load: Literal["ready", "fail", "die"] = "ready"
     load_gate: str | None = None
     stop_gate: str | None = None
     context_size: int = 4096
     ram_bytes: int = 2
+    answers: dict[str, str] = {}
+    counts_words: bool = False
 
 
 def wait_for(gate: str | None) -> None:
@@ -119,9 +129,10 @@ class FakeWorker:
         if self._script.load == "fail":
             self._send(frames.LoadFailed(Failure("model_unreadable", "It is broken.", None, 3)))
             return False
+        self._context_size = configuration.context_size or self._script.context_size
         ready = frames.Ready(
             backend="fake",
-            context_size=configuration.context_size or self._script.context_size,
+            context_size=self._context_size,
             quant_type="F16",
             quant_bits=16.0,
             fingerprint=FINGERPRINT,
@@ -150,6 +161,13 @@ class FakeWorker:
 
     def _generate(self, frame: frames.Generate) -> None:
         prompt = frame.messages[-1].text if frame.messages else "tokens"
+        prompt = self._script.answers.get(prompt, prompt)
+        tokens = self._tokens(frame.history, frame.messages)
+        if len(tokens) >= self._context_size:
+            self._send(
+                frames.Failed(frame.id, Failure.of(ContextExceeded(tokens=len(tokens), limit=self._context_size)))
+            )
+            return
         self._die(prompt)
         if prompt == "busy":
             self._send(frames.Failed(frame.id, Failure("busy", "Too many.", None, 1)))
@@ -163,10 +181,13 @@ class FakeWorker:
         if prompt.endswith("hang"):
             self._hanging.add(frame.id)
             return
-        if prompt == "think":
+        if prompt.startswith("think"):
             self._send(frames.Text(frame.id, "hm", thinking=True))
         self._send(frames.Text(frame.id, prompt))
-        self._finish(frame.id, stats(prompt, thinking="hm" if prompt == "think" else None), answered=True)
+        told = stats(
+            "" if prompt == "think silently" else prompt, thinking="hm" if prompt.startswith("think") else None
+        )
+        self._finish(frame.id, told, answered=True, tokens=[*tokens, *self._words(prompt)])
 
     def _die(self, prompt: str) -> None:
         """Dies of `die` each time, of `die once` at the first."""
@@ -175,11 +196,26 @@ class FakeWorker:
             died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def _finish(self, request_id: int, stats: Stats, *, answered: bool) -> None:
+    def _finish(self, request_id: int, stats: Stats, *, answered: bool, tokens: Sequence[int] = (1, 2, 3)) -> None:
+        packed = pack_tokens(tokens)
+        key = hashlib.sha256(packed).digest() if self._script.counts_words else b"f" * 32
         finished = frames.Finished(
-            id=request_id, stats=stats, tokens=pack_tokens([1, 2, 3]), finish_key=b"f" * 32, answered=answered
+            id=request_id,
+            stats=msgspec.structs.replace(stats, finish_key=key.hex()),
+            tokens=packed,
+            finish_key=key,
+            answered=answered,
         )
         self._send(finished)
+
+    def _tokens(self, history: frames.History | None, messages: Sequence[Message]) -> list[int]:
+        if not self._script.counts_words:
+            return [1, 2, 3]
+        before = unpack_tokens(history.tokens) if history else []
+        return [*before, *(word for message in messages for word in self._words(message.text))]
+
+    def _words(self, text: str) -> list[int]:
+        return [zlib.crc32(word.encode()) for word in text.split()] if self._script.counts_words else []
 
     def _call(self, frame: frames.Call) -> None:
         match frame:
@@ -193,7 +229,8 @@ class FakeWorker:
                 self._send(frames.Detokenized(frame.id, frame.tokens.hex()))
             case frames.Render():
                 text = "".join(message.text for message in frame.messages)
-                self._send(frames.Rendered(frame.id, text, pack_tokens([7]), [1]))
+                tokens = self._tokens(None, frame.messages) if self._script.counts_words else [7]
+                self._send(frames.Rendered(frame.id, text, pack_tokens(tokens), [1]))
             case frames.Embed():
                 self._send(frames.Embedded(frame.id, [b"\0\0\x80\x3f"] * len(frame.texts), 5, "mean"))
             case frames.Explain():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon.frames import History
 from erllama_daemon.messages import Message
 from erllama_daemon.sessions.tree import TurnRow, history_of
@@ -19,7 +20,6 @@ _ROOM_FOR_ANSWER = 4
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.125)
 """How much is read of each message where not all of it fits beside the instruction."""
 
-_SHORT_CHARACTERS = 80
 _NOT_YET = "…"
 
 Count = Callable[[list[Message]], Awaitable[int]]
@@ -74,41 +74,67 @@ async def pasts(
 ) -> AsyncIterator[Past]:
     """The beginnings of a conversation that can be summarized so that the rest, `new` and an answer fit, best first.
 
-    The best one is the shortest that holds at least half of the tokens: it ends with a turn, whose state the cache may
-    hold, so that only the instruction is read. Where none fits, all of it is read again, shortened. Raises what
-    `count` raises.
+    The best one is the shortest that holds at least half of the tokens: it ends where something was answered, so that
+    the cache may hold its state and only the instruction is read. Where none will do, all of it is read, shortened.
+    Raises what `count` raises.
     """
     history = history_of(way)
     if history is None:
         return
     room = context_size - summary_tokens(context_size)
     answer = min(max_tokens, context_size // _ROOM_FOR_ANSWER)
-    instruction = await count([Message("user", [INSTRUCTION])])
-    for end, past in _up_to_turns(way, history.messages):
-        if end + instruction <= room and await count(Summary(past, _NOT_YET).view(new)) + answer <= room:
+    fitting = []
+    for past in await _parts(way, history, room, count):
+        size = await count(Summary(past, _NOT_YET).view(new))
+        if size + answer <= room:
             yield past
+        elif size < room:
+            fitting.append(past)
     system, said = _split(history.messages)
-    whole = Past(None, [*system, *said], [], system, _count_said(way))
-    if await count(Summary(whole, _NOT_YET).view(new)) >= room:
-        return
-    for share in _SHARES:
-        past = Past(None, [*system, *(_shortened(message, share) for message in said)], [], system, whole.count)
-        if await count(past.question) <= room:
-            yield past
+    whole = Past(None, [], [], system, _count_said(way))
+    if await count(Summary(whole, _NOT_YET).view(new)) < room:
+        for share in _SHARES:
+            past = replace(whole, unread=[*system, *(_shortened(message, share) for message in said)])
+            if await count(past.question) <= room:
+                yield past
+    for past in fitting:  # though little room is left for the answer
+        yield past
 
 
-def _up_to_turns(way: Sequence[TurnRow], shown: list[Message]) -> list[tuple[int, Past]]:
-    """What each turn ended, with the length of its chain, as far back as the model has been shown it as it was."""
+async def _parts(way: Sequence[TurnRow], history: History, room: int, count: Count) -> list[Past]:
+    """What can be summarized of what the model has been shown, up to each answer in it, best first."""
+    shown = history.messages
     system, _said = _split(shown)
-    found = []
+    turns = _turns_in(way, shown)
+    instruction = await count([Message("user", [INSTRUCTION])])
+    sized = []
+    for end in range(len(system) + 1, len(shown) + 1):
+        if end < len(shown) and shown[end].role != "user":
+            continue
+        before, rest = turns.get(end), shown[end:]
+        said = _count_said(way) - sum(message.role != "system" for message in rest)
+        past = Past(before, shown[:end] if before is None else [], rest, system, said)
+        size = await count(past.question) if before is None else _length(before) + instruction
+        if size <= room:
+            sized.append((size - instruction, past))
+    half = _length(history) / 2
+    long = [past for size, past in sized if size >= half]
+    return [*long, *(past for size, past in reversed(sized) if size < half)]
+
+
+def _length(history: History) -> int:
+    return len(history.tokens) // TOKEN_BYTES
+
+
+def _turns_in(way: Sequence[TurnRow], shown: list[Message]) -> dict[int, History]:
+    """The turns that the model has been shown as they were, by how many messages lead up to their end."""
+    found = {}
     for number in range(len(way), 0, -1):
         before = history_of(way[:number])
         if before is None or before.messages != shown[: len(before.messages)]:
             break
-        past = Past(before, [], shown[len(before.messages) :], system, _count_said(way[:number]))
-        found.append((way[number - 1].end, past))
-    half = way[-1].end / 2
-    return [*(each for each in reversed(found) if each[0] >= half), *(each for each in found if each[0] < half)]
+        found[len(before.messages)] = before
+    return found
 
 
 def _split(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
@@ -125,6 +151,6 @@ def _shortened(message: Message, share: float) -> Message:
     """A message without its middle."""
     text = message.text
     half = int(len(text) * share / 2)
-    if share == 1 or len(text) <= _SHORT_CHARACTERS:
+    if share == 1 or half == 0:
         return message
     return Message(message.role, [f"{text[:half]} … {text[-half:]}"])
