@@ -145,9 +145,15 @@ def test_a_deleted_session_is_gone_with_its_turns_and_can_be_asked_no_more(sessi
     add(sessions, session.id, "Hi", "Hello", [1, 2, 3])
     sessions.delete(session.id)
     sessions.delete(session.id)
-    assert sessions.history(session.id) is None
-    with pytest.raises(SessionUnknown):
-        sessions.ask(session.id, [Message("user", ["Still there?"])])
+    for still_there in (
+        lambda: sessions.get(session.id),
+        lambda: sessions.history(session.id),
+        lambda: sessions.history(session.id, 1),
+        lambda: sessions.check_seen(session.id, 1),
+        lambda: sessions.ask(session.id, [Message("user", ["Still there?"])]),
+    ):
+        with pytest.raises(SessionUnknown):
+            still_there()
     assert sessions.get(other.id).id == other.id
 
 

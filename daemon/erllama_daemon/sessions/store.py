@@ -203,10 +203,12 @@ class Sessions:
     def way(self, session_id: str, after: int | None = None) -> list[TurnRow]:
         """The turns that the next one follows, or one after the turn `after`; none at the beginning, which is 0.
 
-        Raises TurnUnknown if the conversation has no such turn.
+        Raises SessionUnknown, and TurnUnknown if the conversation has no such turn.
         """
         with self._reading():
-            head = self._head(session_id) if after is None else after or None
+            head = self._head(session_id)
+            if after is not None:
+                head = after or None
             if after and after not in {turn.id for turn in turns_of(self._database, session_id)}:
                 raise TurnUnknown(session=session_id, turn=after)
             return way_to(self._database, head)
@@ -222,12 +224,15 @@ class Sessions:
     def history(self, session_id: str, after: int | None = None) -> History | None:
         """What the next turn extends, or one after the turn `after`; None at the beginning, which `after` 0 is too.
 
-        Raises TurnUnknown if the conversation has no such turn.
+        Raises SessionUnknown, and TurnUnknown if the conversation has no such turn.
         """
         return history_of(self.way(session_id, after))
 
     def check_seen(self, session_id: str, seen: int | None) -> None:
-        """Raises SessionMoved if the conversation has gone on since the turn `seen` (0 is its beginning)."""
+        """Raises SessionMoved if the conversation has gone on since the turn `seen` (0 is its beginning).
+
+        Raises SessionUnknown.
+        """
         with self._reading():
             head = self._head(session_id)
             if seen is None or head == (seen or None):
@@ -418,7 +423,9 @@ class Sessions:
 
     def _head(self, session_id: str) -> int | None:
         row = self._database.execute("SELECT head FROM sessions WHERE id = ?", (session_id,)).fetchone()
-        return None if row is None else row[0]
+        if row is None:
+            raise SessionUnknown(session=session_id)
+        return None if row[0] is None else int(row[0])
 
     def _turn_called(self, session_id: str, name: str) -> int | None:
         if name == BEGINNING:
