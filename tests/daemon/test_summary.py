@@ -86,6 +86,7 @@ def test_the_oldest_turns_give_way_to_a_summary_and_nothing_said_is_lost(tell: T
         assert response.lines[1]["messages"] == 4
         stats = response.lines[-1]["stats"]
         assert (stats["summary"], stats["dropped_messages"]) == (SUMMARY, 4)
+        assert stats["cache_note"] == "a summary took the place of the oldest messages"
         refused, summary, answered = chat.asked[-3:]
         assert shown(refused) == [*"aabbccdde"]
         assert shown(summary) == [*"aabb", "Summarize"]
@@ -93,6 +94,7 @@ def test_the_oldest_turns_give_way_to_a_summary_and_nothing_said_is_lost(tell: T
         assert shown(answered) == ["Summarize", "they", *"ccdde"]
         assert [message["role"] for message in answered["messages"]] == ["user", "assistant"] * 3 + ["user"]
         assert (answered["history"], answered["parent_key"]) == (None, None)
+        assert [frame["overflow"] for frame in (refused, summary, answered)] == ["summarize", "stop", "stop"]
         assert chat.said == [*"aabbccddee"]
         turns = daemon.sessions.turns(chat.id)
         assert stats["turn"] == turns[-1].id
@@ -197,6 +199,9 @@ def test_the_system_prompt_stays_and_a_new_one_takes_its_place(tell: Tell) -> No
         await chat.ask("", messages=new)
         assert shown(chat.asked[-1])[:3] == ["Long!", "Summarize", "they"]
         assert "Brief!" not in shown(chat.asked[-1])
+        none = [{"role": "system", "parts": [" "]}, {"role": "user", "parts": [words("e", 20)]}]
+        await chat.ask("", messages=none)
+        assert shown(chat.asked[-1])[:2] == ["Summarize", "they"]
 
     tell(story)
 
@@ -262,7 +267,7 @@ def test_a_question_that_fits_no_context_fails_as_it_did_and_nothing_is_summariz
         refused = await chat.say(words("z", CONTEXT))
         assert {"summarizing", "token"}.isdisjoint(refused.events())
         assert refused.lines[-1]["code"] == "context_exceeded"
-        assert len(chat.asked) == len(turns) + 1
+        assert [frame["overflow"] for frame in chat.asked] == [*["summarize"] * (len(turns) + 1), "stop"]
         unanswered = daemon.sessions.get(chat.id).unanswered
         assert unanswered is not None
         assert unanswered.text.startswith("z z1")

@@ -17,7 +17,7 @@ _ROOM_AFTER_DROP = 4
 turn soon after should have to drop more."""
 
 _ROOM_FOR_ANSWER = 16
-"""They are dropped when less than this part of the context is free for an answer that may be longer."""
+"""They are dropped, or summarized, when less than this part of the context is free for an answer that may be longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,9 @@ def build_prompt(
         prompt = _from_messages(request, backend, template, fingerprint)
         if request.overflow == "drop":
             prompt = _made_to_fit(prompt, request.max_tokens, backend, template)
-    if len(prompt.tokens) >= limit:
+    is_summarized = request.overflow == "summarize" and request.history is not None
+    room = min(request.max_tokens, limit // _ROOM_FOR_ANSWER) if is_summarized else 0
+    if len(prompt.tokens) + room >= limit:
         raise ContextExceeded(tokens=len(prompt.tokens), limit=limit, in_conversation=request.history is not None)
     return prompt
 

@@ -53,9 +53,10 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Asks for an answer to `messages`, which follow `history` if there is one, or to `tokens` as they stand.
 
     `tokens` are little-endian u32, and `parent_key` is the chain that they extend. With messages and no history, it is
-    the chain that the messages follow, of whose tokens nothing is known but what the cache holds. A `scope` makes it
-    private: it shares state with nobody but requests of the same scope, and none of it reaches a disk. Without `cache`
-    it neither looks for state nor leaves any.
+    the chain that the messages follow, of whose tokens nothing is known but what the cache holds. With the overflow
+    "summarize", a conversation that leaves too little room for the answer is refused: who asked summarizes it. A
+    `scope` makes it private: it shares state with nobody but requests of the same scope, and none of it reaches a disk.
+    Without `cache` it neither looks for state nor leaves any.
     """
 
     id: int

@@ -121,7 +121,7 @@ class Answer:
 
     async def _try(self) -> None:
         """Gets the answer from a worker. Raises _Lost if that died before it said a word."""
-        request = self._question.generate(self.id, self._turn.messages, self._turn.history)
+        request = self._turn.generate(self.id)
         asked = time.monotonic()
         lease = await self._lease(request)
         self._load_ms = round(self._load_ms + (time.monotonic() - asked) * 1000, 3)
@@ -133,7 +133,7 @@ class Answer:
             ended = await self._ask(worker, request)
             if isinstance(ended, frames.Failed) and self._may_summarize(ended.failure):
                 try:
-                    ended = await self._ask_with_summary(worker, ended)
+                    ended = await self._ask_with_summary(worker)
                 except RemoteError as error:
                     ended = frames.Failed(self.id, error.failure)
             await self._end(worker, ended)
@@ -231,8 +231,8 @@ class Answer:
     def _may_summarize(self, failure: Failure) -> bool:
         return failure.code == ContextExceeded.code and self._question.request.overflow == "summarize"
 
-    async def _ask_with_summary(self, worker: WorkerProcess, refused: frames.Failed) -> frames.FromWorker | None:
-        """Asks again with a summary in the place of the oldest turns; what was said at first if that cannot be."""
+    async def _ask_with_summary(self, worker: WorkerProcess) -> frames.FromWorker | None:
+        """Asks again, with a summary in the place of the oldest turns if one will do."""
         context_size = worker.ready.result().context_size
         found = pasts(
             self._turn.way,
@@ -256,9 +256,9 @@ class Answer:
             # A thinking model may not have come to its answer.
             text = made.stats.text.strip() or (made.stats.thinking or "").strip()
             if text:
-                view = self._turn.summarize(Summary(past, text))
-                return await self._ask(worker, self._question.show(self.id, view))
-        return refused
+                self._turn.summarize(Summary(past, text))
+                break
+        return await self._ask(worker, self._turn.generate(self.id, may_summarize=False))
 
     async def _count(self, worker: WorkerProcess, messages: list[Message]) -> int:
         """How many tokens a prompt has. Raises what the worker answers instead."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from erllama_cache.keys import pack_tokens
 from erllama_daemon import frames
 from erllama_daemon.messages import CompleteRequest, Message, Sampling
@@ -30,15 +28,17 @@ class Question:
         """The key that the request says it follows."""
         return None if self.request.parent_key is None else bytes.fromhex(self.request.parent_key)
 
-    def generate(self, number: int, messages: list[Message], history: frames.History | None) -> frames.Generate:
-        """Asks for the answer. `messages` follow `history`, which says more than the key that it was found by."""
+    def generate(
+        self, number: int, messages: list[Message], history: frames.History | None, parent_key: bytes | None
+    ) -> frames.Generate:
+        """Asks for the answer to messages that follow `history`, or else the chain that ends in a key."""
         request = self.request
         return frames.Generate(
             id=number,
             messages=messages,
             history=history,
             tokens=None if request.tokens is None else pack_tokens(request.tokens),
-            parent_key=self.parent_key if history is None else None,
+            parent_key=parent_key,
             max_tokens=request.max_tokens,
             sampling=request.sampling,
             stop=request.stop,
@@ -51,10 +51,6 @@ class Question:
             require_cached=request.require_cached,
             logits_digest=request.logits_digest,
         )
-
-    def show(self, number: int, view: list[Message]) -> frames.Generate:
-        """Asks for the answer to messages that are read from their beginning, whatever the request follows."""
-        return msgspec.structs.replace(self.generate(number, view, None), parent_key=None)
 
     def summarize(
         self, number: int, messages: list[Message], history: frames.History | None, max_tokens: int

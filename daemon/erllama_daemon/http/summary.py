@@ -54,13 +54,18 @@ class Summary:
     text: str
 
     def view(self, new: Sequence[Message]) -> list[Message]:
-        """What the model is shown instead of the whole conversation and the new messages."""
-        system = [message for message in new if message.role == "system"][-1:] or self.past.system
+        """What the model is shown instead of the whole conversation and the new messages.
+
+        A system prompt that comes with these takes the place of the one before; an empty one takes it away.
+        """
+        given, asked = _split(new)
+        system = [message for message in given or self.past.system if message.text.strip()]
         return [
             *system,
             Message("user", [INSTRUCTION]),
             Message("assistant", [self.text]),
-            *(message for message in (*self.past.rest, *new) if message.role != "system"),
+            *self.past.rest,
+            *asked,
         ]
 
 
@@ -138,9 +143,9 @@ def _turns_in(way: Sequence[TurnRow], shown: list[Message]) -> dict[int, History
 
 
 def _split(messages: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-    """The system prompt that counts, if there is one, and all else."""
-    system = [message for message in messages if message.role == "system"][-1:]
-    return system, [message for message in messages if message.role != "system"]
+    """The system prompt, if there is one, and all that follows it."""
+    start = 1 if messages and messages[0].role == "system" else 0
+    return list(messages[:start]), list(messages[start:])
 
 
 def _count_said(way: Sequence[TurnRow]) -> int:

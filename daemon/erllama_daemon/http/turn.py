@@ -44,10 +44,19 @@ class OpenTurn:
         elif question.parent_key is not None and question.request.tokens is None:
             self.way = await asyncio.to_thread(self._sessions.way_of_key, question.parent_key)
 
-    def summarize(self, summary: Summary) -> list[Message]:
-        """Has a summary stand for the oldest turns; gives what the model is to be shown."""
+    def summarize(self, summary: Summary) -> None:
+        """Has a summary stand for the oldest turns."""
         self._summary = summary
-        return summary.view(self.messages)
+
+    def generate(self, number: int, *, may_summarize: bool = True) -> frames.Generate:
+        """Asks a worker for the answer; unless it may be summarized, as much as fits is enough."""
+        history = self.history
+        # A history says more than the key that it was found by.
+        key = self._question.parent_key if history is None else None
+        asked = self._question.generate(number, self.messages, history, key)
+        if self._summary is not None:
+            asked = msgspec.structs.replace(asked, messages=self._summary.view(self.messages), history=None)
+        return asked if may_summarize else msgspec.structs.replace(asked, overflow="stop")
 
     async def keep(self, finished: frames.Finished, fingerprint: str) -> int | None:
         """Writes the turn into its conversation, if it has one and was answered; gives its number there."""
@@ -75,9 +84,14 @@ class OpenTurn:
             turn=number,
             parent_key=self.way[-1].finish_key.hex() if self.way else self._question.request.parent_key,
         )
-        if self._summary is None:
+        if (summary := self._summary) is None:
             return stats
-        return msgspec.structs.replace(stats, summary=self._summary.text, dropped_messages=self._summary.past.count)
+        return msgspec.structs.replace(
+            stats,
+            summary=summary.text,
+            dropped_messages=summary.past.count,
+            cache_note=stats.cache_note or "a summary took the place of the oldest messages",
+        )
 
     def _follow(self, session: str) -> None:
         sessions, request = self._sessions, self._question.request
