@@ -140,6 +140,24 @@ def test_a_chat_that_has_just_room_for_a_word_drops_before_the_answer_is_cut_sho
         assert finished.stats.finish_reason == "stop"
 
 
+def test_a_chat_that_is_to_be_summarized_is_refused_before_its_answer_would_be_cut_short(start: Start) -> None:
+    talk = Conversation(start(context_size=256))
+    room_taken = len(talk.ask("One?").tokens) // 4 + len("\n[user]\n[assistant]")
+    longest = "x" * (255 - room_taken)
+    assert talk.refused(longest[:-15], overflow="summarize").code == "context_exceeded"
+    assert talk.refused(longest[:-1], overflow="summarize", max_tokens=3).code == "context_exceeded"
+    given = {"history": talk.history, "answer": "Yes."}
+    for fits, options in (
+        (longest, {"overflow": "stop"}),
+        (longest[:-16], {"overflow": "summarize"}),
+        (longest[:-3], {"overflow": "summarize", "max_tokens": 3}),
+    ):
+        finished = talk.worker.run(messages=text(("user", fits)), **given, **options)
+        assert finished.stats.prompt_tokens == 255 - len(longest) + len(fits)
+    alone = talk.worker.run(answer="Yes.", messages=text(("user", "x" * 235)), overflow="summarize")
+    assert alone.stats.prompt_tokens > 240, "there is nothing to summarize"
+
+
 def test_a_system_prompt_outlives_what_is_dropped(start: Start) -> None:
     talk = Conversation(start(context_size=256))
     talk.ask("Question?", system="Be brief.")
