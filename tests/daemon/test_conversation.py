@@ -146,13 +146,13 @@ def test_a_chat_that_is_to_be_summarized_is_refused_before_its_answer_would_be_c
     longest = "x" * (255 - room_taken)
     assert talk.refused(longest[:-15], overflow="summarize").code == "context_exceeded"
     assert talk.refused(longest[:-1], overflow="summarize", max_tokens=3).code == "context_exceeded"
-    given = {"history": talk.history, "answer": "Yes."}
-    for fits, options in (
+    wishes: list[tuple[str, dict[str, Any]]] = [
         (longest, {"overflow": "stop"}),
         (longest[:-16], {"overflow": "summarize"}),
         (longest[:-3], {"overflow": "summarize", "max_tokens": 3}),
-    ):
-        finished = talk.worker.run(messages=text(("user", fits)), **given, **options)
+    ]
+    for fits, wish in wishes:
+        finished = talk.worker.run(messages=text(("user", fits)), history=talk.history, answer="Yes.", **wish)
         assert finished.stats.prompt_tokens == 255 - len(longest) + len(fits)
     alone = talk.worker.run(answer="Yes.", messages=text(("user", "x" * 235)), overflow="summarize")
     assert alone.stats.prompt_tokens > 240, "there is nothing to summarize"
