@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import msgspec
@@ -241,23 +242,24 @@ class Answer:
             context_size=context_size,
             count=lambda messages: self._count(worker, messages),
         )
-        async for past in found:
-            self._events.put_nowait(Summarizing(past.count))
-            request = self._question.summarize(
-                self._supervisor.next_id(), past.question, past.history, summary_tokens(context_size)
-            )
-            made = await self._ask(worker, request, is_heard=False)
-            if isinstance(made, frames.Failed) and made.failure.code == ContextExceeded.code:
-                continue
-            if not isinstance(made, frames.Finished):
-                return made
-            if made.stats.cancelled:
-                return None
-            # A thinking model may not have come to its answer.
-            text = made.stats.text.strip() or (made.stats.thinking or "").strip()
-            if text:
-                self._turn.summarize(Summary(past, text))
-                break
+        async with aclosing(found) as open_pasts:
+            async for past in open_pasts:
+                self._events.put_nowait(Summarizing(past.count))
+                request = self._question.summarize(
+                    self._supervisor.next_id(), past.question, past.history, summary_tokens(context_size)
+                )
+                made = await self._ask(worker, request, is_heard=False)
+                if isinstance(made, frames.Failed) and made.failure.code == ContextExceeded.code:
+                    continue
+                if not isinstance(made, frames.Finished):
+                    return made
+                if made.stats.cancelled:
+                    return None
+                # A thinking model may not have come to its answer.
+                text = made.stats.text.strip() or (made.stats.thinking or "").strip()
+                if text:
+                    self._turn.summarize(Summary(past, text))
+                    break
         return await self._ask(worker, self._turn.generate(self.id, may_summarize=False))
 
     async def _count(self, worker: WorkerProcess, messages: list[Message]) -> int:

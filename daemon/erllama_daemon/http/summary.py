@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from erllama_cache.keys import TOKEN_BYTES
@@ -76,7 +76,7 @@ def summary_tokens(context_size: int) -> int:
 
 async def pasts(
     way: Sequence[TurnRow], new: Sequence[Message], *, max_tokens: int, context_size: int, count: Count
-) -> AsyncIterator[Past]:
+) -> AsyncGenerator[Past, None]:
     """The beginnings of a conversation that can be summarized so that the rest, `new` and an answer fit, best first.
 
     The best one is the shortest that holds at least half of the tokens: it ends where something was answered, so that
