@@ -14,7 +14,7 @@ import pytest
 from daemon.first_version import fill_first_version
 
 from erllama_cache.keys import pack_tokens
-from erllama_daemon.errors import SessionsTooNew, SessionsUnusable
+from erllama_daemon.errors import SessionsTooNew, SessionsUnusable, SessionUnknown
 from erllama_daemon.messages import Message
 from erllama_daemon.sessions.aside import BESIDE, rescued_name
 from erllama_daemon.sessions.pages import PAGE_BYTES
@@ -267,6 +267,28 @@ def test_a_conversation_whose_row_is_lost_is_made_up_from_its_turns(path: Path) 
     rescued.close()
     assert (made.messages, made.tokens, made.model) == (written.messages, written.tokens, "demo")
     assert (made.name, made.title, kept.name) == (None, "question 0", "other name")
+
+
+def test_a_fork_still_knows_the_shared_turns_that_it_went_back_from(path: Path) -> None:
+    sessions = Sessions(path)
+    origin, other = sessions.create("demo").id, sessions.create("demo", "other name").id
+    for number in range(3):
+        sessions.add_turn(origin, make_turn(sessions, origin, number))
+    fork = sessions.fork(origin).id
+    sessions.go_to(fork, "1")
+    sessions.delete(origin)
+    written = sessions.turns(fork)
+    sessions.close()
+    data = bytearray(path.read_bytes())
+    data[data.index(b"other name")] ^= 1
+    path.write_bytes(data)
+    rescued = Sessions(path)
+    read = rescued.turns(fork)
+    with pytest.raises(SessionUnknown):
+        rescued.get(other)
+    rescued.close()
+    assert read == written
+    assert [turn.current for turn in read] == [True, False, False]
 
 
 def test_a_number_that_a_lost_turn_had_is_given_to_no_other(path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 from daemon.application import Daemon, Response, Tell, say, tell_in
 
 from erllama_cache.keys import TOKEN_BYTES
-from erllama_daemon.http.summary import INSTRUCTION, summary_tokens
+from erllama_daemon.http.summary import INSTRUCTION, Past, pasts, summary_tokens
+from erllama_daemon.messages import Message
+from erllama_daemon.sessions.tree import TurnRow
 
 CONTEXT = 100
 SUMMARY = "they counted llamas"
@@ -363,6 +367,27 @@ def test_an_answer_after_a_key_goes_on_from_a_summary_too(tell: Tell) -> None:
         assert chat.said == [*"aabb"]
 
     tell(story)
+
+
+def test_turns_whose_tokens_are_lost_are_read_again_for_a_summary() -> None:
+    def row(number: int, text: str) -> TurnRow:
+        said = [Message("user", [words(text, 10)]), Message("assistant", [words(text, 10)])]
+        parent = number - 1 or None
+        return TurnRow(number, parent, 0.0, said, None, None, "stop", (number - 1) * 20, b"", b"k", "f")
+
+    async def count(messages: list[Message]) -> int:
+        return sum(len(message.text.split()) for message in messages)
+
+    async def first() -> Past:
+        way = [row(1, "a"), row(2, "b"), row(3, "c")]
+        found = pasts(way, [Message("user", ["d"])], max_tokens=5, context_size=CONTEXT, count=count)
+        async with aclosing(found) as open_pasts:
+            return await anext(open_pasts)
+
+    past = asyncio.run(first())
+    assert past.history is None
+    assert [message.text[0] for message in past.unread] == [*"aabb"]
+    assert [message.text[0] for message in past.rest] == [*"cc"]
 
 
 def test_going_back_before_a_summary_shows_all_that_was_said(tell: Tell) -> None:

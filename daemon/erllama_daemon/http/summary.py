@@ -122,7 +122,7 @@ async def _parts(way: Sequence[TurnRow], history: History, room: int, count: Cou
         size = await count(past.question) if before is None else _length(before) + instruction
         if size <= room:
             sized.append((size - instruction, past))
-    half = _length(history) / 2
+    half = (_length(history) or await count(shown)) / 2
     long = [past for size, past in sized if size >= half]
     return [*long, *(past for size, past in reversed(sized) if size < half)]
 
@@ -138,7 +138,8 @@ def _turns_in(way: Sequence[TurnRow], shown: list[Message]) -> dict[int, History
         before = history_of(way[:number])
         if before is None or before.messages != shown[: len(before.messages)]:
             break
-        found[len(before.messages)] = before
+        if before.tokens:  # lost ones are read again
+            found[len(before.messages)] = before
     return found
 
 
