@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from erllama_daemon.messages import Message
-from erllama_daemon.sessions.store import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions
+from erllama_daemon.sessions.turn import Turn
 
 
 def say(

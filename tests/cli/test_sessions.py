@@ -17,7 +17,8 @@ from erllama_cache.disk.tier import DiskTier
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_FAILED, EXIT_USAGE
 from erllama_daemon.messages import Failure, Message, SessionList
-from erllama_daemon.sessions.store import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions
+from erllama_daemon.sessions.turn import Turn
 
 NAME = 'the "build": why 🦙'
 

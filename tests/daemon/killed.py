@@ -19,7 +19,8 @@ from erllama_cache.keys import pack_tokens
 from erllama_daemon.messages import Message
 from erllama_daemon.sessions.ballast import Ballast
 from erllama_daemon.sessions.schema import open_database
-from erllama_daemon.sessions.store import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions
+from erllama_daemon.sessions.turn import Turn
 
 LINE = "{action} {session} {turn} {text}\n"
 
@@ -77,7 +78,8 @@ def migrate(path: Path, _say: Callable[..., None]) -> None:
 def talk(path: Path, say: Callable[..., None]) -> None:
     """Every kind of change, the same in every process. What returned is said at once."""
     sessions = Sessions(path)
-    sessions._ballast = Ballast(path.with_name("sessions.ballast"), 4096)  # a limit to what is written leaves it alone
+    # A limit to what is written leaves it alone.
+    sessions._turns.ballast = Ballast(path.with_name("sessions.ballast"), 4096)
     ids = [sessions.create("demo").id for _ in range(2)]
     for number in range(8):
         for session in ids:

@@ -728,11 +728,11 @@ def test_an_answer_that_cannot_be_written_is_named_and_in_the_conversation_once_
     async def story(daemon: Daemon) -> None:
         session = (await daemon.post("/v1/sessions", {"model": daemon.model()})).json["id"]
 
-        def fail(_session: str, _turn: object) -> int:
+        def fail(*_arguments: object) -> int:
             raise SessionsUnusable(path="sessions", reason="database or disk is full")
 
         with monkeypatch.context() as patch:
-            patch.setattr(daemon.sessions, "_insert_turn", fail)
+            patch.setattr("erllama_daemon.sessions.turn_writer.insert_turn", fail)
             response = await daemon.post("/v1/complete", {**ask("", "Hello?", session=session), "model": None})
         assert response.events()[-2:] == ["token", "error"]
         assert response.lines[-1]["code"] == "turn_unwritten"

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from erllama_cache.keys import pack_tokens
-from erllama_daemon.errors import DiskFull, SessionsUnusable, TurnUnwritten
+from erllama_daemon.errors import DiskFull, TurnUnwritten
 from erllama_daemon.messages import Message
 from erllama_daemon.sessions.ballast import BALLAST_BYTES, Ballast
-from erllama_daemon.sessions.store import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions
+from erllama_daemon.sessions.turn import Turn
 
 
 @pytest.fixture
@@ -46,12 +47,12 @@ def no_file_beyond(size: int) -> Iterator[None]:
 @contextmanager
 def full(sessions: Sessions) -> Iterator[None]:
     """The database takes no page more."""
-    (pages,) = sessions._database.execute("PRAGMA page_count").fetchone()
-    sessions._database.execute(f"PRAGMA max_page_count={pages}")
+    (pages,) = sessions._database.connection.execute("PRAGMA page_count").fetchone()
+    sessions._database.connection.execute(f"PRAGMA max_page_count={pages}")
     try:
         yield
     finally:
-        sessions._database.execute("PRAGMA max_page_count=4294967294")
+        sessions._database.connection.execute("PRAGMA max_page_count=4294967294")
 
 
 def turn(sessions: Sessions, session: str, text: str) -> Turn:
@@ -110,7 +111,7 @@ def test_a_turn_that_finds_no_room_is_written_into_that_of_the_ballast(
         give_back = Ballast.give_back
 
         def make_room(ballast: Ballast) -> bool:
-            sessions._database.execute("PRAGMA max_page_count=4294967294")
+            sessions._database.connection.execute("PRAGMA max_page_count=4294967294")
             return give_back(ballast)
 
         monkeypatch.setattr(Ballast, "give_back", make_room)
@@ -141,7 +142,7 @@ def test_a_turn_that_was_never_written_is_there_after_the_daemon_ended(path: Pat
     sessions = Sessions(path)
     session = sessions.create("demo").id
     sessions.ask(session, [Message("user", ["one"])])
-    sessions._database.execute("PRAGMA max_page_count=1")
+    sessions._database.connection.execute("PRAGMA max_page_count=1")
     for text in ("one", "two"):
         with pytest.raises(TurnUnwritten):
             sessions.add_turn(session, turn(sessions, session, text))
@@ -177,12 +178,13 @@ def test_a_turn_whose_database_is_damaged_meanwhile_is_in_the_rescued_one(
     second = turn(sessions, session, "two")
 
     def fail(*_arguments: object) -> int:
-        raise SessionsUnusable(path=path, reason="damaged") from sqlite3.DatabaseError("damaged")
+        raise sqlite3.DatabaseError("damaged")
 
-    monkeypatch.setattr(sessions, "_insert_turn", fail)
-    with pytest.raises(TurnUnwritten):
-        sessions.add_turn(session, second)
-    sessions.close()
+    with monkeypatch.context() as patch:
+        patch.setattr("erllama_daemon.sessions.turn_writer.insert_turn", fail)
+        with pytest.raises(TurnUnwritten):
+            sessions.add_turn(session, second)
+        sessions.close()
     data = bytearray(path.read_bytes())
     data[data.index(b'"one"') + 1] ^= 1
     path.write_bytes(data)

@@ -14,7 +14,8 @@ from fake_engine import FINGERPRINT
 from erllama_cache.keys import pack_tokens
 from erllama_daemon.frames import Failed, Finished, History
 from erllama_daemon.messages import Failure, Message
-from erllama_daemon.sessions.store import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions
+from erllama_daemon.sessions.turn import Turn
 
 TAKES_NO_SYSTEM_PROMPT = (
     "{% for message in messages %}{% if (message.role == 'user') != (loop.index0 % 2 == 0) %}"

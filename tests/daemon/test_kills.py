@@ -31,7 +31,7 @@ def check_all_is_there(folder: Path) -> str | None:
     """Opens a database whose process was killed; gives the last that had returned in it."""
     said = [line.split(" ", 3) for line in (folder / "said").read_text().splitlines()]
     sessions = Sessions(folder / "sessions.sqlite3")
-    database = sessions._database
+    database = sessions._database.connection
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert database.execute("PRAGMA foreign_key_check").fetchall() == []
     assert sessions.notice() is None

@@ -19,8 +19,9 @@ from erllama_daemon.messages import Message
 from erllama_daemon.sessions.aside import BESIDE, rescued_name
 from erllama_daemon.sessions.pages import PAGE_BYTES
 from erllama_daemon.sessions.schema import VERSION, open_database, open_to_read
-from erllama_daemon.sessions.store import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions
 from erllama_daemon.sessions.tree import history_of, turns_of, way_to
+from erllama_daemon.sessions.turn import Turn
 
 SEED = 5
 SESSIONS, TURNS = 30, 10
@@ -313,7 +314,7 @@ def killed(tmp_path: Path, path: Path) -> str:
     session = sessions.create("demo").id
     for number in range(4):
         sessions.add_turn(session, make_turn(sessions, session, number, padding=3000))
-    sessions._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    sessions._database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for number in (4, 5):
         sessions.add_turn(session, make_turn(sessions, session, number, padding=3000))
     for end in BESIDE[:2]:
@@ -470,7 +471,7 @@ def test_a_damage_that_shows_in_the_middle_of_the_work_is_named_and_rescued_by_t
     session = sessions.summaries()[0].id
     data = path.read_bytes()
     path.write_bytes(b"\xff" * len(data))
-    sessions._database.execute("PRAGMA shrink_memory")
+    sessions._database.connection.execute("PRAGMA shrink_memory")
     with pytest.raises(SessionsUnusable) as raised:
         for other in sessions.summaries("no such text"):
             sessions.get(other.id)

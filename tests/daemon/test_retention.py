@@ -18,7 +18,8 @@ from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.messages import DeletedSession, Message
 from erllama_daemon.server import retention_of
 from erllama_daemon.sessions.retention import DAY_S, Retention
-from erllama_daemon.sessions.store import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions
+from erllama_daemon.sessions.turn import Turn
 
 KEEP_S = 90 * DAY_S
 

@@ -22,7 +22,8 @@ from erllama_daemon.errors import (
     TurnUnknown,
 )
 from erllama_daemon.messages import Message, Session
-from erllama_daemon.sessions.store import PRIVATE, Sessions, Turn
+from erllama_daemon.sessions.store import PRIVATE, Sessions
+from erllama_daemon.sessions.turn import Turn
 
 KEY = b"k" * 32
 

@@ -10,8 +10,9 @@ from erllama_daemon import frames
 from erllama_daemon.http.question import Question
 from erllama_daemon.http.summary import Summary
 from erllama_daemon.messages import Message, Stats
-from erllama_daemon.sessions.store import Sessions, Turn
+from erllama_daemon.sessions.store import Sessions
 from erllama_daemon.sessions.tree import TurnRow, history_of
+from erllama_daemon.sessions.turn import Turn
 
 
 class OpenTurn:

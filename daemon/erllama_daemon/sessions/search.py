@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import sqlite3
+from collections.abc import Iterable, Iterator
 
 from erllama_daemon.messages import SessionSummary
 from erllama_daemon.sessions.tree import TurnRow, way_to
@@ -50,3 +52,18 @@ def _place(wanted: str, names: list[str], way: list[TurnRow]) -> str | None:
             start = max(0, at - (_SHOWN - len(wanted)) // 2)
             return " ".join(text[start : start + _SHOWN].split())
     return None
+
+
+def nearest(called: str, rows: Iterable[tuple[str, str | None, str]]) -> list[str]:
+    """Names, titles and ids that are almost what was asked for; `rows` are the id, name and title of each."""
+    known = {text.casefold(): shown for row in rows for text, shown in _called(*row)}
+    found = difflib.get_close_matches(called.casefold(), known, n=3)
+    return [*dict.fromkeys(known[text] for text in found)]
+
+
+def _called(session_id: str, name: str | None, title: str) -> Iterator[tuple[str, str]]:
+    yield session_id, session_id
+    if name:
+        yield name, repr(name)
+    elif title:
+        yield title, f"{session_id} ({title})"

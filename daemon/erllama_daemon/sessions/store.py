@@ -7,50 +7,33 @@ and forking leave those that were said where they are. Private conversations are
 
 from __future__ import annotations
 
-import contextlib
-import difflib
-import logging
 import secrets
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon.errors import (
-    DiskFull,
     NoSession,
     RequestInvalid,
     SessionAmbiguous,
     SessionMoved,
     SessionNameTaken,
-    SessionsUnusable,
     SessionUnknown,
     TurnUnknown,
-    TurnUnwritten,
 )
 from erllama_daemon.frames import History
-from erllama_daemon.messages import (
-    FinishReason,
-    Message,
-    Session,
-    SessionSummary,
-    SessionTurn,
-)
-from erllama_daemon.sessions.ballast import Ballast
+from erllama_daemon.messages import Message, Session, SessionSummary, SessionTurn
 from erllama_daemon.sessions.chats import Chat, chats_in
+from erllama_daemon.sessions.database import Database
 from erllama_daemon.sessions.naming import NAME_CHARACTERS, is_name, title_of
-from erllama_daemon.sessions.rescue import notice_of_rescue, open_or_rescue
-from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S, open_database
-from erllama_daemon.sessions.search import summaries
+from erllama_daemon.sessions.rescue import notice_of_rescue
+from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S
+from erllama_daemon.sessions.search import nearest, summaries
 from erllama_daemon.sessions.tree import (
     TurnRow,
-    common_prefix,
     decode_messages,
     find_turn,
     history_of,
@@ -58,9 +41,8 @@ from erllama_daemon.sessions.tree import (
     turns_of,
     way_to,
 )
-from erllama_daemon.sessions.unwritten import Unwritten
-
-log = logging.getLogger(__name__)
+from erllama_daemon.sessions.turn import Turn
+from erllama_daemon.sessions.turn_writer import TurnWriter
 
 PRIVATE = "private-"
 """How the ids of private conversations begin."""
@@ -71,23 +53,6 @@ BEGINNING = "0"
 _COLUMNS = "id, name, model, title, created, updated, head, unanswered"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """One finished turn: its messages, answer included, all the tokens of the chain so far, and its finish key.
-
-    `after` is the turn it follows. `view` is what the model was shown up to the answer, if not all that was said.
-    """
-
-    after: int | None
-    messages: list[Message]
-    tokens: bytes
-    finish_key: bytes
-    fingerprint: str
-    view: list[Message] | None = None
-    thinking: str | None = None
-    finish_reason: FinishReason = "stop"
-
-
 class Sessions:
     """The database of one user; any thread may call. Raises SessionsUnusable when SQLite fails.
 
@@ -96,34 +61,30 @@ class Sessions:
     """
 
     def __init__(self, path: Path | None, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        self._path = path or ":memory:"
+        self._database = Database(path, busy_timeout_s=busy_timeout_s)
+        self._turns = TurnWriter(self._database)
         self._is_private = path is None
-        self._lock = threading.RLock()
-        self._ballast = None if path is None else Ballast(path.with_name("sessions.ballast"))
-        self._unwritten = Unwritten(None if path is None else path.with_name("sessions.unwritten"), Turn)
-        self._database = open_database(None) if path is None else open_or_rescue(path, busy_timeout_s=busy_timeout_s)
 
     def close(self) -> None:
         """Closes the database."""
-        with self._lock:
-            self._write_late()
-            self._database.close()
+        self._turns.settle()
+        self._database.close()
 
     def notice(self) -> str | None:
         """What the user is to hear of a database that was damaged; usually nothing."""
-        if self._is_private:
+        if self._database.path is None:
             return None
-        with self._reading():
-            return notice_of_rescue(self._database, Path(self._path).parent)
+        with self._reading() as database:
+            return notice_of_rescue(database, self._database.path.parent)
 
     def create(self, model: str, name: str | None = None) -> Session:
         """A new, empty conversation with a model. Raises SessionNameTaken and RequestInvalid."""
         now = time.time()
         # What a private one leaves in a worker is found through its id, which therefore nobody may guess.
         session_id = PRIVATE + secrets.token_hex(16) if self._is_private else secrets.token_hex(4)
-        with self._writing():
+        with self._writing() as database:
             self._check_name(name)
-            self._database.execute(
+            database.execute(
                 "INSERT INTO sessions (id, name, model, title, created, updated) VALUES (?, ?, ?, '', ?, ?)",
                 (session_id, name, model, now, now),
             )
@@ -131,15 +92,15 @@ class Sessions:
 
     def get(self, session_id: str) -> Session:
         """The conversation with this id. Raises SessionUnknown."""
-        with self._reading():
-            row = self._database.execute(
+        with self._reading() as database:
+            row = database.execute(
                 f"SELECT {_COLUMNS} FROM sessions WHERE id = ?",  # noqa: S608
                 (session_id,),
             ).fetchone()
             if row is None:
                 raise SessionUnknown(session=session_id)
             found, name, model, title, created, updated, head, unanswered = row
-            way = way_to(self._database, head)
+            way = way_to(database, head)
         return Session(
             id=found,
             name=name,
@@ -162,8 +123,8 @@ class Sessions:
 
         Raises SessionUnknown, which suggests names that are near, and SessionAmbiguous.
         """
-        with self._reading():
-            rows = self._database.execute("SELECT id, name, title FROM sessions").fetchall()
+        with self._reading() as database:
+            rows = database.execute("SELECT id, name, title FROM sessions").fetchall()
         for found, name, _title in rows:
             if called in (name, found):
                 return self.get(found)
@@ -172,12 +133,12 @@ class Sessions:
             return self.get(begun[0])
         if begun:
             raise SessionAmbiguous(session=called, count=len(begun))
-        raise SessionUnknown(session=called, near=_near(called, rows))
+        raise SessionUnknown(session=called, near=nearest(called, rows))
 
     def latest(self) -> Session:
         """The conversation that was used last, of those in which something was said. Raises NoSession."""
-        with self._reading():
-            row = self._database.execute(
+        with self._reading() as database:
+            row = database.execute(
                 "SELECT id FROM sessions WHERE title != '' ORDER BY updated DESC, rowid DESC LIMIT 1"
             ).fetchone()
         if row is None:
@@ -186,40 +147,40 @@ class Sessions:
 
     def summaries(self, text: str = "") -> list[SessionSummary]:
         """The conversations in which something was said, or those that hold `text`, the one used last first."""
-        with self._reading():
-            return summaries(self._database, text)
+        with self._reading() as database:
+            return summaries(database, text)
 
     def chats(self) -> list[Chat]:
         """The conversations and the keys that each one holds."""
-        with self._reading():
-            return chats_in(self._database)
+        with self._reading() as database:
+            return chats_in(database)
 
     def turns(self, session_id: str) -> list[SessionTurn]:
         """Every turn of a conversation as its user sees them. Raises SessionUnknown."""
-        with self._reading():
+        with self._reading() as database:
             head = self.get(session_id).turn
-            return named_turns(turns_of(self._database, session_id), head)
+            return named_turns(turns_of(database, session_id), head)
 
     def way(self, session_id: str, after: int | None = None) -> list[TurnRow]:
         """The turns that the next one follows, or one after the turn `after`; none at the beginning, which is 0.
 
         Raises SessionUnknown, and TurnUnknown if the conversation has no such turn.
         """
-        with self._reading():
+        with self._reading() as database:
             head = self._head(session_id)
             if after is not None:
                 head = after or None
-            if after and after not in {turn.id for turn in turns_of(self._database, session_id)}:
+            if after and after not in {turn.id for turn in turns_of(database, session_id)}:
                 raise TurnUnknown(session=session_id, turn=after)
-            return way_to(self._database, head)
+            return way_to(database, head)
 
     def way_of_key(self, finish_key: bytes) -> list[TurnRow]:
         """The turns up to the one whose answer ended in this key; none if no conversation has it."""
-        with self._reading():
-            row = self._database.execute(
+        with self._reading() as database:
+            row = database.execute(
                 "SELECT id FROM turns WHERE finish_key = ? ORDER BY id DESC LIMIT 1", (finish_key,)
             ).fetchone()
-            return way_to(self._database, None if row is None else row[0])
+            return way_to(database, None if row is None else row[0])
 
     def history(self, session_id: str, after: int | None = None) -> History | None:
         """What the next turn extends, or one after the turn `after`; None at the beginning, which `after` 0 is too.
@@ -233,19 +194,19 @@ class Sessions:
 
         Raises SessionUnknown.
         """
-        with self._reading():
+        with self._reading() as database:
             head = self._head(session_id)
             if seen is None or head == (seen or None):
                 return
-            is_turn = seen in {turn.id for turn in turns_of(self._database, session_id)}
-            known = {turn.id for turn in way_to(self._database, seen if is_turn else None)}
-            more = sum(turn.id not in known for turn in way_to(self._database, head))
+            is_turn = seen in {turn.id for turn in turns_of(database, session_id)}
+            known = {turn.id for turn in way_to(database, seen if is_turn else None)}
+            more = sum(turn.id not in known for turn in way_to(database, head))
         raise SessionMoved(session=session_id, turns=f"{more} turn{'' if more == 1 else 's'}")
 
     def unanswered(self, session_id: str) -> list[Message]:
         """The messages of the turn that was asked last, if it was not answered."""
-        with self._reading():
-            row = self._database.execute(
+        with self._reading() as database:
+            row = database.execute(
                 "SELECT unanswered FROM sessions WHERE id = ? AND unanswered IS NOT NULL", (session_id,)
             ).fetchone()
         return [] if row is None else decode_messages(row[0])
@@ -261,9 +222,9 @@ class Sessions:
 
         Raises SessionUnknown if the conversation was deleted meanwhile, and DiskFull.
         """
-        self._make_room()
-        with self._writing():
-            updated = self._database.execute(
+        self._turns.make_room()
+        with self._writing() as database:
+            updated = database.execute(
                 "UPDATE sessions SET unanswered = ?, updated = ?, title = CASE title WHEN '' THEN ? ELSE title END"
                 " WHERE id = ?",
                 (msgspec.json.encode(messages), time.time(), title_of(messages[-1].text), session_id),
@@ -274,60 +235,15 @@ class Sessions:
     def add_turn(self, session_id: str, turn: Turn) -> int:
         """Writes a finished turn, from which the conversation goes on, and gives its number.
 
-        Tokens that earlier turns hold are not written again. A turn that cannot be written, not even into the room that
-        was kept for it, is written by the first later call that can. Raises TurnUnwritten then.
+        Raises TurnUnwritten if it could not be written yet; the first later call that can writes it.
         """
-        with self._lock:
-            try:
-                return self._insert_turn(session_id, turn)
-            except SessionsUnusable as error:
-                if isinstance(error.__cause__, sqlite3.IntegrityError):  # the conversation is not there any more
-                    raise
-                log.warning("a turn of %s could not be written: %s", session_id, error)
-                failed = error
-            try:
-                if self._ballast is not None and self._ballast.give_back():
-                    return self._insert_turn(session_id, turn)
-            except SessionsUnusable as error:
-                log.warning("nor into the room that was kept for it: %s", error)
-                failed = error
-            self._unwritten.keep([(session_id, turn)])
-            raise TurnUnwritten(path=self._path, reason=failed.__cause__) from failed
-
-    def _insert_turn(self, session_id: str, turn: Turn) -> int:
-        with self._writing():
-            history = history_of(way_to(self._database, turn.after))
-            known = common_prefix(history.tokens, turn.tokens) if history else 0
-            number = self._database.execute(
-                "INSERT INTO turns (parent, session, created, messages, view, thinking, finish_reason, first_token,"
-                " tokens, finish_key, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    turn.after,
-                    session_id,
-                    time.time(),
-                    msgspec.json.encode(turn.messages),
-                    None if turn.view is None else msgspec.json.encode(turn.view),
-                    turn.thinking,
-                    turn.finish_reason,
-                    known,
-                    turn.tokens[known * TOKEN_BYTES :],
-                    turn.finish_key,
-                    turn.fingerprint,
-                ),
-            ).lastrowid
-            if number is None:
-                raise sqlite3.DatabaseError("it numbers no rows")
-            self._database.execute(
-                "UPDATE sessions SET unanswered = NULL, updated = ?, head = ? WHERE id = ?",
-                (time.time(), number, session_id),
-            )
-        return number
+        return self._turns.write(session_id, turn)
 
     def go_to(self, session_id: str, turn: str) -> Session:
         """Has a conversation go on from another of its turns, or from its beginning. Raises TurnUnknown."""
-        with self._writing():
+        with self._writing() as database:
             head = self._turn_called(session_id, turn)
-            self._database.execute(
+            database.execute(
                 "UPDATE sessions SET head = ?, unanswered = NULL, updated = ? WHERE id = ?",
                 (head, time.time(), session_id),
             )
@@ -339,12 +255,12 @@ class Sessions:
         Raises TurnUnknown, SessionNameTaken and RequestInvalid.
         """
         forked = secrets.token_hex(4)
-        with self._writing():
+        with self._writing() as database:
             self._check_name(name)
             origin = self.get(session_id)
             head = origin.turn if turn is None else self._turn_called(session_id, turn)
             now = time.time()
-            self._database.execute(
+            database.execute(
                 "INSERT INTO sessions (id, name, model, title, created, updated, head, shared)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (forked, name, origin.model, origin.title, now, now, head, head),
@@ -356,13 +272,13 @@ class Sessions:
 
         Raises SessionNameTaken and RequestInvalid.
         """
-        with self._writing():
+        with self._writing() as database:
             if name:
                 self._check_name(name, session_id)
             if name is not None:
-                self._database.execute("UPDATE sessions SET name = ? WHERE id = ?", (name or None, session_id))
+                database.execute("UPDATE sessions SET name = ? WHERE id = ?", (name or None, session_id))
             if model is not None:
-                self._database.execute("UPDATE sessions SET model = ? WHERE id = ?", (model, session_id))
+                database.execute("UPDATE sessions SET model = ? WHERE id = ?", (model, session_id))
         return self.get(session_id)
 
     def delete(self, session_id: str) -> int:
@@ -370,59 +286,25 @@ class Sessions:
 
         One that is not there is fine.
         """
-        with self._writing():
-            self._database.execute("UPDATE sessions SET head = NULL, shared = NULL WHERE id = ?", (session_id,))
-            self._database.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
-            self._database.execute(_DELETE_UNUSED_TURNS)
-            return int(self._database.execute("SELECT changes()").fetchone()[0])
+        with self._writing() as database:
+            database.execute("UPDATE sessions SET head = NULL, shared = NULL WHERE id = ?", (session_id,))
+            database.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
+            database.execute(_DELETE_UNUSED_TURNS)
+            return int(database.execute("SELECT changes()").fetchone()[0])
 
     def unused_since(self, moment: float) -> list[str]:
         """The conversations that were last used before a moment (Unix seconds), the longest unused first."""
-        with self._reading():
+        with self._reading() as database:
             return [
                 found
-                for (found,) in self._database.execute(
+                for (found,) in database.execute(
                     "SELECT id FROM sessions WHERE updated < ? ORDER BY updated", (moment,)
                 )
             ]
 
-    def _make_room(self) -> None:
-        """Keeps room on the disk for the turn that is about to be asked. Raises DiskFull."""
-        if self._ballast is None:
-            return
-        with self._lock:
-            try:
-                self._ballast.take()
-            except OSError as error:
-                raise DiskFull(path=self._ballast.path.parent, reason=error.strerror or error) from error
-
-    def _write_late(self) -> None:
-        """Writes what could not be written before; what still cannot be is kept on."""
-        turns = self._unwritten.take()
-        for place, (session_id, turn) in enumerate(turns):
-            try:
-                self._insert_late(session_id, turn)
-            except SessionsUnusable:
-                self._unwritten.keep(turns[place:])
-                return
-        if turns:
-            self._unwritten.forget()
-
-    def _insert_late(self, session_id: str, turn: Turn) -> None:
-        with self._named_errors():
-            row = self._database.execute("SELECT head FROM sessions WHERE id = ?", (session_id,)).fetchone()
-            is_written = self._database.execute(
-                "SELECT 1 FROM turns WHERE session = ? AND finish_key = ? AND messages = ?",
-                (session_id, turn.finish_key, msgspec.json.encode(turn.messages)),
-            ).fetchone()
-            after = self._database.execute("SELECT id FROM turns WHERE id = ?", (turn.after,)).fetchone()
-        if row is None or is_written:  # it was deleted meanwhile, or a process was stopped behind the writing
-            return
-        # What it follows may have been lost to a damage.
-        self._insert_turn(session_id, turn if turn.after is None or after else replace(turn, after=row[0]))
-
     def _head(self, session_id: str) -> int | None:
-        row = self._database.execute("SELECT head FROM sessions WHERE id = ?", (session_id,)).fetchone()
+        with self._reading() as database:
+            row = database.execute("SELECT head FROM sessions WHERE id = ?", (session_id,)).fetchone()
         if row is None:
             raise SessionUnknown(session=session_id)
         return None if row[0] is None else int(row[0])
@@ -440,38 +322,18 @@ class Sessions:
             return
         if not is_name(name):
             raise RequestInvalid(reason=f"a name has at most {NAME_CHARACTERS} characters, of those that can be seen")
-        row = self._database.execute("SELECT id FROM sessions WHERE ? IN (name, id)", (name,)).fetchone()
+        with self._reading() as database:
+            row = database.execute("SELECT id FROM sessions WHERE ? IN (name, id)", (name,)).fetchone()
         if row is not None and row[0] != owner:
             raise SessionNameTaken(name=name, session=row[0])
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        with self._lock, self._named_errors():
-            if self._unwritten and not self._database.in_transaction:
-                self._write_late()
-            yield
+    def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        self._turns.settle()
+        return self._database.reading()
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """A transaction: all of it is written, or nothing."""
-        with self._lock, self._named_errors():
-            if self._unwritten:
-                self._write_late()
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
-            raise SessionsUnusable(path=self._path, reason=error) from error
+    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        self._turns.settle()
+        return self._database.writing()
 
 
 _DELETE_UNUSED_TURNS = """
@@ -483,18 +345,3 @@ WITH RECURSIVE used(id) AS (
 )
 DELETE FROM turns WHERE id NOT IN (SELECT id FROM used)
 """
-
-
-def _near(called: str, rows: list[tuple[Any, ...]]) -> list[str]:
-    """Names, titles and ids that are almost what was asked for."""
-    known = {text.casefold(): shown for row in rows for text, shown in _called(*row)}
-    found = difflib.get_close_matches(called.casefold(), known, n=3)
-    return [*dict.fromkeys(known[text] for text in found)]
-
-
-def _called(session_id: str, name: str | None, title: str) -> Iterator[tuple[str, str]]:
-    yield session_id, session_id
-    if name:
-        yield name, repr(name)
-    elif title:
-        yield title, f"{session_id} ({title})"

@@ -5,34 +5,32 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import msgspec
 
+from erllama_daemon.sessions.turn import Turn
+
 log = logging.getLogger(__name__)
 
-_Turn = TypeVar("_Turn")
 
-
-class Unwritten(Generic[_Turn]):
+class Unwritten:
     """Turns of conversations, the oldest first. Without a path they are in memory alone. One thread at a time."""
 
-    def __init__(self, path: Path | None, kind: type[_Turn]) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._kind = kind
-        self._turns: list[tuple[str, _Turn]] = []
+        self._turns: list[tuple[str, Turn]] = []
         if path is not None and path.exists():
             self._turns = self._read(path)
 
     def __bool__(self) -> bool:
         return bool(self._turns)
 
-    def keep(self, turns: list[tuple[str, _Turn]]) -> None:
+    def keep(self, turns: list[tuple[str, Turn]]) -> None:
         """Adds turns, each with the id of its conversation."""
         self._turns += turns
         self._write()
 
-    def take(self) -> list[tuple[str, _Turn]]:
+    def take(self) -> list[tuple[str, Turn]]:
         """All of them, which the caller writes or keeps again; in the file they are until `forget`."""
         turns, self._turns = self._turns, []
         return turns
@@ -42,9 +40,9 @@ class Unwritten(Generic[_Turn]):
         if self._path is not None and not self._turns:
             self._path.unlink(missing_ok=True)
 
-    def _read(self, path: Path) -> list[tuple[str, _Turn]]:
+    def _read(self, path: Path) -> list[tuple[str, Turn]]:
         try:
-            return msgspec.json.decode(path.read_bytes(), type=list[tuple[str, self._kind]])  # type: ignore[name-defined]
+            return msgspec.json.decode(path.read_bytes(), type=list[tuple[str, Turn]])
         except (OSError, msgspec.MsgspecError) as error:
             log.warning("what was kept at %s cannot be read: %s", path, error)
             return []
