@@ -23,7 +23,7 @@ from erllama_cli.opening_options import OpeningOptions, Overflowing
 from erllama_cli.option_groups import with_option_groups
 from erllama_cli.question import read_question, system_messages
 from erllama_cli.sampling_options import SamplingOptions
-from erllama_cli.terminal import talk
+from erllama_cli.talk.loop import talk
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import PromptEmpty
 from erllama_daemon.messages import Message

@@ -117,6 +117,10 @@ class Client:
         """The conversation of this name or id, or the only one whose id begins so."""
         return self._got(f"/v1/sessions/find?name={quote(name, safe='')}", Session)
 
+    def settled_session(self, session: Session) -> Session:
+        """A conversation as it is once none of its answers is under way any more."""
+        return self._got(f"{_path_of(session.id)}?settled=true", Session)
+
     def latest_session(self) -> Session:
         """The conversation that was used last."""
         return self._got("/v1/sessions/latest", Session)

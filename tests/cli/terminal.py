@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import pty
 import select
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Callable
+
+import pyte
 
 
 class Terminal:
     """A command at a terminal of its own."""
 
-    def __init__(self, *arguments: str, kind: str = "dumb") -> None:
+    def __init__(self, *arguments: str, kind: str = "dumb", columns: int = 80, lines: int = 24) -> None:
         self._end, inner = pty.openpty()
+        termios.tcsetwinsize(inner, (lines, columns))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "erllama_cli", *arguments],
             stdin=inner,
@@ -26,6 +32,7 @@ class Terminal:
             preexec_fn=_take_terminal,
         )
         os.close(inner)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.seen = ""
 
     def type(self, keys: str) -> None:
@@ -63,8 +70,60 @@ class Terminal:
         if not select.select([self._end], [], [], timeout_s)[0]:
             return ""
         with contextlib.suppress(OSError):
-            return os.read(self._end, 4096).decode()
+            return self._decoder.decode(os.read(self._end, 4096))
         return ""
+
+
+class Screen(Terminal):
+    """A terminal that can do what xterm can, and knows what is on its screen."""
+
+    def __init__(self, *arguments: str, columns: int = 80, lines: int = 24) -> None:
+        super().__init__(*arguments, kind="xterm-256color", columns=columns, lines=lines)
+        self._screen = _Answering(columns, lines, self.type)
+        self._stream = pyte.Stream(self._screen)
+
+    @property
+    def lines(self) -> list[str]:
+        """What is on the screen now, from the top, without the empty lines at its end."""
+        lines = [line.rstrip() for line in self._screen.display]
+        while lines and not lines[-1]:
+            lines.pop()
+        return lines
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """The column and the line where the cursor is, from 0."""
+        return self._screen.cursor.x, self._screen.cursor.y
+
+    def await_screen(self, *texts: str) -> list[str]:
+        """Returns the lines of the screen once all of `texts` are on it."""
+        return self.await_lines(lambda lines: all(any(text in line for line in lines) for text in texts), repr(texts))
+
+    def await_line(self, text: str) -> list[str]:
+        """Returns the lines of the screen once the last one of them is `text`."""
+        return self.await_lines(lambda lines: bool(lines) and lines[-1] == text.rstrip(), repr(text))
+
+    def await_lines(self, wanted: Callable[[list[str]], bool], name: str) -> list[str]:
+        """Returns the lines of the screen once they are as wanted."""
+        deadline = time.monotonic() + 40
+        while not wanted(self.lines):
+            screen = "\n".join(self.lines)
+            assert time.monotonic() < deadline, f"{name} is not on the screen:\n{screen}"
+            chunk = self._read(0.5)
+            self.seen += chunk
+            self._stream.feed(chunk)
+        return self.lines
+
+
+class _Answering(pyte.Screen):
+    """A screen that says where its cursor is when it is asked."""
+
+    def __init__(self, columns: int, lines: int, answer: Callable[[str], None]) -> None:
+        super().__init__(columns, lines)
+        self._answer = answer
+
+    def write_process_input(self, data: str) -> None:
+        self._answer(data)
 
 
 def _take_terminal() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -61,8 +62,14 @@ class SessionEndpoints:
         return json_response(await asyncio.to_thread(self._conversations.find, request.query_params.get("name", "")))
 
     async def get(self, request: Request) -> Response:
-        """GET /v1/sessions/ID → Session; the beginning of an id will do if only one begins so."""
-        return json_response(await asyncio.to_thread(self._conversations.find, request.path_params["id"]))
+        """GET /v1/sessions/ID[?settled=true] → Session; the beginning of an id will do if only one begins so.
+
+        With `settled`, and all of the id, it is answered once no answer of the session is under way any more.
+        """
+        session = request.path_params["id"]
+        settled = request.query_params.get("settled") == "true"
+        async with self._answers.turn_lock(session) if settled else contextlib.nullcontext():
+            return json_response(await asyncio.to_thread(self._conversations.find, session))
 
     async def turns(self, request: Request) -> Response:
         """GET /v1/sessions/ID/turns → SessionTurns: those that it has gone back from, too."""

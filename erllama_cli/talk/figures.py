@@ -1,0 +1,44 @@
+"""How much was read, found and said, in a line."""
+
+from __future__ import annotations
+
+from erllama_cli.conversation import Conversation
+from erllama_cli.model import short_name
+from erllama_cli.output import counted
+from erllama_daemon.messages import Stats
+
+
+def answer_figures(stats: Stats) -> str:
+    """What an answer took."""
+    return ", ".join(
+        [
+            f"{counted(stats.prompt_tokens - stats.cached_tokens, 'token')} read",
+            f"{stats.cached_tokens:,} cached",
+            f"{stats.completion_tokens:,} answered",
+            tokens_per_second(stats),
+            f"first after {stats.ttft_ms / 1000:.2f} s",
+        ]
+    )
+
+
+def status_figures(conversation: Conversation) -> str:
+    """Where the conversation stands: what a line under the prompt shows."""
+    parts, stats = [short_name(conversation.session.model), context_used(conversation)], conversation.last
+    if stats is not None:
+        parts += [f"{stats.cached_tokens:,} cached", tokens_per_second(stats)]
+    return " · ".join(parts)
+
+
+def context_used(conversation: Conversation) -> str:
+    """How much of the context the conversation fills, as far as that is known."""
+    tokens, stats = conversation.session.tokens, conversation.last
+    if stats is None or not stats.context_size:
+        return counted(tokens, "token")
+    return f"{tokens:,} of {counted(stats.context_size, 'token')}"
+
+
+def tokens_per_second(stats: Stats) -> str:
+    """How fast an answer came."""
+    if not stats.generation_ms:
+        return "0.0 tok/s"
+    return f"{stats.completion_tokens / stats.generation_ms * 1000:.1f} tok/s"

@@ -1,0 +1,81 @@
+"""Going back, sideways and elsewhere: every turn stays where it was said, so none of it is read again."""
+
+from __future__ import annotations
+
+from erllama_cli.talk.question import Question
+from erllama_cli.talk.registry import ChatCommand
+from erllama_cli.talk.told import first_words, tell, tell_columns
+from erllama_cli.talk.window import Window, typeable
+from erllama_daemon.errors import NothingSaid
+
+BEGINNING = "0"
+
+
+def retry(window: Window, _argument: str) -> None:
+    """Ask the last question again: the one that has no answer yet, or else that of the last turn."""
+    window.ask(_last_question(window))
+
+
+def undo(window: Window, _argument: str) -> None:
+    """Go on from the turn before the last."""
+    *before, last = window.way()
+    tell(f"Turn {last.name} is taken back; /goto {last.name} returns to it.")
+    window.go_to(before[-1].name if before else BEGINNING)
+
+
+def edit(window: Window, _argument: str) -> None:
+    """Put the last question into the line; what is sent then takes its turn's place."""
+    question = _last_question(window)
+    window.draft, window.edited = typeable(question.text), question
+    if window.edits:
+        tell("Change the question and send it; Ctrl-C leaves all as it is.")
+    else:
+        tell(f"Type the question anew; an empty line leaves all as it is. It was:\n{question.text}")
+
+
+def fork(window: Window, name: str) -> None:
+    """Go on in a second conversation that has the same turns so far."""
+    window.way()
+    conversation = window.conversation
+    old = conversation.session
+    conversation.session = conversation.client().fork(old, name=name or None)
+    new = conversation.session
+    tell(f"You are now in {_called(new.name, new.id)}. The other one stays as it is: {_called(old.name, old.id)}")
+
+
+def goto(window: Window, turn: str) -> None:
+    """Go on from any turn; without one, show them all."""
+    if turn:
+        window.conversation.way()
+        window.go_to(turn)
+        return
+    turns = window.conversation.turns()
+    if not turns:
+        raise NothingSaid
+    last = window.conversation.session.turn
+    marks = {turn.id: "→" if turn.id == last else "·" if turn.current else " " for turn in turns}
+    tell_columns([(marks[turn.id], turn.name, first_words(turn)) for turn in turns])
+    tell("→ is the last turn, · those that lead to it. /goto 0 is the beginning.")
+
+
+def _last_question(window: Window) -> Question:
+    """What was asked last: without an answer, or else in the last turn. Raises NothingSaid and SessionMoved."""
+    if window.unanswered is not None:
+        return window.unanswered
+    asked = window.conversation.session.unanswered
+    return Question.of(window.way()[-1]) if asked is None else Question((asked,))
+
+
+def _called(name: str | None, session: str) -> str:
+    return session if name is None else f"{name!r} ({session})"
+
+
+COMMANDS = (
+    ChatCommand("retry", "", "Ask the last question again, with another seed unless one is set.", retry),
+    ChatCommand("undo", "", "Take the last turn back.", undo),
+    ChatCommand("edit", "", "Change the last question and ask it in the place of what was said.", edit),
+    ChatCommand("fork", "[NAME]", "Go on in a second conversation; this one stays as it is.", fork),
+    ChatCommand(
+        "goto", "[TURN]", "Go on from this turn, 0 is the beginning; without one, show all turns.", goto, "turn"
+    ),
+)

@@ -1,0 +1,69 @@
+"""A conversation with somebody at a terminal. All but the answers goes to stderr."""
+
+from __future__ import annotations
+
+from erllama_cli.conversation import Conversation
+from erllama_cli.talk.commands import COMMANDS
+from erllama_cli.talk.line_reader import LineReader, new_line_reader
+from erllama_cli.talk.told import tell, tell_messages
+from erllama_cli.talk.window import Window
+from erllama_daemon.messages import Session
+
+
+def talk(conversation: Conversation, *, resumed: bool) -> None:
+    """Ask and answer until the user leaves with Ctrl-D or /exit.
+
+    Ctrl-C during an answer stops it, at the prompt it clears the line. A turn or a command that fails is told, and the
+    conversation goes on.
+    """
+    window = Window(conversation=conversation)
+    reader = new_line_reader(window)
+    window.edits = reader.edits
+    if not conversation.display.quiet:
+        _show_resumed(conversation.session) if resumed else _show_new(conversation.session)
+    while not window.is_left and (line := _read(reader, window)) is not None:
+        _take(window, line)
+    session = conversation.session
+    is_begun = resumed or conversation.last is not None or session.turn or session.unanswered
+    if is_begun and not (conversation.display.quiet or session.private):
+        tell(f"Resume with: erllama chat --session {session.id}")
+
+
+def _read(reader: LineReader, window: Window) -> str | None:
+    """What the user typed; nothing after Ctrl-C, None when they leave."""
+    draft, window.draft = window.draft, ""
+    try:
+        return reader.read(draft)
+    except KeyboardInterrupt:
+        tell("")
+        return ""
+    except EOFError:
+        tell("")
+        return None
+
+
+def _take(window: Window, line: str) -> None:
+    edited, window.edited = window.edited, None
+    if not line.strip():
+        if edited is not None:
+            tell("All is left as it was.")
+        return
+    with window.told_failures():
+        if line.startswith("/") and not line.startswith("//"):
+            COMMANDS.run(window, line)
+            return
+        window.send(line[1:] if line.startswith("//") else line, edited)
+
+
+def _show_new(session: Session) -> None:
+    private = ", private: nothing is kept" if session.private else ""
+    tell(f"A conversation with {session.model}{private}. Ctrl-C stops an answer, Ctrl-D leaves, /help says more.")
+
+
+def _show_resumed(session: Session) -> None:
+    count = len(session.messages)
+    tell(f"{session.called}: {session.model}, {count} message{'' if count == 1 else 's'}")
+    tell_messages(session.messages[-2:])
+    if session.unanswered is not None:
+        tell(f"Not answered yet: {session.unanswered.text.strip()}  (/retry asks it again)")
+    tell("")

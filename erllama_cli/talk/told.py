@@ -1,0 +1,52 @@
+"""What is said beside the answers: all of it on stderr."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+
+from erllama_cli.one_line import columns, cut, line_width, one_line
+from erllama_cli.output import counted, dimmed
+from erllama_cli.talk.question import typed_part
+from erllama_daemon.messages import Message, SessionTurn
+
+PROMPT = ">>> "
+_UNPRINTABLE = re.compile(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]")
+
+
+def tell(text: str) -> None:
+    """One or more lines for the user."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def tell_messages(messages: Iterable[Message]) -> None:
+    """What was said, faint: the user's words after the prompt that they were typed at."""
+    for message in messages:
+        if message.role == "user":
+            files = len(message.parts) - 1
+            about = f"[{counted(files, 'file')}] " if files else ""
+            tell(dimmed(f"{PROMPT}{about}{harmless(typed_part(message).strip())}"))
+        elif message.role == "system":
+            tell(dimmed(f"[system prompt: {harmless(message.text.strip()) or 'none'}]"))
+        else:
+            tell(dimmed(harmless(message.text.strip())))
+
+
+def tell_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Rows whose cells stand under one another, each on one line; the last cell is cut to fit."""
+    widths = [max(map(columns, cells)) for cells in list(zip(*rows, strict=True))[:-1]]
+    for *cells, last in rows:
+        line = "".join(cell + " " * (width - columns(cell) + 2) for cell, width in zip(cells, widths, strict=True))
+        tell(line + cut(last, max(line_width() - columns(line) - 1, 20)) if last else line.rstrip())
+
+
+def first_words(turn: SessionTurn) -> str:
+    """How the question of a turn begins."""
+    question = next((message for message in reversed(turn.messages) if message.role == "user"), turn.messages[-1])
+    return one_line(typed_part(question))
+
+
+def harmless(text: str) -> str:
+    """`text` on as many lines, without what would move the cursor or worse."""
+    return _UNPRINTABLE.sub("�", text)
