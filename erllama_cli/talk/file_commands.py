@@ -95,14 +95,13 @@ def typed_path(text: str) -> Path:
 
 def _save(window: Window, argument: str, *, over: bool) -> None:
     conversation = window.conversation
-    turns = conversation.way() and conversation.turns()
-    if not turns:
-        raise NothingSaid
+    window.way()
+    turns = conversation.turns()
     path, session = typed_path(argument), conversation.session
     if path.suffix.lower() == ".json":
         text = msgspec.json.format(msgspec.json.encode(SavedConversation(session, turns))).decode() + "\n"
     else:
-        text = as_markdown(session, [turn for turn in turns if turn.current])
+        text = as_markdown(session, turns)
     try:
         with path.open("w" if over else "x", encoding="utf-8", errors="replace") as saved:
             saved.write(text)

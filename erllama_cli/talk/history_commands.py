@@ -54,7 +54,7 @@ def goto(window: Window, turn: str) -> None:
         raise NothingSaid
     last = window.conversation.session.turn
     marks = {turn.id: "→" if turn.id == last else "·" if turn.current else " " for turn in turns}
-    tell_columns([(marks[turn.id], turn.name, first_words(turn)) for turn in turns])
+    tell_columns([(f"{marks[turn.id]} {turn.name}", first_words(turn)) for turn in turns])
     tell("→ is the last turn, · those that lead to it. /goto 0 is the beginning.")
 
 

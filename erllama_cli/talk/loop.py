@@ -33,7 +33,7 @@ def _read(reader: LineReader, window: Window) -> str | None:
     """What the user typed; nothing after Ctrl-C, None when they leave."""
     draft, window.draft = window.draft, ""
     try:
-        return reader.read(draft)
+        return reader.read(draft).strip("\n")
     except KeyboardInterrupt:
         tell("")
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 
 from erllama_cli.one_line import columns, cut, line_width, one_line
 from erllama_cli.output import counted, dimmed
@@ -15,9 +16,11 @@ PROMPT = ">>> "
 _UNPRINTABLE = re.compile(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]")
 
 
-def tell(text: str) -> None:
-    """One or more lines for the user."""
-    print(text, file=sys.stderr, flush=True)
+def tell(text: str, *, faint: bool = False) -> None:
+    """One or more lines for the user, which break between words."""
+    width = line_width()
+    wrapped = "\n".join(part for line in text.split("\n") for part in _wrapped(line, width))
+    print(dimmed(wrapped) if faint else wrapped, file=sys.stderr, flush=True)
 
 
 def tell_messages(messages: Iterable[Message]) -> None:
@@ -26,11 +29,11 @@ def tell_messages(messages: Iterable[Message]) -> None:
         if message.role == "user":
             files = len(message.parts) - 1
             about = f"[{counted(files, 'file')}] " if files else ""
-            tell(dimmed(f"{PROMPT}{about}{harmless(typed_part(message).strip())}"))
+            tell(f"{PROMPT}{about}{harmless(typed_part(message).strip())}", faint=True)
         elif message.role == "system":
-            tell(dimmed(f"[system prompt: {harmless(message.text.strip()) or 'none'}]"))
+            tell(f"[system prompt: {harmless(message.text.strip()) or 'none'}]", faint=True)
         else:
-            tell(dimmed(harmless(message.text.strip())))
+            tell(harmless(message.text.strip()), faint=True)
 
 
 def tell_columns(rows: Sequence[Sequence[str]]) -> None:
@@ -45,6 +48,10 @@ def first_words(turn: SessionTurn) -> str:
     """How the question of a turn begins."""
     question = next((message for message in reversed(turn.messages) if message.role == "user"), turn.messages[-1])
     return one_line(typed_part(question))
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    return [line] if columns(line) <= width else wrap(line, width, break_long_words=False, break_on_hyphens=False)
 
 
 def harmless(text: str) -> str:

@@ -13,6 +13,7 @@ from erllama_cli.failures import failure_of, print_failure
 from erllama_cli.options import DisplayOptions
 from erllama_cli.output import counted
 from erllama_cli.talk.figures import answer_figures
+from erllama_cli.talk.keyboard import unseen_keys
 from erllama_cli.talk.question import AttachedFile, Question
 from erllama_cli.talk.told import tell, tell_messages
 from erllama_daemon.errors import NothingSaid, SessionMoved
@@ -57,7 +58,8 @@ class Window:
         """
         conversation, self.unanswered = self.conversation, question
         try:
-            stats = conversation.ask(*question.messages, after=question.after, seen=conversation.seen)
+            with unseen_keys() if self.edits else contextlib.nullcontext():
+                stats = conversation.ask(*question.messages, after=question.after, seen=conversation.seen)
         except KeyboardInterrupt:
             _end_line(conversation.display)
             self._catch_up(question)
@@ -72,7 +74,7 @@ class Window:
         finally:
             _end_line(conversation.display)
 
-    def way(self) -> Sequence[SessionTurn]:
+    def way(self) -> list[SessionTurn]:
         """The turns up to the last. Raises NothingSaid if there is none, and SessionMoved if others were seen here."""
         way = self.conversation.way()
         if not way:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from cli.fake_daemon import FakeDaemon, Running
+from cli.keeping_daemon import KeepingDaemon, RunningAndKeeping
 from typer.testing import CliRunner, Result
 
 from erllama_cli.main import new_app
@@ -28,4 +29,11 @@ def run() -> Run:
 def fake() -> Iterator[FakeDaemon]:
     """A daemon that answers what the test scripts."""
     with Running(user_directories().socket) as running:
+        yield running
+
+
+@pytest.fixture
+def keeping() -> Iterator[KeepingDaemon]:
+    """A daemon that answers what the test scripts, and keeps the conversations."""
+    with RunningAndKeeping(user_directories().socket) as running:
         yield running

@@ -159,9 +159,9 @@ class FakeDaemon:
     stopped: threading.Event = field(default_factory=threading.Event)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: Server
 
     def address_string(self) -> str:
         return "a test"
@@ -269,22 +269,28 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.fake.hung_up.set()
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
+    handler = Handler
 
     def __init__(self, fake: FakeDaemon) -> None:
         self.fake = fake
-        super().__init__(os.fspath(fake.socket), _Handler)
+        super().__init__(os.fspath(fake.socket), self.handler)
 
 
 class Running:
     """A `FakeDaemon` behind its socket, until the block ends."""
 
+    server = Server
+
     def __init__(self, socket: Path) -> None:
         socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._fake = FakeDaemon(socket)
-        self._server = _Server(self._fake)
+        self._fake = self.new_fake(socket)
+        self._server = self.server(self._fake)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def new_fake(self, socket: Path) -> FakeDaemon:
+        return FakeDaemon(socket)
 
     def __enter__(self) -> FakeDaemon:
         self._thread.start()

@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 import pyte
 
+PROMPT = ">>>"
+
 
 class Terminal:
     """A command at a terminal of its own."""
@@ -95,17 +97,34 @@ class Screen(Terminal):
         """The column and the line where the cursor is, from 0."""
         return self._screen.cursor.x, self._screen.cursor.y
 
-    def await_screen(self, *texts: str) -> list[str]:
-        """Returns the lines of the screen once all of `texts` are on it."""
-        return self.await_lines(lambda lines: all(any(text in line for line in lines) for text in texts), repr(texts))
+    def await_prompt(self) -> list[str]:
+        """Returns the lines of the screen once the last one of them is an empty prompt."""
+        return self.await_line(PROMPT)
 
     def await_line(self, text: str) -> list[str]:
         """Returns the lines of the screen once the last one of them is `text`."""
-        return self.await_lines(lambda lines: bool(lines) and lines[-1] == text.rstrip(), repr(text))
+        return self.await_lines(lambda lines: lines[-1:] == [text], repr(text))
+
+    def clear(self) -> None:
+        """Returns once nothing but an empty prompt is on the screen."""
+        self.await_prompt()
+        self.type("\x0c")
+        self.await_lines(lambda lines: lines == [PROMPT], "an empty screen")
+
+    def send(self, text: str, *awaited: str) -> str:
+        """Types a line on an empty screen; gives what is on it once all of `awaited` are and another line can be typed.
+
+        Where the screen breaks a line, or has several spaces, there is one.
+        """
+        self.clear()
+        self.type(f"{text}\r")
+        wanted = f"{awaited} before an empty prompt"
+        lines = self.await_lines(lambda lines: _is_answered(lines, awaited), wanted)
+        return _joined(lines)
 
     def await_lines(self, wanted: Callable[[list[str]], bool], name: str) -> list[str]:
         """Returns the lines of the screen once they are as wanted."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 20
         while not wanted(self.lines):
             screen = "\n".join(self.lines)
             assert time.monotonic() < deadline, f"{name} is not on the screen:\n{screen}"
@@ -113,6 +132,15 @@ class Screen(Terminal):
             self.seen += chunk
             self._stream.feed(chunk)
         return self.lines
+
+
+def _is_answered(lines: list[str], awaited: tuple[str, ...]) -> bool:
+    text = _joined(lines)
+    return len(lines) > 1 and lines[-1] == PROMPT and all(part in text for part in awaited)
+
+
+def _joined(lines: list[str]) -> str:
+    return " ".join(" ".join(lines).split())
 
 
 class _Answering(pyte.Screen):

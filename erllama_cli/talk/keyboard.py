@@ -1,0 +1,28 @@
+"""The keys that are pressed while nobody reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import termios
+from collections.abc import Iterator
+
+_LOCAL_FLAGS = 3
+
+
+@contextlib.contextmanager
+def unseen_keys() -> Iterator[None]:
+    """What is typed inside does not appear among what is printed; the next line begins with it."""
+    try:
+        before = termios.tcgetattr(sys.stdin)
+    except (OSError, ValueError, termios.error):
+        yield
+        return
+    during = before.copy()
+    during[_LOCAL_FLAGS] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, during)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, termios.error):  # the terminal may be gone
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
