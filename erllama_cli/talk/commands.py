@@ -8,19 +8,17 @@ from erllama_cli.talk.told import tell, tell_columns
 from erllama_cli.talk.window import Window
 
 _KEYS = (
-    "Enter sends; Alt-Enter or Ctrl-J begin a new line. Ctrl-X Ctrl-E opens $EDITOR, Ctrl-R looks for what you typed\n"
-    "before, Tab completes commands. "
+    "Enter sends, Alt-Enter or Ctrl-J begin a new line. Tab completes commands, Ctrl-R looks for what you typed before,"
+    " Ctrl-X Ctrl-E opens $EDITOR.\n"
 )
-_EVERYWHERE = (
-    "Ctrl-C stops an answer or clears the line, Ctrl-D leaves.\nA message that begins with / is written with two: //"
-)
+_EVERYWHERE = "Ctrl-C stops an answer or clears the line, Ctrl-D leaves. // begins a message with a slash."
 
 
 def help_(window: Window, name: str) -> None:
     """Explain all commands, or one."""
     if name:
         command = COMMANDS.named(name)
-        tell(f"{command.synopsis}\n{command.summary}")
+        tell("\n".join(filter(None, [command.synopsis, command.summary, command.details])))
         return
     tell_columns([(command.synopsis, command.summary) for command in COMMANDS.values()])
     tell((_KEYS if window.edits else "") + _EVERYWHERE)

@@ -67,13 +67,13 @@ def tokens(window: Window, text: str) -> None:
 
 
 def thinking(window: Window, _argument: str) -> None:
-    """Show what was thought before the last answer."""
+    """Show what the model thought last."""
     thought = window.way()[-1].thinking
     tell(harmless(thought.strip()) if thought and thought.strip() else "Nothing was thought before the last answer.")
 
 
 COMMANDS = (
-    ChatCommand("stats", "", "Show where the conversation stands and what the last answer took.", stats),
-    ChatCommand("tokens", "[TEXT]", "Show how many tokens each turn has, or TEXT.", tokens),
-    ChatCommand("thinking", "", "Show what was thought before the last answer.", thinking),
+    ChatCommand("stats", "", "Show how long it is and what the answer took.", stats),
+    ChatCommand("tokens", "[TEXT]", "Count the tokens of each turn, or of TEXT.", tokens),
+    ChatCommand("thinking", "", "Show what the model thought last.", thinking),
 )

@@ -114,10 +114,22 @@ def _save(window: Window, argument: str, *, over: bool) -> None:
 
 
 COMMANDS = (
-    ChatCommand("file", "[PATH|off]", "Put a text file before your next message; `off` takes all back.", file, "file"),
+    ChatCommand(
+        "file",
+        "[PATH|off]",
+        "Put a text file before your next message.",
+        file,
+        "file",
+        details="Several files go in the order in which they were given; `off` takes them all back.",
+    ),
     ChatCommand("copy", "", "Put the last answer into the clipboard.", copy),
     ChatCommand(
-        "save", "FILE", "Write the conversation to a new file, as Markdown or, if it ends in .json, JSON.", save, "file"
+        "save",
+        "FILE",
+        "Write the conversation to a new file.",
+        save,
+        "file",
+        details="It is Markdown to read or, if FILE ends in .json, JSON that `erllama sessions import` takes.",
     ),
     ChatCommand("save!", "FILE", "The same, over a file that is there.", save_over, "file"),
 )

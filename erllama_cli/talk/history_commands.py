@@ -71,11 +71,28 @@ def _called(name: str | None, session: str) -> str:
 
 
 COMMANDS = (
-    ChatCommand("retry", "", "Ask the last question again, with another seed unless one is set.", retry),
-    ChatCommand("undo", "", "Take the last turn back.", undo),
-    ChatCommand("edit", "", "Change the last question and ask it in the place of what was said.", edit),
-    ChatCommand("fork", "[NAME]", "Go on in a second conversation; this one stays as it is.", fork),
     ChatCommand(
-        "goto", "[TURN]", "Go on from this turn, 0 is the beginning; without one, show all turns.", goto, "turn"
+        "retry",
+        "",
+        "Ask the last question again.",
+        retry,
+        details="The seed is another one unless /set seed says so. A question that was not answered is asked now.",
+    ),
+    ChatCommand("undo", "", "Take the last turn back.", undo),
+    ChatCommand(
+        "edit",
+        "",
+        "Change the last question and ask it anew.",
+        edit,
+        details="What was said before stays; /goto returns to it.",
+    ),
+    ChatCommand("fork", "[NAME]", "Go on in a copy; this one stays as it is.", fork),
+    ChatCommand(
+        "goto",
+        "[TURN]",
+        "Go on from any turn, or show them all.",
+        goto,
+        "turn",
+        details="TURN is what the list calls it: 3, or 3.2 where there are several. 0 is the beginning.",
     ),
 )

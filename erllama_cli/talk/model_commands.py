@@ -31,7 +31,7 @@ def system(window: Window, text: str) -> None:
 
 
 def model(window: Window, name: str) -> None:
-    """Show the model, or go on with another."""
+    """Show the model or take another."""
     conversation = window.conversation
     if not name:
         tell(f"The model is {conversation.session.model}")
@@ -63,7 +63,7 @@ def adapter(window: Window, argument: str) -> None:
 
 
 COMMANDS = (
-    ChatCommand("system", "[TEXT|off]", "Show or change what the model knows before all else.", system),
-    ChatCommand("model", "[MODEL]", "Show the model, or go on with another.", model, "model"),
-    ChatCommand("adapter", "[FILE[=SCALE]|off]", "Show the LoRA adapter, or use another, or none.", adapter, "adapter"),
+    ChatCommand("system", "[TEXT|off]", "Show or change the system prompt.", system),
+    ChatCommand("model", "[MODEL]", "Show the model or take another.", model, "model"),
+    ChatCommand("adapter", "[FILE[=SCALE]|off]", "Show the LoRA adapter or take another.", adapter, "adapter"),
 )

@@ -29,6 +29,7 @@ class ChatCommand:
     summary: str
     run: Callable[[Window, str], None]
     argument: Argument = "nothing"
+    details: str = ""
 
     @property
     def synopsis(self) -> str:

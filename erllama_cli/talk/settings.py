@@ -168,4 +168,4 @@ _ALL = (
 )
 SETTINGS = {setting.key: setting for setting in _ALL}
 
-COMMANDS = (ChatCommand("set", "[KEY [VALUE]]", "Show or change how answers are made and shown.", set_, "setting"),)
+COMMANDS = (ChatCommand("set", "[KEY [VALUE]]", "Show or change how answers are made.", set_, "setting"),)

@@ -249,6 +249,9 @@ class Handler(BaseHTTPRequestHandler):
         fake.kept = [made, *(kept for kept in fake.kept if kept.id != made.id)]
         self._send(200, made)
 
+    def await_moment(self, event: msgspec.Struct) -> None:
+        """Returns when an event may be sent."""
+
     def _send(self, status: int, body: msgspec.Struct | None) -> None:
         payload = b"" if body is None else msgspec.json.encode(body)
         self.send_response(status)
@@ -262,6 +265,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for event in events:
+            self.await_moment(event)
             line = msgspec.json.encode(event) + b"\n"
             self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
         if self.server.fake.hangs and not (events and isinstance(events[-1], Done)):

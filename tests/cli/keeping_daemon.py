@@ -40,12 +40,17 @@ from erllama_daemon.sessions.store import PRIVATE, Sessions, Turn
 class KeepingDaemon(FakeDaemon):
     """As a `FakeDaemon`, but what it answers becomes a turn, and it can go back, fork and forget.
 
-    A word is a token. An answer without an end becomes a turn when the client hangs up, as far as it was said.
+    A word is a token. An answer waits with its end until it `may_finish`. One without an end becomes a turn when the
+    client hangs up, as far as it was said.
     """
 
     kept: Sessions = field(default_factory=lambda: Sessions(user_directories().sessions))
     private: Sessions = field(default_factory=lambda: Sessions(None))
     answering: threading.Lock = field(default_factory=threading.Lock)
+    may_finish: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.may_finish.set()
 
     def holding(self, session: str) -> Sessions:
         return self.private if session.startswith(PRIVATE) else self.kept
@@ -96,6 +101,10 @@ class _Handler(Handler):
         fake.deleted.append(self.path)
         turns = fake.holding(session).delete(session)
         self._send(200, DeletedSession(id=session, called=session, turns=turns, blocks=0, bytes=0))
+
+    def await_moment(self, event: msgspec.Struct) -> None:
+        if isinstance(event, Done):
+            assert self.server.fake.may_finish.wait(20)
 
     def _looked_up(self, path: str, asked: dict[str, str]) -> msgspec.Struct:
         fake = self.server.fake

@@ -30,7 +30,7 @@ class Terminal:
             stdout=inner,
             stderr=inner,
             start_new_session=True,
-            env={**os.environ, "TERM": kind, "INPUTRC": "/dev/null"},
+            env={**os.environ, "TERM": kind, "INPUTRC": "/dev/null", "COLUMNS": str(columns)},
             preexec_fn=_take_terminal,
         )
         os.close(inner)
@@ -114,13 +114,12 @@ class Screen(Terminal):
     def send(self, text: str, *awaited: str) -> str:
         """Types a line on an empty screen; gives what is on it once all of `awaited` are and another line can be typed.
 
-        Where the screen breaks a line, or has several spaces, there is one.
+        Where a line ends, or the screen has several spaces, there is one; where a line is full, there is none.
         """
         self.clear()
         self.type(f"{text}\r")
         wanted = f"{awaited} before an empty prompt"
-        lines = self.await_lines(lambda lines: _is_answered(lines, awaited), wanted)
-        return _joined(lines)
+        return self._joined(self.await_lines(lambda lines: self._is_answered(lines, awaited), wanted))
 
     def await_lines(self, wanted: Callable[[list[str]], bool], name: str) -> list[str]:
         """Returns the lines of the screen once they are as wanted."""
@@ -133,14 +132,13 @@ class Screen(Terminal):
             self._stream.feed(chunk)
         return self.lines
 
+    def _is_answered(self, lines: list[str], awaited: tuple[str, ...]) -> bool:
+        text = self._joined(lines)
+        return len(lines) > 1 and lines[-1] == PROMPT and all(part in text for part in awaited)
 
-def _is_answered(lines: list[str], awaited: tuple[str, ...]) -> bool:
-    text = _joined(lines)
-    return len(lines) > 1 and lines[-1] == PROMPT and all(part in text for part in awaited)
-
-
-def _joined(lines: list[str]) -> str:
-    return " ".join(" ".join(lines).split())
+    def _joined(self, lines: list[str]) -> str:
+        text = "".join(line if len(line) == self._screen.columns else f"{line} " for line in lines)
+        return " ".join(text.split())
 
 
 class _Answering(pyte.Screen):

@@ -35,6 +35,13 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
         screen.close()
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the chat runs."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 def said(*exchanges: tuple[str, str]) -> list[Message]:
     return [
         message
@@ -66,7 +73,7 @@ def test_help_explains_every_command(start: Start) -> None:
 
 def test_help_explains_one_command_with_or_without_its_slash(start: Start) -> None:
     screen = start()
-    screen.send("/help goto", "/goto [TURN]", "Go on from this turn")
+    screen.send("/help goto", "/goto [TURN]", "Go on from any turn")
     screen.send("/help /undo", "Take the last turn back")
     screen.send("/help nonsense", "There is no command /nonsense.")
 
@@ -294,13 +301,13 @@ def test_a_status_line_stands_under_the_prompt_if_wanted(start: Start, keeping: 
     screen.await_lines(lambda lines: lines[-2:] == ["status: off", ">>>"], "no status line")
 
 
-def test_a_file_goes_before_the_next_question_alone(start: Start, keeping: KeepingDaemon, tmp_path: Path) -> None:
-    (tmp_path / "a text.md").write_text("Llamas hum.\n")
-    (tmp_path / "b.txt").write_text("Rivers do not.\n")
+def test_a_file_goes_before_the_next_question_alone(start: Start, keeping: KeepingDaemon, folder: Path) -> None:
+    (folder / "a text.md").write_text("Llamas hum.\n")
+    (folder / "b.txt").write_text("Rivers do not.\n")
     screen = start()
     screen.send("/file", "No file goes with your next message.")
-    screen.send(f"/file '{tmp_path}/a text.md'", "12 B, 1 line.")
-    screen.send(f"/file {tmp_path}/b.txt", "a text.md goes with", "b.txt goes with")
+    screen.send("/file 'a text.md'", "12 B, 1 line.")
+    screen.send("/file b.txt", "a text.md goes with", "b.txt goes with")
     keeping.answers = [[Failure("some", "It broke.", None, 1)], answer("Llamas."), answer("Rivers.")]
     screen.send("Who hums?", "It broke.")
     screen.send("/retry", "Llamas.")
@@ -310,24 +317,24 @@ def test_a_file_goes_before_the_next_question_alone(start: Start, keeping: Keepi
     screen.send("/goto", "→ 2 Who does not?", "· 1 Who hums?")
 
 
-def test_files_can_be_taken_back(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("Llamas hum.\n")
+def test_files_can_be_taken_back(start: Start, folder: Path) -> None:
+    (folder / "a.txt").write_text("Llamas hum.\n")
     screen = start()
-    screen.send(f"/file {tmp_path}/a.txt", "goes with your next message")
+    screen.send("/file a.txt", "goes with your next message")
     screen.send("/file off", "No file goes with your next message.")
 
 
-def test_a_file_that_cannot_be_read_is_named(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "latin").write_bytes(b"caf\xe9")
-    (tmp_path / "empty").touch()
-    with (tmp_path / "big").open("wb") as big:
+def test_a_file_that_cannot_be_read_is_named(start: Start, folder: Path) -> None:
+    (folder / "latin").write_bytes(b"caf\xe9")
+    (folder / "empty").touch()
+    with (folder / "big").open("wb") as big:
         big.truncate((16 << 20) + 1)
     screen = start()
-    screen.send(f"/file {tmp_path}/none", "none cannot be read: no such file or directory")
-    screen.send(f"/file {tmp_path}", "cannot be read: is a directory")
-    screen.send(f"/file {tmp_path}/latin", "latin is not UTF-8 text (byte 3)")
-    screen.send(f"/file {tmp_path}/empty", "empty is empty")
-    screen.send(f"/file {tmp_path}/big", "big has more than 16,777,216 bytes")
+    screen.send("/file none", "none cannot be read: no such file or directory")
+    screen.send("/file .", "cannot be read: is a directory")
+    screen.send("/file latin", "latin is not UTF-8 text (byte 3)")
+    screen.send("/file empty", "empty is empty")
+    screen.send("/file big", "big has more than 16,777,216 bytes")
 
 
 def test_stats_show_where_the_conversation_stands(start: Start, keeping: KeepingDaemon) -> None:
@@ -352,20 +359,20 @@ def test_copy_hands_the_last_answer_to_the_terminal(start: Start, keeping: Keepi
     assert f"\x1b]52;c;{base64.b64encode(b'Still water.').decode()}\x07" in screen.seen
 
 
-def test_save_writes_markdown_or_json_and_over_no_file(start: Start, keeping: KeepingDaemon, tmp_path: Path) -> None:
+def test_save_writes_markdown_or_json_and_over_no_file(start: Start, keeping: KeepingDaemon, folder: Path) -> None:
     screen = talked(start, keeping, *RIVERS)
-    file = tmp_path / "chat.md"
-    screen.send(f"/save {file}", "holds the conversation: 2 turns")
+    file = folder / "chat.md"
+    screen.send("/save chat.md", "holds the conversation: 2 turns")
     assert "What is a river?" in file.read_text()
     file.write_text("mine")
-    screen.send(f"/save {file}", "There is a file", "/save!")
+    screen.send("/save chat.md", "There is a file", "/save!")
     assert file.read_text() == "mine"
-    screen.send(f"/save! {file}", "holds the conversation")
+    screen.send("/save! chat.md", "holds the conversation")
     assert "Still water." in file.read_text()
-    screen.send(f"/save {tmp_path}/chat.json", "holds the conversation")
-    assert "Still water." in json.dumps(json.loads((tmp_path / "chat.json").read_text()))
-    screen.send(f"/save {tmp_path}/none/chat.md", "cannot be written: no such file or directory")
-    screen.send(f"/save! {tmp_path}", "cannot be written: is a directory")
+    screen.send("/save chat.json", "holds the conversation")
+    assert "Still water." in json.dumps(json.loads((folder / "chat.json").read_text()))
+    screen.send("/save none/chat.md", "cannot be written: no such file or directory")
+    screen.send("/save! .", "cannot be written: is a directory")
 
 
 def test_model_shows_the_model_or_goes_on_with_another(start: Start, keeping: KeepingDaemon) -> None:
@@ -379,18 +386,18 @@ def test_model_shows_the_model_or_goes_on_with_another(start: Start, keeping: Ke
     screen.send("/model", "The model is other")
 
 
-def test_adapter_is_used_from_the_next_turn_on(start: Start, keeping: KeepingDaemon, tmp_path: Path) -> None:
-    (tmp_path / "pirate.gguf").touch()
+def test_adapter_is_used_from_the_next_turn_on(start: Start, keeping: KeepingDaemon, folder: Path) -> None:
+    (folder / "pirate.gguf").touch()
     screen = talked(start, keeping, RIVERS[0])
     screen.send("/adapter", "No adapter is used")
-    screen.send("/adapter none.gguf", "none.gguf cannot be read: there is no such file")
-    screen.send(f"/adapter {tmp_path}/pirate.gguf=0.5", "at 0.5 of its strength", "read again")
+    screen.send("/adapter none.gguf", "none.gguf cannot be used: there is no such file")
+    screen.send("/adapter pirate.gguf=0.5", "at 0.5 of its strength", "read again")
     keeping.answers = [answer("Arr."), answer("Pond.")]
     screen.send("Hello", "Arr.")
     screen.send("/adapter off", "No adapter is used")
     screen.send("And a lake?", "Pond.")
     used = [request.adapters for request in keeping.asked[1:]]
-    assert used == [[AdapterChoice(str(tmp_path / "pirate.gguf"), 0.5)], []]
+    assert used == [[AdapterChoice(str(folder / "pirate.gguf"), 0.5)], []]
 
 
 def test_thinking_shows_what_was_thought_last(start: Start, keeping: KeepingDaemon) -> None:
@@ -417,8 +424,7 @@ def test_what_another_window_said_is_shown_before_a_question_is_asked(start: Sta
     other.send("And a lake?", "Still water.")
     screen.clear()
     screen.type("And the sea?\r")
-    lines = screen.await_line(">>> And the sea?")
-    shown = " ".join(lines)
+    shown = " ".join(screen.await_lines(lambda lines: lines.count(">>> And the sea?") == 2, "the line again"))
     assert "went on elsewhere: 1 turn more" in shown
     assert ">>> And a lake? Still water." in shown
     assert "It is in the line again." in shown
@@ -444,7 +450,7 @@ def test_going_back_in_another_window_is_noticed_too(start: Start, keeping: Keep
     keeping.kept.go_to(latest(keeping).id, "1")
     screen.clear()
     screen.type("And the sea?\r")
-    lines = screen.await_line(">>> And the sea?")
+    lines = screen.await_lines(lambda lines: lines.count(">>> And the sea?") == 2, "the line again")
     assert "taken back elsewhere, to this: >>> What is a river? Water." in " ".join(lines)
 
 
