@@ -38,7 +38,7 @@ def fork(window: Window, name: str) -> None:
     window.way()
     conversation = window.conversation
     old = conversation.session
-    conversation.session = conversation.client().fork(old, name=name or None)
+    conversation.fork(name or None)
     new = conversation.session
     tell(f"You are now in {_called(new.name, new.id)}. The other one stays as it is: {_called(old.name, old.id)}")
 

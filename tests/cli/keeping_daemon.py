@@ -44,7 +44,7 @@ class KeepingDaemon(FakeDaemon):
     client hangs up, as far as it was said.
     """
 
-    kept: Sessions = field(default_factory=lambda: Sessions(user_directories().sessions))
+    sessions: Sessions = field(default_factory=lambda: Sessions(user_directories().sessions))
     private: Sessions = field(default_factory=lambda: Sessions(None))
     answering: threading.Lock = field(default_factory=threading.Lock)
     may_finish: threading.Event = field(default_factory=threading.Event)
@@ -53,7 +53,7 @@ class KeepingDaemon(FakeDaemon):
         self.may_finish.set()
 
     def holding(self, session: str) -> Sessions:
-        return self.private if session.startswith(PRIVATE) else self.kept
+        return self.private if session.startswith(PRIVATE) else self.sessions
 
     def say(self, session: str, request: CompleteRequest, text: str, finish_reason: FinishReason = "stop") -> Turn:
         """The turn that an answer would become."""
@@ -110,9 +110,9 @@ class _Handler(Handler):
         fake = self.server.fake
         match path.split("/")[3:]:
             case []:
-                return SessionList(fake.kept.summaries(asked.get("text", "")))
+                return SessionList(fake.sessions.summaries(asked.get("text", "")))
             case ["latest"]:
-                return fake.kept.latest()
+                return fake.sessions.latest()
             case ["find"]:
                 return fake.holding(asked["name"]).find(asked["name"])
             case [session, "turns"]:
@@ -129,12 +129,12 @@ class _Handler(Handler):
         match self.path.split("/")[3:]:
             case []:
                 new = msgspec.json.decode(body, type=NewSession)
-                return (fake.private if new.private else fake.kept).create(new.model, new.name)
+                return (fake.private if new.private else fake.sessions).create(new.model, new.name)
             case [session, "goto"]:
                 return fake.holding(session).go_to(session, msgspec.json.decode(body, type=GoTo).turn)
             case [session, "fork"]:
                 fork = msgspec.json.decode(body, type=Fork)
-                return fake.kept.fork(session, name=fork.name, turn=fork.turn)
+                return fake.sessions.fork(session, name=fork.name, turn=fork.turn)
             case [session, "change"]:
                 change = msgspec.json.decode(body, type=SessionChange)
                 if change.model == "missing":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cli.conftest import Run
 from cli.fake_daemon import answer
 from cli.keeping_daemon import KeepingDaemon
 from cli.terminal import Screen
@@ -51,7 +52,7 @@ def said(*exchanges: tuple[str, str]) -> list[Message]:
 
 
 def latest(keeping: KeepingDaemon) -> Session:
-    return keeping.kept.latest()
+    return keeping.sessions.latest()
 
 
 def talked(start: Start, keeping: KeepingDaemon, *exchanges: tuple[str, str]) -> Screen:
@@ -131,8 +132,8 @@ def test_a_question_that_failed_is_asked_again_by_retry(start: Start, keeping: K
 
 
 def test_retry_asks_what_was_not_answered_before_the_chat_was_resumed(start: Start, keeping: KeepingDaemon) -> None:
-    session = keeping.kept.create("demo")
-    keeping.kept.ask(session.id, [Message("user", ["Why?"])])
+    session = keeping.sessions.create("demo")
+    keeping.sessions.ask(session.id, [Message("user", ["Why?"])])
     screen = start("--continue")
     screen.await_lines(lambda lines: any("Not answered yet: Why?" in line for line in lines), "the question")
     keeping.answers = [answer("Because.")]
@@ -197,13 +198,13 @@ def test_fork_goes_on_in_a_copy_and_names_both(start: Start, keeping: KeepingDae
     screen = talked(start, keeping, *RIVERS)
     old = latest(keeping)
     shown = screen.send("/fork the other way", "You are now in 'the other way'", f"stays as it is: {old.id}")
-    new = keeping.kept.find("the other way")
+    new = keeping.sessions.find("the other way")
     assert new.id in shown
     keeping.answers = [answer("Wet.")]
     screen.send("And the sea?", "Wet.")
     assert keeping.asked[-1].session == new.id
-    assert keeping.kept.get(old.id).messages == said(*RIVERS)
-    assert keeping.kept.get(new.id).messages == said(*RIVERS, ("And the sea?", "Wet."))
+    assert keeping.sessions.get(old.id).messages == said(*RIVERS)
+    assert keeping.sessions.get(new.id).messages == said(*RIVERS, ("And the sea?", "Wet."))
     screen.send("/fork the other way", "There is a conversation called the other way already")
     screen.type("\x04")
     assert f"--session {new.id}" in screen.rest()[1]
@@ -416,12 +417,12 @@ def test_exit_leaves_and_says_how_to_come_back(start: Start, keeping: KeepingDae
     assert (code, f"erllama chat --session {latest(keeping).id}" in rest) == (0, True)
 
 
-def test_what_another_window_said_is_shown_before_a_question_is_asked(start: Start, keeping: KeepingDaemon) -> None:
+def test_what_was_said_elsewhere_is_shown_before_a_question_is_asked(
+    start: Start, keeping: KeepingDaemon, run: Run
+) -> None:
     screen = talked(start, keeping, RIVERS[0])
-    session = latest(keeping)
-    other = start("--session", session.id)
     keeping.answers = [answer("Still water."), answer("Wet.")]
-    other.send("And a lake?", "Still water.")
+    assert run("chat", "--session", latest(keeping).id, stdin="And a lake?").exit_code == 0
     screen.clear()
     screen.type("And the sea?\r")
     shown = " ".join(screen.await_lines(lambda lines: lines.count(">>> And the sea?") == 2, "the line again"))
@@ -434,20 +435,20 @@ def test_what_another_window_said_is_shown_before_a_question_is_asked(start: Sta
 
 
 @pytest.mark.parametrize("command", ["/undo", "/retry", "/edit", "/fork", "/goto 1"])
-def test_no_command_goes_past_what_another_window_said(start: Start, keeping: KeepingDaemon, command: str) -> None:
+def test_no_command_goes_past_what_was_said_elsewhere(
+    start: Start, keeping: KeepingDaemon, run: Run, command: str
+) -> None:
     screen = talked(start, keeping, RIVERS[0])
-    session = latest(keeping)
-    other = start("--session", session.id)
     keeping.answers = [answer("Still water.")]
-    other.send("And a lake?", "Still water.")
+    assert run("chat", "--session", latest(keeping).id, stdin="And a lake?").exit_code == 0
     screen.send(command, "went on elsewhere", "Still water.", "Nothing was done")
     assert latest(keeping).messages == said(*RIVERS)
-    assert len(keeping.kept.summaries()) == 1
+    assert len(keeping.sessions.summaries()) == 1
 
 
 def test_going_back_in_another_window_is_noticed_too(start: Start, keeping: KeepingDaemon) -> None:
     screen = talked(start, keeping, *RIVERS)
-    keeping.kept.go_to(latest(keeping).id, "1")
+    keeping.sessions.go_to(latest(keeping).id, "1")
     screen.clear()
     screen.type("And the sea?\r")
     lines = screen.await_lines(lambda lines: lines.count(">>> And the sea?") == 2, "the line again")

@@ -212,10 +212,10 @@ def test_a_plain_line_offers_what_another_window_came_before(plain: Terminal, ke
     plain.type("What is a river?\n")
     plain.await_text("Water.\r\n")
     plain.await_text(">>> ")
-    keeping.kept.go_to(keeping.kept.latest().id, "0")
+    keeping.sessions.go_to(keeping.sessions.latest().id, "0")
     plain.type("And a lake?\n")
     plain.await_text("/retry sends it.")
     plain.await_text(">>> ")
     plain.type("/retry\n")
     plain.await_text("Pond.")
-    assert [message.text for message in keeping.kept.latest().messages] == ["And a lake?", "Pond."]
+    assert [message.text for message in keeping.sessions.latest().messages] == ["And a lake?", "Pond."]
