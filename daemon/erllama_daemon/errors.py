@@ -159,13 +159,6 @@ class FileThere(ErllamaError):
     hint = "/save! {path} writes over it."
 
 
-class FileUnwritable(ErllamaError):
-    """The file {path} cannot be written: {reason}."""
-
-    code = "file_unwritable"
-    exit_code = EXIT_FAILED
-
-
 class DaemonAlreadyRuns(ErllamaError):
     """A daemon already listens at {socket}."""
 

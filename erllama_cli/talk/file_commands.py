@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from erllama_cache.disk.atomic import write_atomically
+from erllama_cli.conversation import Conversation
 from erllama_cli.files import read_text_file
 from erllama_cli.output import counted, readable_bytes
 from erllama_cli.question import valid_text
@@ -18,20 +20,19 @@ from erllama_cli.talk.question import AttachedFile
 from erllama_cli.talk.registry import ChatCommand
 from erllama_cli.talk.told import tell
 from erllama_cli.talk.window import Window
-from erllama_daemon.errors import DocumentUnreadable, FileThere, FileUnwritable, NoClipboard, NothingSaid
-from erllama_daemon.messages import Session, SessionTurn
+from erllama_daemon.errors import (
+    DocumentUnreadable,
+    ExportUnwritable,
+    FileThere,
+    NoClipboard,
+    NothingSaid,
+    RequestInvalid,
+)
 
 FILE_LIMIT = 16 << 20
 """Bytes: more than any context holds."""
 
 _NONE = "off"
-
-
-class SavedConversation(msgspec.Struct, frozen=True):
-    """What /save writes as JSON."""
-
-    session: Session
-    turns: list[SessionTurn]
 
 
 def file(window: Window, argument: str) -> None:
@@ -94,23 +95,33 @@ def typed_path(text: str) -> Path:
 
 
 def _save(window: Window, argument: str, *, over: bool) -> None:
-    conversation = window.conversation
     window.way()
-    turns = conversation.turns()
-    path, session = typed_path(argument), conversation.session
-    if path.suffix.lower() == ".json":
-        text = msgspec.json.format(msgspec.json.encode(SavedConversation(session, turns))).decode() + "\n"
-    else:
-        text = as_markdown(session, turns)
+    conversation, path = window.conversation, typed_path(argument)
+    if path.is_dir():
+        raise ExportUnwritable(path=argument, reason="it is a folder")
+    if not over and os.path.lexists(path):
+        raise FileThere(path=argument)
+    is_json = path.suffix.lower() == ".json"
+    data = _portable(conversation) if is_json else as_markdown(conversation.session, conversation.turns()).encode()
     try:
-        with path.open("w" if over else "x", encoding="utf-8", errors="replace") as saved:
-            saved.write(text)
-    except FileExistsError:
-        raise FileThere(path=argument) from None
+        write_atomically(path, [data])
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise FileUnwritable(path=argument, reason=reason.lower()) from error
-    tell(f"{path} holds the conversation: {counted(session.turns, 'turn')}, {readable_bytes(len(text.encode()))}.")
+        raise ExportUnwritable(path=argument, reason=reason.lower()) from error
+    size = f"{counted(conversation.session.turns, 'turn')}, {readable_bytes(len(data))}"
+    tell(f"{argument} holds the conversation: {size}.")
+
+
+def _portable(conversation: Conversation) -> bytes:
+    """What `erllama sessions import` takes."""
+    if conversation.session.private:
+        raise RequestInvalid(reason="a private conversation is not taken elsewhere; Markdown can be made of it")
+    # Imported here: they open databases, and who only asks should not wait for that.
+    from erllama_cli.sessions.portable import Conversations
+    from erllama_daemon.sessions.transcript import read_transcript
+
+    transcript = read_transcript(conversation.directories.sessions, conversation.session.id)
+    return msgspec.json.encode(Conversations(conversations=[transcript])) + b"\n"
 
 
 COMMANDS = (

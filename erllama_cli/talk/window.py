@@ -12,6 +12,7 @@ from erllama_cli.conversation import Conversation
 from erllama_cli.failures import failure_of, print_failure
 from erllama_cli.options import DisplayOptions
 from erllama_cli.output import counted
+from erllama_cli.question import valid_text
 from erllama_cli.talk.figures import answer_figures
 from erllama_cli.talk.keyboard import unseen_keys
 from erllama_cli.talk.question import AttachedFile, Question
@@ -41,6 +42,7 @@ class Window:
 
     def send(self, text: str, edited: Question | None = None) -> None:
         """Ask what was typed, in the place of `edited` if there is one."""
+        text = valid_text(text, "the message")
         question = Question.about(text, self.files) if edited is None else edited.reworded(text)
         try:
             self.ask(question)

@@ -15,7 +15,7 @@ from cli.fake_daemon import FakeDaemon, Handler, Running, Server, stats
 from erllama_cache.errors import ErllamaError
 from erllama_cache.keys import pack_tokens, unpack_tokens
 from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import ModelMissing
+from erllama_daemon.errors import ModelMissing, RequestInvalid
 from erllama_daemon.messages import (
     CompleteRequest,
     DeletedSession,
@@ -134,6 +134,8 @@ class _Handler(Handler):
                 return fake.holding(session).go_to(session, msgspec.json.decode(body, type=GoTo).turn)
             case [session, "fork"]:
                 fork = msgspec.json.decode(body, type=Fork)
+                if session.startswith(PRIVATE):
+                    raise RequestInvalid(reason="a private conversation cannot be forked")
                 return fake.sessions.fork(session, name=fork.name, turn=fork.turn)
             case [session, "change"]:
                 change = msgspec.json.decode(body, type=SessionChange)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from cli.conftest import Run
 from cli.fake_daemon import answer
 from cli.keeping_daemon import KeepingDaemon
 from cli.terminal import Screen
 
+from erllama_cli.sessions.portable import Conversations
 from erllama_cli.talk.commands import COMMANDS
 from erllama_cli.talk.settings import SETTINGS
 from erllama_daemon.messages import AdapterChoice, Failure, Message, Session, Tokenized, TokenizeRequest
@@ -371,9 +372,10 @@ def test_save_writes_markdown_or_json_and_over_no_file(start: Start, keeping: Ke
     screen.send("/save! chat.md", "holds the conversation")
     assert "Still water." in file.read_text()
     screen.send("/save chat.json", "holds the conversation")
-    assert "Still water." in json.dumps(json.loads((folder / "chat.json").read_text()))
-    screen.send("/save none/chat.md", "cannot be written: no such file or directory")
-    screen.send("/save! .", "cannot be written: is a directory")
+    saved = msgspec.json.decode((folder / "chat.json").read_bytes(), type=Conversations)
+    assert [turn.messages[-1].text for turn in saved.conversations[0].said()] == ["Water.", "Still water."]
+    screen.send("/save none/chat.md", "cannot be written to none/chat.md: no such file or directory")
+    screen.send("/save! .", "cannot be written to .: it is a folder")
 
 
 def test_model_shows_the_model_or_goes_on_with_another(start: Start, keeping: KeepingDaemon) -> None:
@@ -484,3 +486,16 @@ def test_quiet_says_nothing_unasked(start: Start, keeping: KeepingDaemon) -> Non
     screen.clear()
     screen.type("\x04")
     assert "Resume" not in screen.rest()[1]
+
+
+def test_a_private_conversation_can_be_saved_to_read_but_not_to_go_on(
+    start: Start, keeping: KeepingDaemon, folder: Path
+) -> None:
+    keeping.answers = [answer("Water.")]
+    screen = start("demo", "--private")
+    screen.send("What is a river?", "Water.")
+    screen.send("/save chat.json", "a private conversation is not taken elsewhere")
+    screen.send("/save chat.md", "chat.md holds the conversation: 1 turn")
+    screen.send("/fork", "a private conversation cannot be forked")
+    screen.send("/stats", "kept no: it is private")
+    assert "Water." in (folder / "chat.md").read_text()
