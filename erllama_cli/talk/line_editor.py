@@ -55,6 +55,7 @@ class LineEditor:
             complete_while_typing=False,
             complete_style=CompleteStyle.READLINE_LIKE,
             enable_open_in_editor=True,
+            enable_suspend=True,
             tempfile_suffix=".md",
             key_bindings=_keys(),
             bottom_toolbar=(lambda: status_figures(self._window.conversation)) if self._has_status else None,

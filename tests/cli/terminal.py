@@ -12,6 +12,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from typing import IO
 
 import pyte
 
@@ -19,15 +20,17 @@ PROMPT = ">>>"
 
 
 class Terminal:
-    """A command at a terminal of its own."""
+    """A command at a terminal of its own; its answers may go elsewhere, to `stdout`."""
 
-    def __init__(self, *arguments: str, kind: str = "dumb", columns: int = 80, lines: int = 24) -> None:
+    def __init__(
+        self, *arguments: str, kind: str = "dumb", columns: int = 80, lines: int = 24, stdout: IO[bytes] | None = None
+    ) -> None:
         self._end, inner = pty.openpty()
         termios.tcsetwinsize(inner, (lines, columns))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "erllama_cli", *arguments],
             stdin=inner,
-            stdout=inner,
+            stdout=inner if stdout is None else stdout,
             stderr=inner,
             start_new_session=True,
             env={**os.environ, "TERM": kind, "INPUTRC": "/dev/null", "COLUMNS": str(columns)},

@@ -219,3 +219,33 @@ def test_a_plain_line_offers_what_another_window_came_before(plain: Terminal, ke
     plain.type("/retry\n")
     plain.await_text("Pond.")
     assert [message.text for message in keeping.sessions.latest().messages] == ["And a lake?", "Pond."]
+
+
+def test_where_stdout_is_no_terminal_it_gets_the_answers_alone(
+    keeping: KeepingDaemon, terminals: list[Terminal], tmp_path: Path
+) -> None:
+    keeping.answers = [answer("Water."), answer("Pond.")]
+    with (tmp_path / "answers").open("wb") as answers:
+        terminals.append(terminal := Terminal("chat", "demo", kind="xterm-256color", stdout=answers))
+    terminal.await_text(">>> ")
+    terminal.type("What is a river?\n")
+    terminal.await_text(">>> ")
+    terminal.type("/goto\n")
+    terminal.await_text("→ 1  What is a river?")
+    terminal.await_text(">>> ")
+    terminal.type("/retry\n")
+    terminal.await_text(">>> ")
+    terminal.type("\x04")
+    assert terminal.rest()[0] == 0
+    assert (tmp_path / "answers").read_text() == "Water.\n\nPond.\n\n"
+
+
+def test_a_long_text_is_pasted_whole(start: Start, keeping: KeepingDaemon) -> None:
+    text = "\n".join(f"Line {number} of a long text that somebody pastes." for number in range(400))
+    screen = start()
+    screen.clear()
+    screen.type(f"\x1b[200~{text}\x1b[201~")
+    screen.await_lines(lambda lines: lines[-1:] == [f"... {text.splitlines()[-1]}"], "the end of the text")
+    screen.type("\r")
+    screen.await_lines(lambda lines: "Hm." in lines, "the answer")
+    assert asked(keeping) == [text]
