@@ -12,7 +12,7 @@ _LOCAL_FLAGS = 3
 
 @contextlib.contextmanager
 def unseen_keys() -> Iterator[None]:
-    """What is typed inside does not appear among what is printed; the next line begins with it."""
+    """What is typed inside, while nobody reads, does not appear among what is printed; the next line begins with it."""
     try:
         before = termios.tcgetattr(sys.stdin)
     except (OSError, ValueError, termios.error):

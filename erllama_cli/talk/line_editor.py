@@ -11,6 +11,7 @@ from prompt_toolkit.shortcuts import CompleteStyle
 
 from erllama_cli.talk.completion import SlashCompleter
 from erllama_cli.talk.figures import status_figures
+from erllama_cli.talk.keys import TypedKeys
 from erllama_cli.talk.told import PROMPT
 from erllama_cli.talk.typed_lines import TypedLines
 from erllama_cli.talk.window import Window
@@ -30,6 +31,7 @@ class LineEditor:
         self._typed: History = InMemoryHistory()
         if not conversation.session.private:
             self._typed = TypedLines(conversation.directories.data / "typed-lines")
+        self._keys = TypedKeys()
         self._has_status = False
         self._prompt = self._new_prompt()
 
@@ -47,6 +49,7 @@ class LineEditor:
             output.enable_cpr = self._has_status
         return PromptSession(
             PROMPT,
+            input=self._keys,
             output=output,
             multiline=True,
             prompt_continuation=_CONTINUED,
@@ -57,12 +60,12 @@ class LineEditor:
             enable_open_in_editor=True,
             enable_suspend=True,
             tempfile_suffix=".md",
-            key_bindings=_keys(),
+            key_bindings=_bindings(),
             bottom_toolbar=(lambda: status_figures(self._window.conversation)) if self._has_status else None,
         )
 
 
-def _keys() -> KeyBindings:
+def _bindings() -> KeyBindings:
     keys = KeyBindings()
 
     @keys.add("enter")

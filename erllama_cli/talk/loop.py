@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from erllama_cli.conversation import Conversation
 from erllama_cli.talk.commands import COMMANDS
+from erllama_cli.talk.keyboard import unseen_keys
 from erllama_cli.talk.line_reader import LineReader, new_line_reader
 from erllama_cli.talk.told import tell, tell_messages
 from erllama_cli.talk.window import Window
@@ -21,8 +24,9 @@ def talk(conversation: Conversation, *, resumed: bool) -> None:
     window.edits = reader.edits
     if not conversation.display.quiet:
         _show_resumed(conversation.session) if resumed else _show_new(conversation.session)
-    while not window.is_left and (line := _read(reader, window)) is not None:
-        _take(window, line)
+    with unseen_keys() if reader.edits else contextlib.nullcontext():
+        while not window.is_left and (line := _read(reader, window)) is not None:
+            _take(window, line)
     session = conversation.session
     is_begun = resumed or conversation.last is not None or session.turn or session.unanswered
     if is_begun and not (conversation.display.quiet or session.private):

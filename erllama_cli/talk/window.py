@@ -14,7 +14,6 @@ from erllama_cli.options import DisplayOptions
 from erllama_cli.output import counted
 from erllama_cli.question import valid_text
 from erllama_cli.talk.figures import answer_figures
-from erllama_cli.talk.keyboard import unseen_keys
 from erllama_cli.talk.question import AttachedFile, Question
 from erllama_cli.talk.told import tell, tell_messages
 from erllama_daemon.errors import NothingSaid, SessionMoved
@@ -60,8 +59,7 @@ class Window:
         """
         conversation, self.unanswered = self.conversation, question
         try:
-            with unseen_keys() if self.edits else contextlib.nullcontext():
-                stats = conversation.ask(*question.messages, after=question.after, seen=conversation.seen)
+            stats = conversation.ask(*question.messages, after=question.after, seen=conversation.seen)
         except KeyboardInterrupt:
             _end_line(conversation.display)
             self._catch_up(question)

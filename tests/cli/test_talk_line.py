@@ -44,8 +44,43 @@ def kept_lines() -> Path:
 @pytest.mark.parametrize("key", ["\x1b\r", "\n"], ids=["Alt-Enter", "Ctrl-J"])
 def test_a_message_may_have_many_lines(start: Start, keeping: KeepingDaemon, key: str) -> None:
     screen = start()
-    screen.send(f"First{key}second", ">>> First ... second Hm.")
+    screen.clear()
+    screen.type("First")
+    screen.await_line(">>> First")
+    screen.type(key)
+    screen.await_lines(lambda lines: lines == [">>> First", "..."], "the second line")
+    screen.type("second\r")
+    screen.await_lines(lambda lines: "Hm." in lines, "the answer")
     assert asked(keeping) == ["First\nsecond"]
+
+
+def test_a_line_that_comes_in_one_piece_is_sent_whatever_ends_it(start: Start, keeping: KeepingDaemon) -> None:
+    screen = start()
+    screen.clear()
+    screen.type("Why?\n")
+    screen.await_lines(lambda lines: "Hm." in lines, "the answer")
+    assert asked(keeping) == ["Why?"]
+
+
+def test_lines_that_come_in_one_piece_send_nothing(start: Start, keeping: KeepingDaemon) -> None:
+    screen = start()
+    screen.clear()
+    screen.type("First\nsecond\n")
+    screen.await_lines(lambda lines: lines == [">>> First", "... second", "..."], "the lines")
+    assert keeping.asked == []
+
+
+def test_a_line_that_is_typed_during_an_answer_is_asked_after_it(start: Start, keeping: KeepingDaemon) -> None:
+    screen = start()
+    keeping.may_finish.clear()
+    screen.clear()
+    screen.type("Why?\r")
+    screen.await_lines(lambda lines: any(line.startswith("Hm.") for line in lines), "the answer")
+    screen.type("And now?\r")
+    keeping.may_finish.set()
+    lines = screen.await_lines(lambda lines: lines.count("Hm.") == 2, "the second answer")
+    assert lines.count(">>> And now?") == 1
+    assert asked(keeping) == ["Why?", "And now?"]
 
 
 def test_what_is_pasted_goes_into_the_line_and_sends_nothing(start: Start, keeping: KeepingDaemon) -> None:
