@@ -128,7 +128,7 @@ _ALL = (
     _of_sampling("temperature", float, "How freely to choose; 0 always takes the likeliest."),
     _of_sampling("top-k", int, "Choose among the likeliest K tokens; 0 is all of them."),
     _of_sampling("top-p", float, "Choose among the likeliest that add up to P."),
-    _of_sampling("min-p", float, "Leave out tokens less likely than P times the likeliest."),
+    _of_sampling("min-p", float, "Leave out what is less likely than P times the top."),
     _of_sampling("repeat-penalty", float, "Make tokens that came lately less likely; 1 is off."),
     _of_sampling("seed", int, "Choose the same way again.", unset="random"),
     Setting(
@@ -139,7 +139,7 @@ _ALL = (
     ),
     Setting(
         "overflow",
-        "When the context is full: stop, drop the oldest turns, or summarize them.",
+        "A full context: stop, drop old turns or summarize.",
         lambda window: window.conversation.request.overflow,
         _change_overflow,
         _OVERFLOWS,
