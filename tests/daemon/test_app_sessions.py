@@ -229,6 +229,21 @@ def test_going_to_a_turn_waits_for_the_answer_that_is_under_way(tell: Tell) -> N
     tell(story)
 
 
+def test_a_conversation_is_settled_once_the_answer_that_is_under_way_has_ended(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        session = await begin(daemon, "one")
+        answering = daemon.start("POST", "/v1/complete", say(session, "hang"))
+        await answering.until_event("prefilling")
+        settled = daemon.start("GET", f"/v1/sessions/{session}?settled=true")
+        assert (await daemon.get(f"/v1/sessions/{session}")).json["turns"] == 1
+        assert not settled.task.done()
+        await answering.hang_up()
+        await settled.task
+        assert settled.json["unanswered"]["parts"] == ["hang"]
+
+    tell(story)
+
+
 def test_a_fork_goes_on_alone_from_the_last_turn_or_any_other(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
         model = daemon.model(counts_words=True)
