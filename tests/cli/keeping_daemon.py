@@ -33,7 +33,8 @@ from erllama_daemon.messages import (
     SessionTurns,
     Token,
 )
-from erllama_daemon.sessions.store import PRIVATE, Sessions, Turn
+from erllama_daemon.sessions.store import PRIVATE, Sessions
+from erllama_daemon.sessions.turn import Turn
 
 
 @dataclass
