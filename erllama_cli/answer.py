@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from contextlib import closing
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TextIO
 
 from erllama_cli.client import AnswerEvent, Client
+from erllama_cli.drawing.answer_text import AnswerText, answer_text
 from erllama_cli.options import DisplayOptions
-from erllama_cli.output import print_json, write_text
+from erllama_cli.output import counted, dimmed, print_json
 from erllama_cli.progress import Waiting
-from erllama_cli.thoughts import Thoughts
+from erllama_cli.thoughts import thoughts
 from erllama_daemon.errors import AnswerCutOff, OutputFailed
 from erllama_daemon.messages import (
     CompleteRequest,
@@ -18,13 +23,14 @@ from erllama_daemon.messages import (
     Prefilling,
     Queued,
     Stats,
+    Summarizing,
     Thinking,
     Token,
 )
 
 
 def print_answer(client: Client, request: CompleteRequest, display: DisplayOptions) -> Stats:
-    """Ask, and write the answer to stdout token by token, unless it is to be printed as JSON.
+    """Ask, and draw the answer on stdout as it comes, unless it is to be printed as JSON.
 
     Whatever ends this early (Ctrl-C, a closed pipe) hangs up, which cancels the request. Raises what
     `Client.complete` raises; what came before stays on the screen, on lines of its own.
@@ -41,8 +47,7 @@ def print_answer(client: Client, request: CompleteRequest, display: DisplayOptio
                     return event.stats
         raise AssertionError("an answer ends with Done or raises")
     finally:
-        interrupted = isinstance(sys.exception(), KeyboardInterrupt | BrokenPipeError | OutputFailed)
-        drawing.end(interrupted=interrupted)
+        drawing.end(sys.exception())
 
 
 def print_result(stats: Stats, display: DisplayOptions) -> None:
@@ -52,48 +57,92 @@ def print_result(stats: Stats, display: DisplayOptions) -> None:
     elif not display.quiet and sys.stderr.isatty():
         for notice in _notices(stats):
             print(f"[{notice}]", file=sys.stderr)
+        if display.stats:
+            print(dimmed(stats_line(stats)), file=sys.stderr)
+
+
+def stats_line(stats: Stats) -> str:
+    """What an answer took, on one line."""
+    rate = f", {1000 * stats.completion_tokens / stats.generation_ms:.1f} tok/s" if stats.generation_ms else ""
+    used = stats.prompt_tokens + stats.completion_tokens
+    parts = [
+        f"{counted(stats.completion_tokens, 'token')}{rate}",
+        f"{stats.cached_tokens:,} of {counted(stats.prompt_tokens, 'prompt token')} from the cache",
+        f"first token after {stats.ttft_ms / 1000:.2f} s",
+    ]
+    if stats.context_size:
+        parts.append(f"{used:,} of {counted(stats.context_size, 'token')} of context")
+    return "; ".join(parts)
 
 
 class _Drawing:
     """The parts of an answer, each where it belongs."""
 
     def __init__(self, display: DisplayOptions) -> None:
-        self._text_shown = not display.as_json
+        self._display = display
         self._waiting = Waiting(shown=not (display.as_json or display.quiet))
-        wanted = sys.stderr.isatty() and not display.quiet if display.thinking is None else display.thinking
-        self._thoughts = Thoughts(shown=wanted and not display.as_json)
-        self._last = "\n"
+        self._thoughts = thoughts(display)
+        self._text: AnswerText | None = None
 
     def show(self, event: AnswerEvent) -> None:
         """Draw what came, and take away what it replaces."""
         match event:
-            case Loading() | Queued() | Prefilling():
+            case Loading() | Queued() | Prefilling() | Summarizing():
                 self._waiting.show(event)
             case Thinking(text) if text:
                 self._waiting.clear()
+                self._end_text()
                 self._thoughts.show(text)
-            case Token(text) if text and self._text_shown:
+            case Token(text) if text and not self._display.as_json:
                 self._waiting.clear()
                 self._thoughts.end()
-                self._last = text
-                write_text(text)
+                if self._text is None:
+                    self._text = answer_text(markdown=self._display.markdown)
+                self._text.show(text)
 
-    def end(self, *, interrupted: bool) -> None:
+    def end(self, failure: BaseException | None) -> None:
         """Leave the cursor at the start of a line, unless nobody is there to see it."""
-        self._waiting.clear()
-        if interrupted:
-            return
-        self._thoughts.end()
-        if not self._last.endswith("\n"):
-            write_text("\n")
+        is_unseen = isinstance(failure, BrokenPipeError | OutputFailed)
+        ends_lines = not (is_unseen or isinstance(failure, KeyboardInterrupt))
+        with _uninterrupted():
+            self._waiting.clear()
+            if ends_lines or _is_terminal(sys.stderr):
+                self._thoughts.end()
+            if ends_lines or (_is_terminal(sys.stdout) and not is_unseen):
+                self._end_text()
+
+    def _end_text(self) -> None:
+        if self._text is not None:
+            self._text.end()
+            self._text = None
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Another Ctrl-C does not leave the terminal half drawn, with its cursor hidden."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def _notices(stats: Stats) -> list[str]:
     notices = []
     if stats.dropped_messages:
         count = stats.dropped_messages
-        oldest = "message was" if count == 1 else f"{count:,} messages were"
-        notices.append(f"the oldest {oldest} left out to make room")
+        oldest = "message" if count == 1 else f"{count:,} messages"
+        if stats.summary is not None:
+            notices.append(f"a summary took the place of the oldest {oldest} to make room")
+        else:
+            notices.append(f"the oldest {oldest} {'was' if count == 1 else 'were'} left out to make room")
     if stats.finish_reason == "length":
         notices.append(f"cut off after {stats.completion_tokens:,} tokens; see --max-tokens")
     if stats.cache_note is not None:

@@ -12,8 +12,8 @@ from typing import Annotated, Any, cast, get_origin, get_type_hints
 def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     """`command`, where each parameter that is a dataclass is given as the options that are its fields.
 
-    The fields are annotated as parameters of a command are. Each needs a default, and no two groups of a command
-    may have a field of the same name.
+    The fields are annotated as parameters of a command are, or else are no options. Each needs a default, and no two
+    groups of a command may have an option of the same name.
     """
     groups: dict[str, tuple[type, list[str]]] = {}
     parameters: list[inspect.Parameter] = []
@@ -48,4 +48,5 @@ def _options(group: type) -> list[inspect.Parameter]:
             annotation=hints[field.name],
         )
         for field in dataclasses.fields(group)
+        if get_origin(hints[field.name]) is Annotated
     ]

@@ -17,15 +17,28 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 @dataclass(frozen=True, kw_only=True)
 class DisplayOptions:
-    """How an answer is shown."""
+    """How an answer is shown.
+
+    `stats` adds a line about what it took, and `in_chat` says that commands such as /thinking can be typed after it.
+    """
 
     thinking: Annotated[
         bool | None,
         typer.Option(
             "--thinking/--no-thinking",
-            help="Show on standard error what a thinking model says before its answer; by default on a terminal only.",
+            help="Show on standard error all that a thinking model says before its answer, or nothing of it; by "
+            "default a terminal shows its last lines while it thinks.",
         ),
     ] = None
+    markdown: Annotated[
+        bool,
+        typer.Option(
+            "--markdown/--no-markdown",
+            help="Draw the answer on a terminal as Markdown, or print it as it stands, as everywhere else.",
+        ),
+    ] = True
     as_json: AsJson = False
     quiet: Quiet = False
     debug: Debug = False
+    stats: bool = False
+    in_chat: bool = False

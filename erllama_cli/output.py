@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from erllama_cli.drawing.screen import can_draw, may_colour
 from erllama_daemon.errors import OutputFailed
 
 
@@ -48,7 +48,7 @@ def write_whole_text(text: str) -> None:
 
 def dimmed(text: str) -> str:
     """`text` in faint letters, if stderr is a terminal that may show them."""
-    if os.environ.get("NO_COLOR") or not sys.stderr.isatty():
+    if not (may_colour() and can_draw(sys.stderr)):
         return text
     return f"\x1b[2m{text}\x1b[0m"
 

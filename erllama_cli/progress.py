@@ -3,50 +3,115 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from erllama_daemon.messages import Loading, Prefilling, Queued
+from erllama_cli.drawing.screen import can_draw
+from erllama_cli.output import counted
+from erllama_daemon.messages import Loading, Prefilling, Queued, Summarizing
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-class Waiting:
-    """Draws loading, queueing and prefilling. Draws nothing unless `shown` and stderr is a terminal."""
+DELAY_S = 0.5
+"""What is over sooner is not worth drawing."""
 
-    def __init__(self, *, shown: bool) -> None:
-        self._shown = shown and sys.stderr.isatty()
+_BAR_COLUMNS = 20
+
+
+class Timer(Protocol):
+    """As `threading.Timer`."""
+
+    def start(self) -> None:
+        """Have it run out after its time."""
+
+    def cancel(self) -> None:
+        """It never does."""
+
+
+class Waiting:
+    """Draws what an answer waits for, once that has lasted half a second.
+
+    Draws nothing unless `shown` and stderr is a terminal.
+    """
+
+    def __init__(self, *, shown: bool, timer: Callable[[float, Callable[[], None]], Timer] | None = None) -> None:
+        self._shown = shown and can_draw(sys.stderr)
+        self._new_timer = timer or _daemon_timer
+        self._timer: Timer | None = None
+        self._lock = threading.Lock()
+        self._stage: _Stage | None = None
         self._progress: Progress | None = None
         self._task: TaskID | None = None
 
-    def show(self, event: Loading | Queued | Prefilling) -> None:
+    def show(self, event: Loading | Queued | Prefilling | Summarizing) -> None:
         """Draw how far it has come."""
         if not self._shown:
             return
-        if isinstance(event, Loading):
-            known = event.progress > 0
-            self._draw(f"loading {event.model}", done=event.progress, total=1.0 if known else None)
-        elif isinstance(event, Queued):
-            others = "1 other" if event.ahead == 1 else f"{event.ahead:,} others"
-            self._draw(f"waiting behind {others}" if event.ahead else "waiting", done=0, total=None)
-        elif event.done < event.total or self._progress is not None:
-            cached = f", {event.cached:,} from the cache" if event.cached else ""
-            self._draw(f"reading {event.total:,} tokens{cached}", done=event.done, total=event.total)
+        with self._lock:
+            self._stage = _stage(event)
+            if self._progress is not None:
+                self._draw(self._progress, self._stage)
+            elif self._timer is None:
+                self._timer = self._new_timer(DELAY_S, self._appear)
+                self._timer.start()
 
     def clear(self) -> None:
         """Leave no trace. May be called at any time, and again."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = self._task = None
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._progress is not None:
+                self._progress.stop()
+            self._stage = self._timer = self._progress = self._task = None
 
-    def _draw(self, text: str, *, done: float, total: float | None) -> None:
-        if self._progress is None:
-            self._progress = _drawing()
-            self._progress.start()
+    def _appear(self) -> None:
+        progress = _drawing()  # which imports: the answer does not wait for that
+        with self._lock:
+            if self._stage is not None:
+                self._progress = progress
+                progress.start()
+                self._draw(progress, self._stage)
+
+    def _draw(self, progress: Progress, stage: _Stage) -> None:
         if self._task is None:
-            self._task = self._progress.add_task(text, total=total)
-        self._progress.update(self._task, description=text, completed=done, total=total)
+            self._task = progress.add_task(stage.text, total=stage.total, percent=stage.percent)
+        progress.update(
+            self._task, description=stage.text, completed=stage.done, total=stage.total, percent=stage.percent
+        )
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What is waited for; `done` of `total`, if anybody knows how much there is."""
+
+    text: str
+    done: float = 0.0
+    total: float | None = None
+
+    @property
+    def percent(self) -> str:
+        return f"{self.done / self.total:.0%}".replace("%", " %") if self.total else ""
+
+
+def _stage(event: Loading | Queued | Prefilling | Summarizing) -> _Stage:
+    match event:
+        case Loading():
+            return _Stage(f"loading {event.model}", event.progress, 1.0 if event.progress > 0 else None)
+        case Queued():
+            others = "1 other" if event.ahead == 1 else f"{event.ahead:,} others"
+            return _Stage(f"waiting behind {others}" if event.ahead else "waiting")
+        case Summarizing():
+            oldest = counted(event.messages, "message") if event.messages > 1 else "message"
+            return _Stage(f"the conversation is full: summarizing its oldest {oldest}…")
+    new, left = event.total - event.cached, event.total - event.done
+    cached = f" ({event.cached:,} from the cache)" if event.cached else ""
+    remaining = f", {left:,} left" if left < new else ""
+    return _Stage(f"reading {counted(new, 'token')}{remaining}{cached}", new - left, new)
 
 
 class Bar:
@@ -77,8 +142,14 @@ class Bar:
         if self._progress is None or self._task is None:
             self._progress = _drawing()
             self._progress.start()
-            self._task = self._progress.add_task(self._text)
+            self._task = self._progress.add_task(self._text, percent="")
         self._progress.update(self._task, completed=done, total=total)
+
+
+def _daemon_timer(delay_s: float, act: Callable[[], None]) -> Timer:
+    timer = threading.Timer(delay_s, act)
+    timer.daemon = True
+    return timer
 
 
 def _drawing() -> Progress:
@@ -89,7 +160,8 @@ def _drawing() -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=_BAR_COLUMNS),
+        TextColumn("{task.fields[percent]}", markup=False),
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,
