@@ -14,6 +14,7 @@ from erllama_cli.drawing.code import Colours
 from erllama_cli.drawing.inline import PARSER, QUIET, inline_spans, provisionally_closed
 from erllama_cli.drawing.page import Line, Page, Span
 from erllama_cli.drawing.table import Alignment, Table
+from erllama_cli.one_line import columns
 
 _HEADINGS = {"h1": "1;4;35", "h2": "1;35"}
 _LOWER_HEADING = "1"
@@ -53,9 +54,9 @@ class Rule:
     first: Sequence[Span]
 
     def lines(self, page: Page) -> list[Line]:
-        room = min(page.width, _RULE_COLUMNS) - sum(len(span.text) for span in self.first)
         label = f"── {self.label} " if self.label else ""
-        return [page.line([*self.first, Span(label + "─" * (room - len(label)), QUIET)])]
+        taken = sum(columns(span.text) for span in (*self.first, Span(label)))
+        return [page.line([*self.first, Span(label + "─" * (min(page.width, _RULE_COLUMNS) - taken), QUIET)])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +154,12 @@ class _Reading:
         self._containers: list[_Container] = []
         self._pieces: list[Piece] = []
         self._firm = 0
+        self._ends_at_gap = True
+        """Whether nothing that comes after an empty line belongs to what was drawn last."""
 
     def block(self, tokens: Sequence[Token]) -> Block:
         """What is drawn of one outermost block."""
-        self._pieces, self._firm = [], 0
+        self._pieces, self._firm, self._ends_at_gap = [], 0, True
         for index, token in enumerate(tokens):
             match token.type:
                 case "blockquote_open":
@@ -176,6 +179,8 @@ class _Reading:
                 case "hr":
                     first, _ = self._begin(*_place(token))
                     self._pieces.append(Rule("", first))
+        if self._ends_at_gap and self._end < len(self._lines):
+            self._firm = len(self._pieces)
         return Block(_place(tokens[0])[0], self._pieces, self._firm)
 
     def _begin(self, begin: int, end: int) -> tuple[list[Span], list[Span]]:
@@ -186,13 +191,14 @@ class _Reading:
         first = [each.rest if each.marked else each.mark for each in self._containers]
         for container in self._containers:
             container.marked = True
-        self._firm, self._end = len(self._pieces), end
+        self._firm, self._end, self._ends_at_gap = len(self._pieces), end, True
         return first, [each.rest for each in self._containers]
 
     def _leave(self) -> None:
         container = self._containers[-1]
         if not container.marked:
             first, rest = self._begin(container.begin, container.begin + 1)
+            self._ends_at_gap = False
             self._pieces.append(Prose("", "", first, rest))
         self._containers.pop()
 
@@ -215,7 +221,8 @@ class _Reading:
         first, rest = self._begin(begin, end)
         lines = token.content.removesuffix("\n").expandtabs(_TAB_COLUMNS).split("\n") if token.content else []
         is_fence = token.type == "fence"
-        half = self._half_line and end >= len(self._lines) and end - begin == len(lines) + is_fence
+        self._ends_at_gap = is_fence and end - begin == len(lines) + 2
+        half = self._half_line and end >= len(self._lines) and not self._ends_at_gap
         growing = lines.pop() if half and lines else ""
         if is_fence and token.markup.startswith(growing.strip()):
             growing = ""

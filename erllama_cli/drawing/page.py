@@ -46,8 +46,8 @@ class Page:
             Span("".join(span.text for span in alike), style)
             for style, alike in itertools.groupby(spans, key=lambda span: span.style)
         ]
-        while kept and not (kept[-1].style or kept[-1].text.strip()):
-            kept.pop()
+        if kept and not kept[-1].style:
+            kept.append(Span(kept.pop().text.rstrip(" ")))
         return Line("".join(map(self._painted, kept)), sum(columns(span.text) for span in kept))
 
     def wrapped(self, spans: Sequence[Span], first: Sequence[Span] = (), rest: Sequence[Span] = ()) -> list[Line]:
@@ -70,10 +70,10 @@ class Page:
         return [self.line(_sliced(spans, start, end)) for start, end in _filled(text, 0, len(text), self.width)]
 
     def _painted(self, span: Span) -> str:
-        style = span.style
+        style, text = span.style, span.text.replace("\t", " ")
         if not self.colour:
             style = ";".join(code for code in style.split(";") if code in _COLOURLESS)
-        return f"\x1b[{style}m{span.text}\x1b[0m" if style and span.text else span.text
+        return f"\x1b[{style}m{text}\x1b[0m" if style and text else text
 
 
 def combined(*styles: str) -> str:
@@ -124,6 +124,6 @@ def _sliced(spans: Sequence[Span], start: int, end: int) -> list[Span]:
     for span in spans:
         text = span.text[max(start - position, 0) : max(end - position, 0)]
         if text:
-            sliced.append(Span(text.replace("\t", " "), span.style))
+            sliced.append(Span(text, span.style))
         position += len(span.text)
     return sliced
