@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from erllama_cli.drawing.painter import Ticker
 from erllama_cli.drawing.screen import can_draw
 from erllama_cli.output import counted
 from erllama_daemon.messages import Loading, Prefilling, Queued, Summarizing
@@ -16,92 +17,88 @@ from erllama_daemon.messages import Loading, Prefilling, Queued, Summarizing
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from erllama_cli.drawing.page import Line, Page
+    from erllama_cli.drawing.region import Region
 
 DELAY_S = 0.5
 """What is over sooner is not worth drawing."""
 
+_TICK_S = 0.1
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _BAR_COLUMNS = 20
 
 
-class Timer(Protocol):
-    """As `threading.Timer`."""
+class Clock(Protocol):
+    """Ticks as `Ticker` does."""
 
     def start(self) -> None:
-        """Have it run out after its time."""
+        """Time goes by from now on."""
 
-    def cancel(self) -> None:
-        """It never does."""
+    def stop(self) -> None:
+        """It never ticks again, but for once if it does just now."""
 
 
 class Waiting:
-    """Draws what an answer waits for, once that has lasted half a second.
+    """Draws what an answer waits for, once that has lasted half a second, and then ten times a second.
 
     Draws nothing unless `shown` and stderr is a terminal.
     """
 
-    def __init__(self, *, shown: bool, timer: Callable[[float, Callable[[], None]], Timer] | None = None) -> None:
+    def __init__(self, *, shown: bool, clock: Callable[[Callable[[], None]], Clock] | None = None) -> None:
         self._shown = shown and can_draw(sys.stderr)
-        self._new_timer = timer or _daemon_timer
-        self._timer: Timer | None = None
+        self._new_clock = clock or _new_clock
+        self._clock: Clock | None = None
         self._lock = threading.Lock()
         self._stage: _Stage | None = None
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
+        self._ticks = 0
+        self._region: Region | None = None
 
     def show(self, event: Loading | Queued | Prefilling | Summarizing) -> None:
-        """Draw how far it has come."""
-        if not self._shown:
-            return
-        with self._lock:
-            self._stage = _stage(event)
-            if self._progress is not None:
-                self._draw(self._progress, self._stage)
-            elif self._timer is None:
-                self._timer = self._new_timer(DELAY_S, self._appear)
-                self._timer.start()
+        """Have it drawn how far it has come."""
+        if self._shown:
+            with self._lock:
+                self._stage = _stage(event)
+                if self._clock is None:
+                    self._clock = self._new_clock(self._draw)
+                    self._clock.start()
 
     def clear(self) -> None:
         """Leave no trace. May be called at any time, and again."""
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-            if self._progress is not None:
-                self._progress.stop()
-            self._stage = self._timer = self._progress = self._task = None
+            if self._clock is not None:
+                self._clock.stop()
+            if self._region is not None:
+                self._region.end([])
+            self._stage = self._clock = self._region = None
 
-    def _appear(self) -> None:
-        progress = _drawing()  # which imports: the answer does not wait for that
+    def _draw(self) -> None:
+        # Imported here: an answer from the cache needs no progress, and should not wait for its import.
+        from erllama_cli.drawing.page import Page
+        from erllama_cli.drawing.region import Region
+        from erllama_cli.drawing.screen import may_colour, size_of
+
         with self._lock:
-            if self._stage is not None:
-                self._progress = progress
-                progress.start()
-                self._draw(progress, self._stage)
-
-    def _draw(self, progress: Progress, stage: _Stage) -> None:
-        if self._task is None:
-            self._task = progress.add_task(stage.text, total=stage.total, percent=stage.percent)
-        progress.update(
-            self._task, description=stage.text, completed=stage.done, total=stage.total, percent=stage.percent
-        )
+            if self._stage is None:
+                return
+            if self._region is None:
+                self._region = Region(_write, lambda: size_of(sys.stderr))
+            page = Page(size_of(sys.stderr).columns, may_colour())
+            self._region.show([], [_line(self._stage, _SPINNER[self._ticks % len(_SPINNER)], page)])
+            self._ticks += 1
 
 
 @dataclass(frozen=True)
 class _Stage:
-    """What is waited for; `done` of `total`, if anybody knows how much there is."""
+    """What is waited for, and the share of it that is done, if anybody knows."""
 
     text: str
-    done: float = 0.0
-    total: float | None = None
-
-    @property
-    def percent(self) -> str:
-        return f"{self.done / self.total:.0%}".replace("%", " %") if self.total else ""
+    share: float | None = None
 
 
 def _stage(event: Loading | Queued | Prefilling | Summarizing) -> _Stage:
     match event:
         case Loading():
-            return _Stage(f"loading {event.model}", event.progress, 1.0 if event.progress > 0 else None)
+            return _Stage(f"loading {event.model}", event.progress or None)
         case Queued():
             others = "1 other" if event.ahead == 1 else f"{event.ahead:,} others"
             return _Stage(f"waiting behind {others}" if event.ahead else "waiting")
@@ -111,7 +108,31 @@ def _stage(event: Loading | Queued | Prefilling | Summarizing) -> _Stage:
     new, left = event.total - event.cached, event.total - event.done
     cached = f" ({event.cached:,} from the cache)" if event.cached else ""
     remaining = f", {left:,} left" if left < new else ""
-    return _Stage(f"reading {counted(new, 'token')}{remaining}{cached}", new - left, new)
+    return _Stage(f"reading {counted(new, 'token')}{remaining}{cached}", (new - left) / new if new else None)
+
+
+def _line(stage: _Stage, spinner: str, page: Page) -> Line:
+    """As much of it as fits: the bar gives way first."""
+    from erllama_cli.drawing.page import Span
+    from erllama_cli.one_line import columns, cut
+
+    text = f"{spinner} {stage.text}"
+    if stage.share is None:
+        return page.line([Span(cut(text, page.width))])
+    percent = f" {stage.share:.0%}".replace("%", " %")
+    room = page.width - len(percent)
+    filled = round(stage.share * _BAR_COLUMNS)
+    bar = [Span(" "), Span("━" * filled, "36"), Span("─" * (_BAR_COLUMNS - filled), "2")]
+    has_bar = columns(text) + 1 + _BAR_COLUMNS <= room
+    return page.line([Span(cut(text, room - 1)), *(bar if has_bar else []), Span(percent)])
+
+
+def _new_clock(tick: Callable[[], None]) -> Clock:
+    return Ticker(tick, delay_s=DELAY_S, pause_s=_TICK_S)
+
+
+def _write(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)
 
 
 class Bar:
@@ -142,14 +163,8 @@ class Bar:
         if self._progress is None or self._task is None:
             self._progress = _drawing()
             self._progress.start()
-            self._task = self._progress.add_task(self._text, percent="")
+            self._task = self._progress.add_task(self._text)
         self._progress.update(self._task, completed=done, total=total)
-
-
-def _daemon_timer(delay_s: float, act: Callable[[], None]) -> Timer:
-    timer = threading.Timer(delay_s, act)
-    timer.daemon = True
-    return timer
 
 
 def _drawing() -> Progress:
@@ -160,8 +175,7 @@ def _drawing() -> Progress:
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=_BAR_COLUMNS),
-        TextColumn("{task.fields[percent]}", markup=False),
+        BarColumn(),
         console=Console(stderr=True),
         transient=True,
         redirect_stdout=False,

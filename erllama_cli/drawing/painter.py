@@ -1,7 +1,8 @@
-"""A thread that draws what has changed, but not at every change."""
+"""Threads that draw: what has changed, though not at every change, or how time goes by."""
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -31,7 +32,7 @@ class Painter:
             raise self._failure
         self._touched.set()
         if self._thread.ident is None:
-            self._thread.start()
+            _start(self._thread)
 
     def stop(self) -> None:
         """Returns when nothing is being drawn any more."""
@@ -54,3 +55,35 @@ class Painter:
                 self._failure = failure
                 return
             pause_s = max(self._pause_s, (_SHARE - 1) * (time.monotonic() - began))
+
+
+class Ticker:
+    """Calls `tick` when a while has passed, and then again and again, in a thread of its own."""
+
+    def __init__(self, tick: Callable[[], None], *, delay_s: float, pause_s: float) -> None:
+        self._tick = tick
+        self._delay_s, self._pause_s = delay_s, pause_s
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Time goes by from now on."""
+        _start(threading.Thread(target=self._run, daemon=True))
+
+    def stop(self) -> None:
+        """It never ticks again, but for once if it does just now."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        pause_s = self._delay_s
+        while not self._stopped.wait(pause_s):
+            self._tick()
+            pause_s = self._pause_s
+
+
+def _start(thread: threading.Thread) -> None:
+    """Start a thread that gets no Ctrl-C, which would not wake the main thread where that waits for the daemon."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

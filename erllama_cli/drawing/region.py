@@ -32,7 +32,7 @@ class Region:
         """Print `done` for good in the place of what was shown, and below it as much of `live`'s end as fits."""
         width, height = self._size()
         shown = live[-max(height - 1, 1) :]
-        frame = [_BEGIN, "" if self._open else _HIDE_CURSOR]
+        frame = [_BEGIN, "\r" if self._open else _HIDE_CURSOR]  # what was typed meanwhile moved the cursor
         frame += [f"{_erasing(line, width)}\n" for line in done]
         frame += [_CUT_LINES, *(f"{_erasing(line, width)}\n" for line in shown[:-1]), _ERASE_BELOW]
         frame += [line.text for line in shown[-1:]]
@@ -47,7 +47,7 @@ class Region:
         width, _ = self._size()
         lines = "".join(f"{_erasing(line, width)}\n" for line in done)
         self._open = False
-        self._write(f"{_BEGIN}{lines}{_ERASE_BELOW}{_SHOW_CURSOR}{_END}")
+        self._write(f"{_BEGIN}\r{lines}{_ERASE_BELOW}{_SHOW_CURSOR}{_END}")
 
 
 def _erasing(line: Line, width: int) -> str:

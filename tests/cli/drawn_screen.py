@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable
 
 import pyte
+from cli.terminal import Terminal
 
 
 class DrawnScreen:
@@ -53,6 +54,19 @@ class DrawnScreen:
         columns, lines = self.size()
         rows = itertools.chain(self._screen.history.top, (self._screen.buffer[line] for line in range(lines)))
         return [[row[column] for column in range(columns)] for row in rows]
+
+
+class DrawnTerminal(Terminal):
+    """A command at a terminal with a screen."""
+
+    def __init__(self, *arguments: str, kind: str = "xterm") -> None:
+        self.screen = DrawnScreen()
+        super().__init__(*arguments, kind=kind)
+
+    def _read(self, timeout_s: float) -> str:
+        chunk = super()._read(timeout_s)
+        self.screen.write(chunk)
+        return chunk
 
 
 def _without_empty_end(lines: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 from cli.drawn_screen import DrawnScreen
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from erllama_cli.drawing.document import Document
@@ -150,6 +150,7 @@ def test_a_text_that_came_in_pieces_looks_like_the_whole_text(name: str, size: t
     assert live.is_left_as_found
 
 
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(ATOMS), max_size=40), st.sampled_from(SCREENS), st.randoms(use_true_random=False))
 def test_so_does_any_other_text(atoms: list[str], size: tuple[int, int], choice: random.Random) -> None:
     text = "".join(atoms)
@@ -164,7 +165,7 @@ def test_so_does_any_other_text(atoms: list[str], size: tuple[int, int], choice:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_no_word_is_lost(name: str, size: tuple[int, int]) -> None:
     screen = DrawnScreen(*size)
-    _drawn_live(screen, list(DOCUMENTS[name]))
+    _drawn_at_once(screen, DOCUMENTS[name])
     shown = re.sub(r"[\s│─]", "", "".join(screen.lines))
     position = 0
     for word in re.findall(r"\w+", DOCUMENTS[name]):
