@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from typing import Annotated
 
@@ -89,7 +90,7 @@ def chat(
                 session=opened.session,
                 system=system_at_start(opened.session, head),
                 request=request,
-                display=display,
+                display=dataclasses.replace(display, in_chat=is_window),
                 hold=hold,
             )
             _converse(conversation, opened, question)
