@@ -1,4 +1,4 @@
-"""How much was read, found and said, in a line."""
+"""Where a conversation stands, in a few words."""
 
 from __future__ import annotations
 
@@ -6,19 +6,6 @@ from erllama_cli.conversation import Conversation
 from erllama_cli.model import short_name
 from erllama_cli.output import counted
 from erllama_daemon.messages import Stats
-
-
-def answer_figures(stats: Stats) -> str:
-    """What an answer took."""
-    return ", ".join(
-        [
-            f"{counted(stats.prompt_tokens - stats.cached_tokens, 'token')} read",
-            f"{stats.cached_tokens:,} cached",
-            f"{stats.completion_tokens:,} answered",
-            tokens_per_second(stats),
-            f"first after {stats.ttft_ms / 1000:.2f} s",
-        ]
-    )
 
 
 def status_figures(conversation: Conversation) -> str:

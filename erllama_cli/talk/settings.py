@@ -110,7 +110,13 @@ def _change_thinking(window: Window, text: str) -> None:
 
 
 def _change_stats(window: Window, text: str) -> None:
-    window.tells_figures = _chosen("stats", text, _SWITCH) == "on"
+    wanted = _chosen("stats", text, _SWITCH) == "on"
+    window.conversation.display = dataclasses.replace(window.conversation.display, stats=wanted)
+
+
+def _change_markdown(window: Window, text: str) -> None:
+    wanted = _chosen("markdown", text, _SWITCH) == "on"
+    window.conversation.display = dataclasses.replace(window.conversation.display, markdown=wanted)
 
 
 def _change_status(window: Window, text: str) -> None:
@@ -152,9 +158,16 @@ _ALL = (
         (*_SWITCH, DEFAULT),
     ),
     Setting(
+        "markdown",
+        "Draw the answer as Markdown.",
+        lambda window: _SWITCH[not window.conversation.display.markdown],
+        _change_markdown,
+        _SWITCH,
+    ),
+    Setting(
         "stats",
         "Show what each answer took.",
-        lambda window: _SWITCH[not window.tells_figures],
+        lambda window: _SWITCH[not window.conversation.display.stats],
         _change_stats,
         _SWITCH,
     ),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from textwrap import wrap
 
+from erllama_cli.drawing.printable import Printable
 from erllama_cli.one_line import columns, cut, line_width, one_line
 from erllama_cli.output import counted, dimmed
 from erllama_cli.talk.question import typed_part
 from erllama_daemon.messages import Message, SessionTurn
 
 PROMPT = ">>> "
-_UNPRINTABLE = re.compile(r"[^\n\t\x20-\x7e\xa0-\U0010ffff]")
 
 
 def tell(text: str, *, faint: bool = False) -> None:
@@ -55,5 +54,6 @@ def _wrapped(line: str, width: int) -> list[str]:
 
 
 def harmless(text: str) -> str:
-    """`text` on as many lines, without what would move the cursor or worse."""
-    return _UNPRINTABLE.sub("�", text)
+    """`text` on as many lines, with what would move the cursor, or worse, written out."""
+    printable = Printable()
+    return printable.next(text) + printable.rest()

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from erllama_cache.errors import ErllamaError
 from erllama_cli.conversation import Conversation
 from erllama_cli.failures import failure_of, print_failure
-from erllama_cli.options import DisplayOptions
 from erllama_cli.output import counted
 from erllama_cli.question import valid_text
-from erllama_cli.talk.figures import answer_figures
 from erllama_cli.talk.question import AttachedFile, Question
 from erllama_cli.talk.told import tell, tell_messages
 from erllama_daemon.errors import NothingSaid, SessionMoved
@@ -34,7 +32,6 @@ class Window:
     draft: str = ""
     edited: Question | None = None
     unanswered: Question | None = None
-    tells_figures: bool = False
     shows_status: bool = False
     edits: bool = False
     is_left: bool = False
@@ -59,9 +56,8 @@ class Window:
         """
         conversation, self.unanswered = self.conversation, question
         try:
-            stats = conversation.ask(*question.messages, after=question.after, seen=conversation.seen)
+            conversation.ask(*question.messages, after=question.after, seen=conversation.seen)
         except KeyboardInterrupt:
-            _end_line(conversation.display)
             self._catch_up(question)
         except ErllamaError as error:
             if not _is_moved(error):
@@ -69,10 +65,9 @@ class Window:
             raise
         else:
             self._answered(question)
-            if self.tells_figures:
-                tell(f"[{answer_figures(stats)}]")
         finally:
-            _end_line(conversation.display)
+            if not conversation.display.as_json:
+                print(flush=True)
 
     def way(self) -> list[SessionTurn]:
         """The turns up to the last. Raises NothingSaid if there is none, and SessionMoved if others were seen here."""
@@ -141,11 +136,6 @@ class Window:
 def typeable(text: str) -> str:
     """What has to be typed to say `text`."""
     return f"/{text}" if text.startswith("/") else text
-
-
-def _end_line(display: DisplayOptions) -> None:
-    if not display.as_json:
-        print(flush=True)
 
 
 def _is_moved(error: Exception) -> bool:

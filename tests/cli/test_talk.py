@@ -254,6 +254,7 @@ def test_set_shows_all_settings_and_changes_them(start: Start, keeping: KeepingD
         "max-tokens 12": "max-tokens: 12",
         "overflow drop": "overflow: drop",
         "thinking off": "thinking: off",
+        "markdown off": "markdown: off",
     }.items():
         screen.send(f"/set {line}", told)
     keeping.answers = [answer("Water.")]
@@ -289,8 +290,8 @@ def test_figures_follow_each_answer_if_wanted(start: Start, keeping: KeepingDaem
     screen = start()
     screen.send("/set stats on", "stats: on")
     keeping.answers = [answer("Water."), answer("Pond.")]
-    screen.send("What is a river?", "4 tokens read, 0 cached, 1 answered")
-    screen.send("And a lake?", "3 tokens read, 5 cached, 1 answered")
+    screen.send("What is a river?", "1 token, 1000.0 tok/s; 0 of 4 prompt tokens from the cache")
+    screen.send("And a lake?", "5 of 8 prompt tokens from the cache")
 
 
 def test_a_status_line_stands_under_the_prompt_if_wanted(start: Start, keeping: KeepingDaemon) -> None:

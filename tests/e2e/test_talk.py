@@ -16,7 +16,7 @@ from erllama_cli.talk.commands import COMMANDS
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import Session
 
-_FIGURES = re.compile(r"\[([\d,]+) tokens? read, ([\d,]+) cached, ([\d,]+) answered")
+_FIGURES = re.compile(r"([\d,]+) tokens?, \S+ tok/s; ([\d,]+) of ([\d,]+) prompt tokens? from the cache")
 SHORT = 30
 """More tokens than any question here has."""
 
@@ -42,13 +42,13 @@ class Talk:
         return self.screen.send(line, *awaited)
 
     def ask(self, line: str) -> Asked:
-        return self.figures(self.send(line, " answered, "))
+        return self.figures(self.send(line, " from the cache; "))
 
     def figures(self, shown: str) -> Asked:
         found = _FIGURES.search(shown)
         assert found is not None, shown
-        read, cached, answered = (int(count.replace(",", "")) for count in found.groups())
-        return Asked(read, cached, read + cached + answered)
+        answered, cached, prompt = (int(count.replace(",", "")) for count in found.groups())
+        return Asked(prompt - cached, cached, prompt + answered)
 
 
 def session() -> Session:
