@@ -153,7 +153,7 @@ def test_letters_that_the_encoding_lacks_are_not_drawn_with(
 
 def test_a_terminal_gets_the_same_tree(cache: MadeUpCache, terminals: list[Terminal]) -> None:
     treasure, _rum = two_chats_of_a_pirate(cache)
-    terminals.append(Terminal("cache", "tree"))
+    terminals.append(Terminal("cache", "tree", columns=100))
     exit_code, shown = terminals[0].rest()
     assert exit_code == 0
     assert "\x1b" not in shown
