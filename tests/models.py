@@ -37,6 +37,11 @@ class ModelUnderTest:
     name: str
     path: Path
 
+    @property
+    def argument(self) -> str:
+        """MODEL on the command line."""
+        return "demo" if self.name == REAL else str(self.path)
+
     def document(self, tokens: int) -> str:
         """A text that has at least `tokens` tokens for this model, and not many more."""
         characters = int(tokens * CHARACTERS_PER_TOKEN.get(self.name, 1.0))
