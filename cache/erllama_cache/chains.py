@@ -29,11 +29,15 @@ class Shelf(Protocol):
         """The block of this key without its state, or None."""
 
 
-def strict_chain(shelf: Shelf, root: bytes, tokens: Sequence[int], ends: Sequence[int]) -> tuple[BlockRef, ...]:
-    """The longest chain of prefill blocks that end exactly at `ends`, from the first one on."""
+def strict_chain(
+    shelf: Shelf, parent: bytes, tokens: Sequence[int], ends: Sequence[int], *, start: int = 0
+) -> tuple[BlockRef, ...]:
+    """The longest chain of prefill blocks that end exactly at `ends`, from the first one on.
+
+    The first one extends `parent`: the root, or the block that ends before the token `start`.
+    """
     packed = pack_tokens(tokens)
     steps: list[_Step] = []
-    parent, start = root, 0
     for end in ends:
         if not start < end <= len(tokens):
             break

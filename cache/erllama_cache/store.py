@@ -77,9 +77,14 @@ class Store:
     ) -> None:
         self.close()
 
-    def chain(self, root: bytes, tokens: Sequence[int], ends: Sequence[int]) -> tuple[BlockRef, ...]:
-        """The longest chain of prefill blocks cut exactly at `ends`: what a cold run would have made itself."""
-        return strict_chain(self, root, tokens, ends)
+    def chain(
+        self, parent: bytes, tokens: Sequence[int], ends: Sequence[int], *, start: int = 0
+    ) -> tuple[BlockRef, ...]:
+        """The longest chain of prefill blocks cut exactly at `ends`: what a cold run would have made itself.
+
+        It extends `parent`: the root, or the block that ends before the token `start`.
+        """
+        return strict_chain(self, parent, tokens, ends, start=start)
 
     def longest(self, root: bytes, tokens: Sequence[int]) -> tuple[BlockRef, ...]:
         """The chain of blocks of either kind that covers most of `tokens`."""

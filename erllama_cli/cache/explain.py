@@ -135,8 +135,6 @@ def _reason(miss: Miss) -> Iterator[str]:
             yield f"{first} on is there up to {end}, but as an answer, which has other bits than what is read."
         case "no_logits":
             yield f"{first} on is there up to {end}, but without the logits that an answer begins with."
-        case "beyond_turn":
-            yield f"{first} on is there up to {end}, but a conversation only goes on from its last turn."
         case _:
             yield f"{first} on has never been saved{'' if miss.detail is None else f': {miss.detail}'}."
 

@@ -121,10 +121,6 @@ AT = time.mktime((2026, 11, 24, 14, 2, 0, 0, 0, -1))
             ["Token 1,125 on is there up to token 1,200, but without the logits that an answer begins with."],
         ),
         (
-            Miss(reason="beyond_turn", token=1124, end=1200),
-            ["Token 1,125 on is there up to token 1,200, but a conversation only goes on from its last turn."],
-        ),
-        (
             Miss(reason="never_saved", token=1124, detail="the policy saves nothing beyond 1,124 tokens"),
             ["Token 1,125 on has never been saved: the policy saves nothing beyond 1,124 tokens."],
         ),

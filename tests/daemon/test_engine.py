@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -84,6 +85,48 @@ def test_a_chat_goes_on_from_its_finish_key_without_reading_anything_again(machi
     assert second.cached == len(first.tokens)
     assert second.tokens[: len(first.tokens)] == first.tokens
     assert machine.backend.decodes[0][0] == len(first.tokens)
+
+
+def test_a_question_asked_again_after_the_same_turn_is_not_read_again(machine: Machine) -> None:
+    first = machine.run("Tell me.", answer="Once upon a time.")
+    said = [Message("user", ["Tell me."]), Message("assistant", ["Once upon a time."])]
+    history = history_of(first, said)
+    second = machine.run([LONG_TEXT, "\n\nAnd then?"], history=history)
+    again = machine.run([LONG_TEXT, "\n\nAnd then?"], history=history)
+    assert (again.hit, again.cached) == ("exact", second.prompt_tokens)
+    assert (again.tail_key, digest(again)) == (second.tail_key, digest(second))
+    assert machine.backend.decodes[0] == (second.prompt_tokens, second.prompt_tokens + 1)
+
+
+def test_another_question_about_the_document_of_a_turn_reads_the_question_alone(
+    machine: Machine, tmp_path: Path
+) -> None:
+    def turns(first: Machine, second: Machine) -> Generation:
+        one = first.run("Tell me.", answer="Once upon a time.")
+        said = [Message("user", ["Tell me."]), Message("assistant", ["Once upon a time."])]
+        history = history_of(one, said)
+        if first is second:
+            first.run([LONG_TEXT, "\n\nAnd then?"], history=history)
+        return second.run([LONG_TEXT, "\n\nAnd before, long ago?"], history=history)
+
+    warm = turns(machine, machine)
+    with Store(tmp_path / "other", ram_bytes=1 << 20, disk_bytes=1 << 24) as other:
+        cold = turns(Machine(other), Machine(other))
+    assert warm.cached > cold.cached + len(LONG_TEXT) - 16
+    assert digest(warm) == digest(cold)
+    assert warm.tail_key == cold.tail_key
+
+
+def test_what_was_read_beyond_a_live_turn_is_put_back_after_it(machine: Machine) -> None:
+    asked: dict[str, Any] = {"text": ["And then?", LONG_TEXT]}
+    first = machine.run("Tell me.", answer="Once upon a time.")
+    said = [Message("user", ["Tell me."]), Message("assistant", ["Once upon a time."])]
+    second = machine.run(**asked, history=history_of(first, said))
+    again = machine.run("Tell me.", answer="Once upon a time.")
+    assert again.tail_key == first.tail_key
+    third = machine.run(**asked, history=history_of(again, said))
+    assert (third.hit, third.cached) == ("exact", second.prompt_tokens)
+    assert digest(third) == digest(second)
 
 
 def test_a_chat_resumed_in_a_new_worker_equals_one_that_never_stopped(store: Store, tmp_path: Path) -> None:

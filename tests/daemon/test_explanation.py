@@ -83,7 +83,8 @@ def test_a_chat_that_just_stopped_is_live_as_it_stands_and_for_its_next_turn(sta
     assert worker.explain(history=history).ram_tokens == len(turn.tokens) // 4
 
 
-def test_a_turn_that_is_asked_again_does_not_find_what_it_read_the_first_time(start: Start) -> None:
+@pytest.mark.parametrize("since", [None, "Something else."], ids=["at once", "after another prompt"])
+def test_a_turn_that_is_asked_again_finds_what_it_read_the_first_time(start: Start, since: str | None) -> None:
     worker = start()
     turn = worker.run(TEXT, answer="Are they?")
     history = history_of(TEXT, turn)
@@ -91,12 +92,14 @@ def test_a_turn_that_is_asked_again_does_not_find_what_it_read_the_first_time(st
         "history": history,
         "messages": [Message("user", ["And then, what was it that they did?"])],
     }
-    worker.run(**asked)
-    worker.run("Something else.")
+    first = worker.run(**asked).stats
+    if since is not None:
+        worker.run(since)
     told = worker.explain(**asked)
-    assert told.miss is not None
-    assert (told.miss.reason, told.miss.token) == ("beyond_turn", len(turn.tokens) // 4)
-    assert worker.run(**asked).stats.cached_tokens == told.reused_tokens
+    assert told.miss is None
+    again = worker.run(**asked).stats
+    assert again.cached_tokens == told.reused_tokens == again.prompt_tokens
+    assert (again.logits_digest, again.finish_key) == (first.logits_digest, first.finish_key)
 
 
 def test_a_prompt_that_leaves_what_is_stored_says_where_and_shows_both(start: Start) -> None:

@@ -51,7 +51,8 @@ def test_messages_after_a_key_are_the_next_turn_bit_for_bit(start: Start, templa
     for one, other in ((session.tokens, by_key.tokens), (session.finish_key, by_key.finish_key)):
         assert one == other
     assert by_key.stats.logits_digest == session.stats.logits_digest
-    assert by_key.stats.cached_tokens == len(first.tokens) // 4
+    assert session.stats.cached_tokens == len(first.tokens) // 4
+    assert by_key.stats.cached_tokens == session.stats.prompt_tokens  # the question was asked there already
     assert (by_key.stats.cache_note, by_key.view) == (None, None)
 
 
@@ -62,7 +63,8 @@ def test_a_key_is_found_on_disk_by_another_worker(start: Start) -> None:
     worker.stop()
     here = start().run("Why?", parent_key=first.finish_key)
     assert (here.finish_key, here.stats.logits_digest) == (there.finish_key, there.stats.logits_digest)
-    assert here.stats.cached_tokens == len(first.tokens) // 4
+    assert there.stats.cached_tokens == len(first.tokens) // 4
+    assert here.stats.cached_tokens == there.stats.prompt_tokens
 
 
 def test_keys_make_a_conversation_of_many_turns(start: Start) -> None:

@@ -109,7 +109,8 @@ class Engine:
             self._lookup.leave_out_question(generation, prompt)
         if prompt.parent_key is not None and self._solo.ends_in(prompt.parent_key, generation):
             self._store.tally.add("hits_resume")
-            self._solo.go_on(generation)
+            beyond = self._lookup.read_before(generation, prompt, prompt.parent_key, self._solo.live_tokens)
+            self._solo.go_on(generation, beyond)
         else:
             self._solo.take(generation, self._lookup.find(generation, prompt))
         generation.cached, generation.reused_blocks = generation.computed, len(generation.chain)

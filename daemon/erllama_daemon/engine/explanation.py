@@ -65,7 +65,8 @@ class Explainer:
     ) -> tuple[list[ExplainedBlock], str | None]:
         """The blocks that would be reused, and why there are no more."""
         if live and live[-1].key == prompt.parent_key:
-            return _live_blocks(live), None
+            beyond = self._lookup.read_before(generation, prompt, live[-1].key, live[-1].end)
+            return [*_live_blocks(live), *map(_stored_block, beyond)], None
         found = self._lookup.search(generation, prompt)
         is_live = [ref.key for ref in found.refs[: len(live)]] == [link.key for link in live]
         beginning = list(live) if is_live else []
@@ -92,9 +93,8 @@ class Explainer:
             last=prompt.parent_key,
         )
         token = first.start
-        if (held := self._store.find(wanted.key)) is not None:
-            lacks_logits = generation.lacks_logits(held.end, has_logits=held.has_logits)
-            return Miss(reason="no_logits" if lacks_logits else "beyond_turn", token=token, end=wanted.end)
+        if self._store.find(wanted.key) is not None:  # and yet it cannot be used
+            return Miss(reason="no_logits", token=token, end=wanted.end)
         unwanted = self._unwanted(generation, wanted.end)
         match why_missing(self._store, wanted):
             case Departed(at, why):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from erllama_cache.cuts import cuts
@@ -40,20 +41,33 @@ class Lookup:
     def search(self, generation: Generation, prompt: Prompt) -> Found:
         """As `find`, but counts and changes nothing.
 
-        A conversation resumes its parent's chain, of whatever kind its blocks are. Any other prompt takes only
-        prefilled blocks, cut where a cold run would cut: others would change the bits of the answer.
+        A conversation resumes its parent's chain, of whatever kind its blocks are. Any other prompt, and what comes
+        after that chain, takes only prefilled blocks, cut where a cold run would cut: others would change the bits of
+        the answer.
         """
         note = None
         if prompt.parent_key is not None or prompt.parent_end:
             resumed, note = self._resumed(generation, prompt)
             if resumed is not None:
-                return Found(self._usable(generation, resumed), "hits_resume")
+                last, end = (resumed[-1].key, resumed[-1].end) if resumed else (generation.root, 0)
+                refs = [*resumed, *self.read_before(generation, prompt, last, end)]
+                return Found(self._usable(generation, refs), "hits_resume")
         if prompt.parent_end and not generation.request.reproducible:
             refs = self._usable(generation, self._store.longest(generation.root, generation.tokens))
         else:
             ends = self.cuts(generation, prompt.breakpoints, 0)
             refs = self._usable(generation, self._store.chain(generation.root, generation.tokens, ends))
         return Found(refs, _counter(generation, refs), note)
+
+    def read_before(self, generation: Generation, prompt: Prompt, parent: bytes, start: int) -> list[BlockRef]:
+        """What was read once of a prompt after the chain that ends in `parent`, before the token `start`.
+
+        That is a question which is asked again, or another one about the same document.
+        """
+        if not generation.request.cache:
+            return []
+        ends = self.cuts(generation, prompt.breakpoints, start)
+        return self._usable(generation, self._store.chain(parent, generation.tokens, ends, start=start))
 
     def cuts(self, generation: Generation, breakpoints: tuple[int, ...], start: int) -> list[int]:
         """Where the blocks of a prompt end, from token `start` on."""
@@ -113,7 +127,7 @@ class Lookup:
             return "the saved state was made with another llama.cpp or other settings"
         return "the saved state of the conversation is gone from the cache"
 
-    def _usable(self, generation: Generation, refs: tuple[BlockRef, ...]) -> list[BlockRef]:
+    def _usable(self, generation: Generation, refs: Sequence[BlockRef]) -> list[BlockRef]:
         """The chain without a last block that ends the prompt but has no logits to sample the first token from."""
         usable = list(refs)
         if usable and generation.lacks_logits(usable[-1].end, has_logits=usable[-1].has_logits):

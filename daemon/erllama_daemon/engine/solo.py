@@ -56,12 +56,18 @@ class SoloBuffer:
         may_resume = generation.prompt is None or live.tail_key != generation.prompt.parent_key
         return list(live.chain) if may_resume or self.ends_in(live.tail_key, generation) else []
 
-    def go_on(self, generation: Generation) -> None:
-        """Gives the buffer to a request, which extends all that is live."""
+    @property
+    def live_tokens(self) -> int:
+        """How many tokens are live and finished."""
+        return self.finished.computed if self.finished is not None else 0
+
+    def go_on(self, generation: Generation, beyond: Sequence[BlockRef] = ()) -> None:
+        """Gives the buffer to a request, which extends all that is live, and puts back what the cache holds beyond."""
         live, self.finished = self.finished, None
         if live is not None:
             generation.chain, generation.computed, generation.logits = list(live.chain), live.computed, live.logits
         self.owner, generation.place = generation, Place(self._buffer, SEQUENCE)
+        self._put_back(generation, beyond)
 
     def lend(self) -> Buffer:
         """The buffer, empty, for work that is no request's: to be left empty too. Nobody may own it."""
@@ -76,14 +82,11 @@ class SoloBuffer:
         """
         live = [link.key for link in self.finished.chain] if self.finished is not None else []
         if live and [ref.key for ref in refs[: len(live)]] == live:
-            self.go_on(generation)
+            self.go_on(generation, refs[len(live) :])
         else:
             self.drop_finished()
             self.owner, generation.place = generation, Place(self._buffer, SEQUENCE)
-        for ref in refs[len(generation.chain) :]:
-            if not self._put_back(generation, ref):
-                generation.note = "a block of the cache was damaged or gone"
-                break
+            self._put_back(generation, refs)
 
     def leave(self, generation: Generation) -> None:
         """Ends a request's hold. Its state stays live if it is in blocks to its very end."""
@@ -114,7 +117,11 @@ class SoloBuffer:
         """Frees the buffer."""
         self._buffer.close()
 
-    def _put_back(self, generation: Generation, ref: BlockRef) -> bool:
+    def _put_back(self, generation: Generation, refs: Sequence[BlockRef]) -> None:
+        if not all(self._put_back_block(generation, ref) for ref in refs):
+            generation.note = "a block of the cache was damaged or gone"
+
+    def _put_back_block(self, generation: Generation, ref: BlockRef) -> bool:
         block = self._store.load(ref)
         if block is None or generation.lacks_logits(ref.end, has_logits=block.has_logits):
             return False

@@ -27,7 +27,6 @@ MissReason = Literal[
     "evicted",
     "generated",
     "no_logits",
-    "beyond_turn",
     "never_saved",
 ]
 
@@ -72,9 +71,8 @@ class Miss(msgspec.Struct, frozen=True, kw_only=True):
     blocks that end elsewhere, the last one at `end`. `other_…`: it holds the tokens up to `end` under another root,
     which has `differences`. `evicted`: it was there until `departed_at` (Unix seconds), and went because of
     `departure`. `generated`: it holds the tokens up to `end`, but an answer made them, which has other bits.
-    `no_logits`: it is there, but without the logits to begin an answer with. `beyond_turn`: it is there, but a
-    conversation goes on from its last turn and looks no further. `never_saved`: nothing is known of it, or
-    `detail` says what keeps it out.
+    `no_logits`: it is there, but without the logits to begin an answer with. `never_saved`: nothing is known of it,
+    or `detail` says what keeps it out.
     """
 
     reason: MissReason
