@@ -231,7 +231,10 @@ def test_a_block_from_the_middle_of_a_longer_prompt_cannot_begin_an_answer(start
 
 def test_a_reproducible_turn_takes_nothing_that_was_generated_together(start: Start) -> None:
     worker = start(parallel=2)
+    worker.hold_after(1)
     numbers = [worker.ask(f"{TEXT} {number}", max_tokens=40) for number in range(2)]
+    worker.wait_until_prepared()
+    worker.go_on()
     turns = [worker.finished(number) for number in numbers]
     told = [
         worker.explain("And?", history=history_of(f"{TEXT} {number}", turn), reproducible=True)
