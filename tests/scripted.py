@@ -27,9 +27,7 @@ def say(
     erllama: Erllama, question: str, *arguments: str, sampling: tuple[str, ...] = GREEDY, max_tokens: int = 8
 ) -> Stats:
     """One turn: the answer to `question` in the conversation that `arguments` name."""
-    done = erllama(
-        "chat", *arguments, *sampling, "--json", "--logits-digest", "-n", str(max_tokens), stdin=question
-    )
+    done = erllama("chat", *arguments, *sampling, "--json", "--logits-digest", "-n", str(max_tokens), stdin=question)
     assert done.returncode == 0, done.stderr
     return msgspec.json.decode(done.stdout, type=Stats)
 
