@@ -489,3 +489,20 @@ def test_an_answer_is_found_by_its_key(sessions: Sessions) -> None:
     (turn,) = sessions.way_of_key(key_of("a"))
     assert [message.text for message in turn.messages] == ["a", "a!"]
     assert sessions.way_of_key(b"?" * 32) == []
+
+
+def test_nothing_that_was_said_in_a_deleted_session_is_left_in_a_file(sessions: Sessions, tmp_path: Path) -> None:
+    session = sessions.create("demo", "Zanzibar")
+    sessions.ask(session.id, [Message("user", ["Where are the wombats?"])])
+    add(sessions, session.id, "Where are the wombats?", "In the cellar.", [1, 2, 3])
+    sessions.ask(session.id, [Message("user", ["What, in the attic?"])])
+
+    def holders() -> list[str]:
+        words = (b"wombats", b"cellar", b"attic", b"Zanzibar")
+        files = (path for path in tmp_path.rglob("*") if path.is_file())
+        return [path.name for path in files if any(word in path.read_bytes() for word in words)]
+
+    assert holders()
+    assert sessions.delete(session.id) == 1
+    assert sessions.delete(session.id) == 0
+    assert holders() == []

@@ -36,6 +36,7 @@ def delete_with_blocks(sessions: Sessions, session_id: str, cache: Path) -> Remo
         if rows:
             with Holdings(cache) as holdings:
                 gone = holdings.let_go(rows, even_pinned=True)
+                holdings.compact()  # the index holds how their texts begin
     deleted = DeletedSession(
         id=session_id,
         called=session.called,

@@ -284,13 +284,17 @@ class Sessions:
     def delete(self, session_id: str) -> int:
         """Deletes a conversation and the turns that no other one leads over; gives how many those were.
 
-        One that is not there is fine.
+        One that is not there is fine. Nothing of what was said in them is left in the file, unless somebody reads in it
+        for so long that it is another time.
         """
         with self._writing() as database:
             database.execute("UPDATE sessions SET head = NULL, shared = NULL WHERE id = ?", (session_id,))
             database.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
             database.execute(_DELETE_UNUSED_TURNS)
-            return int(database.execute("SELECT changes()").fetchone()[0])
+            deleted = int(database.execute("SELECT changes()").fetchone()[0])
+        with self._reading() as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return deleted
 
     def unused_since(self, moment: float) -> list[str]:
         """The conversations that were last used before a moment (Unix seconds), the longest unused first."""
