@@ -13,7 +13,7 @@ from erllama_cache.stats import StoreStats
 from erllama_cli.client import Client
 from erllama_cli.launcher import running_daemon
 from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import Message, RenderRequest, Stats, TokenizeRequest
+from erllama_daemon.messages import CompleteRequest, Done, Message, RenderRequest, Stats, TokenizeRequest
 
 GREEDY = ("-t", "0")
 END_OF_ANSWER = "<|im_end|>"
@@ -30,6 +30,13 @@ def say(
     done = erllama("chat", *arguments, *sampling, "--json", "--logits-digest", "-n", str(max_tokens), stdin=question)
     assert done.returncode == 0, done.stderr
     return msgspec.json.decode(done.stdout, type=Stats)
+
+
+def answer(request: CompleteRequest) -> Stats:
+    """The answer to a request, asked of the daemon itself."""
+    *_events, last = client().complete(request)
+    assert isinstance(last, Done), last
+    return last.stats
 
 
 def client() -> Client:

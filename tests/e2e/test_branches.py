@@ -6,23 +6,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import msgspec
 import pytest
 from conftest import Erllama
 from models import REAL, ModelUnderTest
-from scripted import COMPARED, GREEDY, client, counters, move_home, new_tokens, read_tokens, say
+from scripted import COMPARED, GREEDY, answer, client, counters, move_home, new_tokens, read_tokens, say
 from tiny_models import TinyModel
 
+from erllama_cache.keys import pack_tokens
 from erllama_cli.cache.ls import BlockList
 from erllama_cli.cache.node import Node
 from erllama_cli.cache.tree import CacheTree
-from erllama_daemon.messages import Message, Stats
+from erllama_daemon.messages import CompleteRequest, Message, Sampling, Stats, TokenizeRequest
 
 MODELS = (REAL, TinyModel.HYBRID.value, TinyModel.SLIDING_WINDOW.value)
-SEEDED = ("-t", "0.9", "--seed", "42")
+SEEDED = ("-t", "2", "--min-p", "0", "--seed", "42")
 
-SECRET = "zanzibarwombats"
+MARKER = "zanzibarwombats"
 
 every_model = pytest.mark.parametrize("model", MODELS, indirect=True)
 
@@ -98,9 +100,28 @@ class Talk:
     def again(self, way: Way, asked: Asked, session: str) -> Way:
         """One more turn, whose question was asked before: nothing at all is read."""
         longer = self.say(way, asked, session)
-        turn = longer.answered[-1]
-        assert (turn.cached_tokens, turn.cache_note) == (turn.prompt_tokens, None)
+        self._check_exact(longer)
         return longer
+
+    def retry(self, way: Way, asked: Asked, session: str) -> Way:
+        """As `again`, greedily, after the last turn of `way`, wherever the conversation stands."""
+        request = CompleteRequest(
+            session=session,
+            after=way.answered[-1].turn,
+            messages=[Message("user", [asked.text])],
+            max_tokens=8,
+            sampling=Sampling(temperature=0.0),
+            logits_digest=True,
+        )
+        self.heard.append(turn := answer(request))
+        longer = Way((*way.asked, asked), (*way.answered, turn))
+        self._check_exact(longer)
+        return longer
+
+    @staticmethod
+    def _check_exact(way: Way) -> None:
+        turn = way.answered[-1]
+        assert (turn.cached_tokens, turn.cache_note) == (turn.prompt_tokens, None)
 
     def all_of(self, asked: Sequence[Asked]) -> Way:
         """A conversation of these questions alone, typed straight through."""
@@ -175,8 +196,7 @@ def test_branches_read_new_tokens_alone_and_equal_chats_typed_straight_through(
     client().go_to(session, "2")
     seeded = talk.again(start.to(2), third, session.id)
     seeded = talk.go_on(seeded, AFTERWARDS, session.id)
-    client().go_to(session, "2")
-    greedy = talk.again(start.to(2), BEFORE[2], session.id)
+    greedy = talk.retry(start.to(2), BEFORE[2], session.id)
     assert_equal_bit_for_bit(greedy, start.to(3))
     greedy = talk.go_on(greedy, AFTERWARDS, session.id)
     assert client().go_to(session, "7").messages == main.said
@@ -205,3 +225,47 @@ def parting(ends: dict[str, tuple[Node, ...]], one: Way, other: Way) -> int:
     """The position of the last token before two ways part in the tree."""
     pairs = zip(ends[one.last_key], ends[other.last_key], strict=False)
     return max((node.end for node, same in pairs if node.key == same.key), default=0)
+
+
+def holding(home: Path, marks: Sequence[bytes]) -> list[Path]:
+    """The files below a folder in which one of these stands."""
+    files = (path for path in home.rglob("*") if path.is_file())
+    return [path for path in files if any(mark in path.read_bytes() for mark in marks)]
+
+
+@every_model
+def test_what_only_a_deleted_branch_held_is_gone_and_the_other_goes_on_bit_for_bit(
+    erllama: Erllama, model: ModelUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = Talk(erllama, model.argument)
+    start = talk.all_of(BEFORE[:2])
+    session = client().session(start.session or "")
+    fork = client().fork(session)
+    main = talk.go_on(start, ONWARD[0], session.id)
+    kept = blocks(erllama)
+    secret = Asked(f"Now {MARKER} is the word that I tell nobody.")
+    tokens = client().tokenize(TokenizeRequest(model=model.argument, text=f" {MARKER}")).tokens
+    marks = [MARKER.encode(), pack_tokens(tokens)]
+    assert len(tokens) >= 4
+    aside = talk.go_on(start, secret, fork.id)
+    aside = talk.go_on(aside, ASIDE[1], fork.id)
+    own = set(blocks(erllama)) - set(kept)
+    assert len(own) >= 4
+    assert holding(erllama.home, marks)
+
+    deleted = client().delete_session(fork)
+    assert (deleted.turns, deleted.blocks) == (2, len(own))
+    assert blocks(erllama) == kept
+    assert holding(erllama.home, marks) == []
+    main = talk.go_on(main, AFTERWARDS, session.id)
+    assert set(kept) < set(blocks(erllama))
+
+    last = client().delete_session(session)
+    assert (last.turns, blocks(erllama)) == (4, {})
+    assert erllama("daemon", "stop").returncode == 0
+    assert blocks(erllama) == {}
+    assert list(erllama.home.rglob("*.kv")) == []
+    assert holding(erllama.home, [*marks, b"rivers"]) == []
+
+    move_home(erllama, monkeypatch, "straight")
+    assert_equal_bit_for_bit(main, Talk(erllama, model.argument).all_of(main.asked))
