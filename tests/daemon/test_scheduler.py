@@ -187,6 +187,17 @@ def test_a_cancel_while_the_prompt_is_read_ends_at_the_next_block(desk: Desk) ->
     assert len(desk.backend.decodes) == 1
 
 
+def test_a_cancel_before_the_first_token_leaves_the_question_unanswered(desk: Desk) -> None:
+    desk.held.clear()
+    desk.ask(1, "one")
+    assert isinstance(desk.frames.get(timeout=10), Prefilled)
+    desk.scheduler.cancel(1)
+    desk.held.set()
+    finished = desk.finished(1)
+    assert len(finished.tokens) == 4 * finished.stats.prompt_tokens
+    assert (finished.stats.cancelled, finished.answered) == (True, False)
+
+
 def test_a_cancelled_request_in_the_queue_is_never_admitted(desk: Desk) -> None:
     desk.held.clear()
     desk.ask(1, "one")

@@ -58,7 +58,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The last frame of a request that ended well; its blocks are published, or dropped as the stats say.
 
     `tokens` is the whole chain as little-endian u32: prompt and answer, as far as they were computed.
-    `answered` is false if it was cancelled before the prompt was read. `view` is what the model was shown up to its
+    `answered` is false if it was cancelled before its first token. `view` is what the model was shown up to its
     answer, if that is not the history and the new messages.
     """
 

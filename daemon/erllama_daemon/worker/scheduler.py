@@ -254,7 +254,7 @@ class Scheduler:
 
     def _finish(self, generation: Generation) -> None:
         self._flush(generation)
-        answered = generation.state is GenerationState.GENERATING
+        answered = generation.completion_tokens > 0
         self._engine.finish(generation, SaveReason.SHUTDOWN if self._stopping else SaveReason.FINISH)
         self._remove(generation)
         send_when_saved(generation, lambda: self._send(finished_frame(generation, self._model, answered=answered)))
