@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -60,12 +61,26 @@ def processes_of(home: Path) -> list[int]:
 def kill_processes(home: Path) -> None:
     """`kill -9` of the daemon and every worker; returns when they are gone."""
     while pids := processes_of(home):
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.01)
+        kill_all(pids)
+
+
+def kill_all(pids: Collection[int]) -> None:
+    """`kill -9` of some processes; returns when they are gone, and with them their files and sockets."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    while not all(map(has_ended, pids)):
+        time.sleep(0.005)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only its parent has not heard of it yet."""
+    try:
+        states = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:
+        return not Path(f"/proc/{pid}").exists()
+    # The first thread may be a zombie while another one still has the sockets.
+    return all(state.rpartition(") ")[2][:1] in "ZX" for state in states)
 
 
 def end_processes(home: Path) -> list[int]:
