@@ -56,20 +56,21 @@ def read_tokens(turn: Stats) -> int:
     return turn.prompt_tokens - turn.cached_tokens
 
 
-def text_added(asking: Client, model: str, said: list[Message], before: Stats, question: str) -> str:
-    """What a turn adds to the text that the model has read and said, `said`, which `before` was the end of."""
+def text_added(asking: Client, model: str, said: list[Message], question: str, *, ended: bool) -> str:
+    """What a question adds to the text that the model has read and said; `ended` if it ended its last answer itself."""
     asked = asking.render(RenderRequest(model=model, messages=said[:-1])).text
     whole = asking.render(RenderRequest(model=model, messages=[*said, Message("user", [question])])).text
-    assert whole.startswith(asked + before.text)
-    added = whole.removeprefix(asked + before.text)
-    return added.removeprefix(END_OF_ANSWER) if before.finish_reason == "stop" else added
+    known = asked + said[-1].text
+    assert whole.startswith(known)
+    added = whole.removeprefix(known)
+    return added.removeprefix(END_OF_ANSWER) if ended else added
 
 
-def new_tokens(asking: Client, model: str, said: list[Message], before: Stats | None, question: str) -> int:
+def new_tokens(asking: Client, model: str, said: list[Message], question: str, *, ended: bool) -> int:
     """How many tokens a turn has that were neither read nor said before it, by tokenizing its text alone."""
-    if before is None:
+    if not said:
         return len(asking.render(RenderRequest(model=model, messages=[Message("user", [question])])).tokens)
-    added = text_added(asking, model, said, before, question)
+    added = text_added(asking, model, said, question, ended=ended)
     return len(asking.tokenize(TokenizeRequest(model=model, text=added)).tokens)
 
 

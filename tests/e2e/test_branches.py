@@ -92,9 +92,10 @@ class Talk:
     def go_on(self, way: Way, asked: Asked, session: str | None) -> Way:
         """One more turn, which reads its own new tokens alone."""
         longer = self.say(way, asked, session)
-        turn, before = longer.answered[-1], way.answered[-1] if way.answered else None
+        turn = longer.answered[-1]
+        ended = bool(way.answered) and way.answered[-1].finish_reason == "stop"
         assert (turn.cached_tokens, turn.cache_note) == (way.tokens, None)
-        assert read_tokens(turn) == new_tokens(client(), self.model, way.said, before, asked.text)
+        assert read_tokens(turn) == new_tokens(client(), self.model, way.said, asked.text, ended=ended)
         return longer
 
     def again(self, way: Way, asked: Asked, session: str) -> Way:
