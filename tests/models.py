@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,18 @@ def model_file(name: str, folder: Path) -> Path:
             write_tiny_model(TinyModel(name), partial)
             partial.rename(path)
     return path
+
+
+def quantize(model: Path, quantized: Path) -> Path:
+    """Writes a model with its matrices in Q8_0 to `quantized`, and gives that back."""
+    import llama_cpp
+
+    parameters = llama_cpp.llama_model_quantize_default_params()
+    parameters.ftype = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0
+    parameters.nthread = 1
+    code = llama_cpp.llama_model_quantize(os.fsencode(model), os.fsencode(quantized), ctypes.byref(parameters))
+    assert code == 0
+    return quantized
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from erllama_cache.keys import pack_tokens
 from erllama_cli.cache.ls import BlockList
 from erllama_cli.cache.node import Node
 from erllama_cli.cache.tree import CacheTree
-from erllama_daemon.messages import CompleteRequest, Message, Sampling, Stats, TokenizeRequest
+from erllama_cli.sessions.rm import Removed
+from erllama_daemon.messages import CompleteRequest, DeletedSession, Message, Sampling, Stats, TokenizeRequest
 
 MODELS = (REAL, TinyModel.HYBRID.value, TinyModel.SLIDING_WINDOW.value)
 SEEDED = ("-t", "2", "--min-p", "0", "--seed", "42")
@@ -187,7 +188,9 @@ def test_branches_read_new_tokens_alone_and_equal_chats_typed_straight_through(
         main = talk.go_on(main, asked, session.id)
 
     read = talk.tokens_read()
-    fork = client().fork(session, name='A way "aside": 🦙', turn="5")
+    forked = erllama("sessions", "fork", session.id, 'A way "aside": 🦙', "--turn", "5")
+    assert forked.returncode == 0, forked.stderr
+    fork = client().session('A way "aside": 🦙')
     assert (fork.messages, fork.turns, talk.tokens_read()) == (start.said, 5, read)
     aside = start
     for asked in ASIDE:
@@ -234,6 +237,14 @@ def holding(home: Path, marks: Sequence[bytes]) -> list[Path]:
     return [path for path in files if any(mark in path.read_bytes() for mark in marks)]
 
 
+def delete(erllama: Erllama, session: str) -> DeletedSession:
+    """Deletes a conversation and says what went with it."""
+    done = erllama("sessions", "rm", session, "--json")
+    assert done.returncode == 0, done.stderr
+    (deleted,) = msgspec.json.decode(done.stdout, type=Removed).deleted
+    return deleted
+
+
 @every_model
 def test_what_only_a_deleted_branch_held_is_gone_and_the_other_goes_on_bit_for_bit(
     erllama: Erllama, model: ModelUnderTest, monkeypatch: pytest.MonkeyPatch
@@ -254,14 +265,14 @@ def test_what_only_a_deleted_branch_held_is_gone_and_the_other_goes_on_bit_for_b
     assert len(own) >= 4
     assert holding(erllama.home, marks)
 
-    deleted = client().delete_session(fork)
+    deleted = delete(erllama, fork.id)
     assert (deleted.turns, deleted.blocks) == (2, len(own))
     assert blocks(erllama) == kept
     assert holding(erllama.home, marks) == []
     main = talk.go_on(main, AFTERWARDS, session.id)
     assert set(kept) < set(blocks(erllama))
 
-    last = client().delete_session(session)
+    last = delete(erllama, session.id)
     assert (last.turns, blocks(erllama)) == (4, {})
     assert erllama("daemon", "stop").returncode == 0
     assert blocks(erllama) == {}

@@ -162,6 +162,9 @@ def test_a_chat_goes_on_after_the_cache_was_deleted_and_says_that_it_read_again(
     assert again["cached_tokens"] == 0
     assert "gone" in again["cache_note"]
     assert again["prompt_tokens"] > first["prompt_tokens"] + first["completion_tokens"]
+    last = turn(erllama, QUESTIONS[2], "--continue", "-t", "0")
+    assert last["cached_tokens"] == again["prompt_tokens"] + again["completion_tokens"]
+    assert last["cache_note"] is None
 
 
 def test_a_conversation_reads_each_token_once(erllama: Erllama) -> None:
