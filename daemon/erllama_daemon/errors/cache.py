@@ -1,0 +1,54 @@
+"""The cache does not hold what was asked of it."""
+
+from __future__ import annotations
+
+from erllama_cache.errors import ErllamaError
+from erllama_daemon.errors.exit_codes import EXIT_FAILED, EXIT_NOT_CACHED
+
+
+class NothingToPin(ErllamaError):
+    """Nothing of {document} is on disk that could be pinned."""
+
+    code = "nothing_to_pin"
+    exit_code = EXIT_FAILED
+    hint = "It is too short, the policy keeps it out, or the disk took no more; see: erllama cache stats"
+
+
+class NotCached(ErllamaError):
+    """The cache held {cached} tokens of the prompt; {demanded} were demanded."""
+
+    code = "not_cached"
+    exit_code = EXIT_NOT_CACHED
+    hint = "`erllama cache explain {model} …` says why, and `erllama cache warm {model} …` reads them beforehand."
+
+
+class NameUnknown(ErllamaError):
+    """There is neither a conversation nor a block {name}."""
+
+    code = "name_unknown"
+    exit_code = EXIT_FAILED
+    hint = "See what there is with: erllama cache ls"
+
+
+class NameAmbiguous(ErllamaError):
+    """{count} conversations and blocks have names that begin with {name}."""
+
+    code = "name_ambiguous"
+    exit_code = EXIT_FAILED
+    hint = "Write more of it."
+
+
+class ChatNotCached(ErllamaError):
+    """Nothing of the conversation {session} is in the cache on disk."""
+
+    code = "chat_not_cached"
+    exit_code = EXIT_FAILED
+    hint = "It is once the conversation has gone on: erllama chat --session {session}"
+
+
+class ParentUnknown(ErllamaError):
+    """Nothing that is kept ends in the key {key}."""
+
+    code = "parent_unknown"
+    exit_code = EXIT_FAILED
+    hint = "A key is kept as long as its block is in the cache, or its turn in a conversation."

@@ -1,0 +1,103 @@
+"""A conversation is not there, cannot go on, or is somebody else's just now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from erllama_cache.errors import ErllamaError
+from erllama_daemon.errors.exit_codes import EXIT_FAILED, EXIT_MODEL, EXIT_USAGE
+
+
+class ChatNeedsModel(ErllamaError):
+    """A new conversation needs a model."""
+
+    code = "chat_needs_model"
+    exit_code = EXIT_USAGE
+    hint = "Give one, as in: erllama chat demo. Or go on with the last one: erllama chat --continue"
+
+
+class SessionUnknown(ErllamaError):
+    """There is no conversation {session}."""
+
+    code = "session_unknown"
+    exit_code = EXIT_FAILED
+    hint = "See what there is with: erllama sessions ls"
+
+    def __init__(self, *, session: str, near: Sequence[str] = ()) -> None:
+        super().__init__(session=session)
+        if near:
+            self.hint = f"Did you mean {' or '.join(near)}? See all with: erllama sessions ls"
+
+
+class SessionAmbiguous(ErllamaError):
+    """{count} conversations have ids that begin with {session}."""
+
+    code = "session_ambiguous"
+    exit_code = EXIT_FAILED
+    hint = "Write more of it; see: erllama sessions ls"
+
+
+class SessionNameTaken(ErllamaError):
+    """There is a conversation called {name} already: {session}."""
+
+    code = "session_name_taken"
+    exit_code = EXIT_FAILED
+    hint = "Choose another name, or go on with it: erllama chat --session {session}"
+
+
+class SessionModelDiffers(ErllamaError):
+    """The conversation {called} is with {model}, not with {given}."""
+
+    code = "session_model_differs"
+    exit_code = EXIT_USAGE
+    hint = (
+        "Have it go on with the other model: erllama chat --session {session} --model {given}"
+        " (with --fork, a copy of it does)."
+    )
+
+
+class SessionModelMissing(ErllamaError):
+    """The model {model} of the conversation {called} is not there any more."""
+
+    code = "session_model_missing"
+    exit_code = EXIT_MODEL
+    hint = "Say where it is now, or choose another: erllama chat --session {session} --model MODEL"
+
+
+class SessionPrivate(ErllamaError):
+    """The conversation {session} is private: it belongs to the command that began it."""
+
+    code = "session_private"
+    exit_code = EXIT_FAILED
+
+
+class SessionOpen(ErllamaError):
+    """The conversation {session} is open in another window."""
+
+    code = "session_open"
+    exit_code = EXIT_FAILED
+    hint = "Close it there, or choose with --if-open fork or --if-open wait."
+
+
+class SessionMoved(ErllamaError):
+    """The conversation {session} went on elsewhere meanwhile: {turns} more."""
+
+    code = "session_moved"
+    exit_code = EXIT_FAILED
+    hint = "See what was said with: erllama sessions show {session}"
+
+
+class TurnUnknown(ErllamaError):
+    """The conversation {session} has no turn {turn}."""
+
+    code = "turn_unknown"
+    exit_code = EXIT_FAILED
+    hint = "See its turns with: erllama sessions show {session}"
+
+
+class NoSession(ErllamaError):
+    """There is no conversation to continue."""
+
+    code = "no_session"
+    exit_code = EXIT_FAILED
+    hint = "Start one with: erllama chat MODEL"

@@ -1,0 +1,81 @@
+"""A model, its worker or what it was to use cannot do it."""
+
+from __future__ import annotations
+
+from erllama_cache.errors import ErllamaError
+from erllama_daemon.errors.exit_codes import EXIT_FAILED, EXIT_MODEL
+
+
+class ModelMissing(ErllamaError):
+    """There is no model {model}."""
+
+    code = "model_missing"
+    exit_code = EXIT_MODEL
+    hint = "Give the path of a GGUF file, or `demo`."
+
+
+class ModelUnreadable(ErllamaError):
+    """The model {path} cannot be loaded: {reason}."""
+
+    code = "model_unreadable"
+    exit_code = EXIT_MODEL
+
+
+class DemoModelMissing(ErllamaError):
+    """The demo model is not installed."""
+
+    code = "demo_model_missing"
+    exit_code = EXIT_MODEL
+    hint = "Install it with: pip install 'erllama[demo]'"
+
+
+class NotSupported(ErllamaError):
+    """The model {model} cannot {what}."""
+
+    code = "not_supported"
+    exit_code = EXIT_FAILED
+
+
+class AdapterUnreadable(ErllamaError):
+    """The adapter {path} cannot be used: {reason}."""
+
+    code = "adapter_unreadable"
+    exit_code = EXIT_MODEL
+
+
+class AdapterUnknown(ErllamaError):
+    """No adapter {adapter} is attached to {model}."""
+
+    code = "adapter_unknown"
+    exit_code = EXIT_FAILED
+    hint = "See what is with: erllama adapter ls {model}"
+
+
+class TemplateFailed(ErllamaError):
+    """The chat template of the model failed: {reason}."""
+
+    code = "template_failed"
+    exit_code = EXIT_MODEL
+
+
+class RequestKillsWorker(ErllamaError):
+    """The worker of {model} died {deaths} times within a minute on this very request."""
+
+    code = "request_kills_worker"
+    exit_code = EXIT_FAILED
+    hint = "It is not tried again before {seconds:.0f} s are over. The log says how the worker died: {log}"
+
+
+class WorkerDied(ErllamaError):
+    """The worker of {model} ended in the middle of the request ({reason})."""
+
+    code = "worker_died"
+    exit_code = EXIT_FAILED
+    hint = "Ask again: the model is loaded anew and resumes from the cache."
+
+
+class DecodeFailed(ErllamaError):
+    """The model could not compute the next tokens: {reason}."""
+
+    code = "decode_failed"
+    exit_code = EXIT_FAILED

@@ -1,0 +1,80 @@
+"""What was asked makes no sense, or does not fit."""
+
+from __future__ import annotations
+
+from erllama_cache.errors import ErllamaError
+from erllama_daemon.errors.exit_codes import EXIT_CONTEXT, EXIT_FAILED, EXIT_USAGE
+
+
+class RequestInvalid(ErllamaError):
+    """The request is not valid: {reason}."""
+
+    code = "request_invalid"
+    exit_code = EXIT_USAGE
+
+
+class ConfigInvalid(ErllamaError):
+    """The configuration {path} is not valid: {reason}."""
+
+    code = "config_invalid"
+    exit_code = EXIT_USAGE
+    hint = "Mend it or move it away: every key in it may be left out."
+
+
+class PromptEmpty(ErllamaError):
+    """The prompt is empty."""
+
+    code = "prompt_empty"
+    exit_code = EXIT_USAGE
+    hint = "Give it on standard input or, to `erllama run`, as an argument."
+
+
+class DocumentUnreadable(ErllamaError):
+    """The document cannot be read: {reason}."""
+
+    code = "document_unreadable"
+    exit_code = EXIT_FAILED
+
+
+class ContextExceeded(ErllamaError):
+    """The prompt has {tokens} tokens; the model's context holds {limit}."""
+
+    code = "context_exceeded"
+    exit_code = EXIT_CONTEXT
+    hint = "Shorten it, or give the model more room with --ctx."
+
+    def __init__(self, *, tokens: int, limit: int, in_conversation: bool = False) -> None:
+        super().__init__(tokens=tokens, limit=limit)
+        if in_conversation:
+            self.hint = (
+                "Give it more room with --ctx, or let go of the oldest with --overflow drop or --overflow summarize."
+                " In a chat, /goto or /fork goes on from an earlier turn."
+            )
+
+
+class GrammarInvalid(ErllamaError):
+    """The grammar is not valid: {reason}."""
+
+    code = "grammar_invalid"
+    exit_code = EXIT_USAGE
+
+
+class JsonSchemaInvalid(ErllamaError):
+    """The JSON schema cannot be followed: {reason}."""
+
+    code = "json_schema_invalid"
+    exit_code = EXIT_USAGE
+
+
+class TokenUnknown(ErllamaError):
+    """Token {token} is not in the vocabulary, which ends at {last}."""
+
+    code = "token_unknown"
+    exit_code = EXIT_USAGE
+
+
+class EmbeddingEmpty(ErllamaError):
+    """There is nothing to embed: text {number} is empty."""
+
+    code = "embedding_empty"
+    exit_code = EXIT_USAGE
