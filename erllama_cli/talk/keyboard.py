@@ -7,19 +7,23 @@ import sys
 import termios
 from collections.abc import Iterator
 
-_LOCAL_FLAGS = 3
+_INPUT_FLAGS, _LOCAL_FLAGS = 0, 3
 
 
 @contextlib.contextmanager
 def unseen_keys() -> Iterator[None]:
-    """What is typed inside, while nobody reads, does not appear among what is printed; the next line begins with it."""
+    """What is typed inside, while nobody reads, does not appear among what is printed; the next lines come out of it.
+
+    The keys stay as they were pressed: Enter would otherwise look like Ctrl-J, which only breaks a line.
+    """
     try:
         before = termios.tcgetattr(sys.stdin)
     except (OSError, ValueError, termios.error):
         yield
         return
     during = before.copy()
-    during[_LOCAL_FLAGS] &= ~termios.ECHO
+    during[_INPUT_FLAGS] &= ~termios.ICRNL
+    during[_LOCAL_FLAGS] &= ~(termios.ECHO | termios.ICANON)
     termios.tcsetattr(sys.stdin, termios.TCSADRAIN, during)
     try:
         yield

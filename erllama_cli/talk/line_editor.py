@@ -40,7 +40,19 @@ class LineEditor:
         if self._has_status != self._window.shows_status:
             self._has_status = self._window.shows_status
             self._prompt = self._new_prompt()
-        return self._prompt.prompt(default=draft)
+        try:
+            return self._prompt.prompt(default=draft)
+        finally:
+            self._mark_pastes(marked=True)  # for what is pasted while nobody reads
+
+    def close(self) -> None:
+        """As `LineReader.close`."""
+        self._mark_pastes(marked=False)
+
+    def _mark_pastes(self, *, marked: bool) -> None:
+        output = self._prompt.output
+        (output.enable_bracketed_paste if marked else output.disable_bracketed_paste)()
+        output.flush()
 
     def _new_prompt(self) -> PromptSession[str]:
         output = create_output()

@@ -22,6 +22,10 @@ class LineReader(Protocol):
         """The next line, which begins as `draft`. Raises EOFError when the user leaves, and KeyboardInterrupt."""
         ...
 
+    def close(self) -> None:
+        """Leaves the terminal as it was."""
+        ...
+
 
 class PlainLines:
     """Lines as any terminal gives them. The prompt goes to stderr, unless stdout is the terminal too."""
@@ -40,6 +44,9 @@ class PlainLines:
 
         readline.set_auto_history(True)
         return input(PROMPT)
+
+    def close(self) -> None:
+        """As `LineReader.close`: nothing was changed."""
 
 
 def new_line_reader(window: Window) -> LineReader:

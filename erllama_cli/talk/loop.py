@@ -26,7 +26,7 @@ def talk(conversation: Conversation, *, resumed: bool) -> None:
     window.edits = reader.edits
     if not conversation.display.quiet:
         _show_resumed(conversation.session) if resumed else _show_new(conversation.session)
-    with unseen_keys() if reader.edits else contextlib.nullcontext():
+    with contextlib.closing(reader), unseen_keys() if reader.edits else contextlib.nullcontext():
         while not window.is_left and (line := _read(reader, window)) is not None:
             _take(window, line)
     session = conversation.session

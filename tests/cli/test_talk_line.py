@@ -83,6 +83,32 @@ def test_a_line_that_is_typed_during_an_answer_is_asked_after_it(start: Start, k
     assert asked(keeping) == ["Why?", "And now?"]
 
 
+def test_several_lines_that_are_typed_during_an_answer_are_asked_one_after_the_other(
+    start: Start, keeping: KeepingDaemon
+) -> None:
+    screen = start()
+    keeping.may_finish.clear()
+    screen.clear()
+    screen.type("Why?\r")
+    screen.await_lines(lambda lines: any(line.startswith("Hm.") for line in lines), "the answer")
+    screen.type("And now?\r/copy nothing\rAnd then?\r")
+    keeping.may_finish.set()
+    screen.await_lines(lambda lines: lines.count("Hm.") == 3, "the third answer")
+    assert asked(keeping) == ["Why?", "And now?", "And then?"]
+
+
+def test_what_is_pasted_during_an_answer_sends_nothing(start: Start, keeping: KeepingDaemon) -> None:
+    screen = start()
+    keeping.may_finish.clear()
+    screen.clear()
+    screen.type("Why?\r")
+    screen.await_lines(lambda lines: any(line.startswith("Hm.") for line in lines), "the answer")
+    screen.type("\x1b[200~First\rsecond\r\x1b[201~")
+    keeping.may_finish.set()
+    screen.await_lines(lambda lines: lines[-3:] == [">>> First", "... second", "..."], "what was pasted")
+    assert asked(keeping) == ["Why?"]
+
+
 def test_what_is_pasted_goes_into_the_line_and_sends_nothing(start: Start, keeping: KeepingDaemon) -> None:
     screen = start()
     screen.clear()
