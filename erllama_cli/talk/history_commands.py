@@ -62,8 +62,10 @@ def _last_question(window: Window) -> Question:
     """What was asked last: without an answer, or else in the last turn. Raises NothingSaid and SessionMoved."""
     if window.unanswered is not None:
         return window.unanswered
-    asked = window.conversation.session.unanswered
-    return Question.of(window.way()[-1]) if asked is None else Question((asked,))
+    session = window.conversation.session
+    if session.unanswered is None:
+        return Question.of(window.way()[-1])
+    return Question((session.unanswered,), after=session.asked_after)
 
 
 def _called(name: str | None, session: str) -> str:

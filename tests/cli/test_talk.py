@@ -9,14 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 from cli.conftest import Run
-from cli.fake_daemon import answer
+from cli.fake_daemon import answer, model_status
 from cli.keeping_daemon import KeepingDaemon
 from cli.terminal import Screen
+from said import say
 
 from erllama_cli.sessions.portable import Conversations
 from erllama_cli.talk.commands import COMMANDS
 from erllama_cli.talk.settings import SETTINGS
-from erllama_daemon.messages import AdapterChoice, Failure, Message, Session, Tokenized, TokenizeRequest
+from erllama_daemon.messages import AdapterChoice, Failure, Loaded, Message, Session, Tokenized, TokenizeRequest
 
 Start = Callable[..., Screen]
 
@@ -140,6 +141,21 @@ def test_retry_asks_what_was_not_answered_before_the_chat_was_resumed(start: Sta
     keeping.answers = [answer("Because.")]
     screen.send("/retry", "Because.")
     assert latest(keeping).messages == said(("Why?", "Because."))
+
+
+def test_retry_after_a_resume_asks_in_the_place_where_the_question_was_asked(
+    start: Start, keeping: KeepingDaemon
+) -> None:
+    session, status = keeping.sessions.create("demo").id, model_status()
+    keeping.loading = [Loaded(status)]
+    first, _second = (say(keeping.sessions, session, said(pair), b"", bytes(32), status.fingerprint) for pair in RIVERS)
+    keeping.sessions.ask(session, [Message("user", ["And a pond?"])], first)
+    screen = start("--continue")
+    screen.await_lines(lambda lines: any("Not answered yet: And a pond?" in line for line in lines), "the question")
+    keeping.answers = [answer("A small lake.")]
+    screen.send("/retry", "A small lake.")
+    assert keeping.asked[-1].after == first
+    assert latest(keeping).messages == said(RIVERS[0], ("And a pond?", "A small lake."))
 
 
 @pytest.mark.parametrize("command", ["/retry", "/undo", "/edit", "/fork", "/goto", "/copy", "/save x", "/tokens"])

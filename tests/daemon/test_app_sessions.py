@@ -244,6 +244,38 @@ def test_a_conversation_is_settled_once_the_answer_that_is_under_way_has_ended(t
     tell(story)
 
 
+def test_a_question_whose_answer_is_cut_off_is_kept_with_the_turn_that_it_follows(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        session = await begin(daemon, "one", "two")
+        before = (await daemon.get(f"/v1/sessions/{session}")).json
+        first = (await daemon.get(f"/v1/sessions/{session}/turns")).json["turns"][0]["id"]
+        for after in (first, 0, None):
+            answering = daemon.start("POST", "/v1/complete", say(session, "hang", after=after))
+            await answering.until_event("prefilling")
+            await answering.hang_up()
+            cut = (await daemon.get(f"/v1/sessions/{session}?settled=true")).json
+            assert (cut["unanswered"]["parts"], cut["asked_after"]) == (["hang"], after)
+            assert (cut["turn"], cut["messages"]) == (before["turn"], before["messages"])
+
+    tell(story)
+
+
+def test_a_question_that_is_refused_is_kept_and_the_next_one_takes_its_place(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        session = await begin(daemon, "one")
+        before = (await daemon.get(f"/v1/sessions/{session}")).json
+        refused = await daemon.post("/v1/complete", say(session, "die"))
+        assert refused.events()[-1] == "error"
+        kept = (await daemon.get(f"/v1/sessions/{session}")).json
+        assert (kept["turn"], kept["messages"]) == (before["turn"], before["messages"])
+        assert kept["unanswered"]["parts"] == ["die"]
+        await turn(daemon, session, "two")
+        assert (await daemon.get(f"/v1/sessions/{session}")).json["unanswered"] is None
+        assert await turns(daemon, session) == {"1": "one*", "2": "two*"}
+
+    tell(story)
+
+
 def test_a_fork_goes_on_alone_from_the_last_turn_or_any_other(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
         model = daemon.model(counts_words=True)

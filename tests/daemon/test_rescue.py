@@ -292,6 +292,27 @@ def test_a_fork_still_knows_the_shared_turns_that_it_went_back_from(path: Path) 
     assert [turn.current for turn in read] == [True, False, False]
 
 
+@pytest.mark.parametrize("after", [0, 1, 2, None])
+def test_a_question_without_an_answer_is_rescued_with_the_turn_that_it_follows(path: Path, after: int | None) -> None:
+    sessions = Sessions(path)
+    session, other = sessions.create("demo").id, sessions.create("demo", "other name").id
+    for number in range(3):
+        sessions.add_turn(session, make_turn(sessions, session, number))
+    sessions.ask(session, [Message("user", ["once more?"])], after)
+    written = sessions.get(session)
+    sessions.close()
+    data = bytearray(path.read_bytes())
+    data[data.index(b"other name")] ^= 1
+    path.write_bytes(data)
+    rescued = Sessions(path)
+    read = rescued.get(session)
+    with pytest.raises(SessionUnknown):
+        rescued.get(other)
+    rescued.close()
+    assert read == written
+    assert read.asked_after == after
+
+
 def test_a_number_that_a_lost_turn_had_is_given_to_no_other(path: Path) -> None:
     sessions = Sessions(path)
     session = sessions.create("demo").id

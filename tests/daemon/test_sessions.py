@@ -241,6 +241,41 @@ def test_going_back_takes_the_unanswered_question_away(sessions: Sessions) -> No
     assert sessions.go_to(session.id, "1").unanswered is None
 
 
+def test_a_question_that_went_back_is_kept_with_where_it_did(sessions: Sessions) -> None:
+    session = chat_of(sessions, "a", "b")
+    first, second = sessions.turns(session.id)
+    question = [Message("user", ["b again"])]
+    for after in (first.id, 0, None):
+        sessions.ask(session.id, question, after)
+        asked = sessions.get(session.id)
+        assert (asked.unanswered, asked.asked_after, asked.turn) == (question[0], after, second.id)
+    sessions.ask(session.id, question, 0)
+    add_after(sessions, session.id, 0, "b again", [7])
+    assert sessions.get(session.id).asked_after is None
+    sessions.ask(session.id, question, 0)
+    assert sessions.go_to(session.id, "1").asked_after is None
+
+
+def test_a_lost_system_prompt_goes_with_the_question_that_is_asked_in_its_place(sessions: Sessions) -> None:
+    session = chat_of(sessions, "a", "b")
+    first, second = sessions.turns(session.id)
+    system, question, other = Message("system", ["Be brief."]), Message("user", ["b?"]), Message("user", ["c?"])
+    sessions.ask(session.id, [system, question], first.id)
+    for given, after, whole in (
+        (question, first.id, [system, question]),
+        (other, first.id, [other]),
+        (question, None, [question]),
+        (question, second.id, [question]),
+        (question, 0, [question]),
+    ):
+        assert sessions.with_lost_system_prompt(session.id, [given], after) == whole
+    sessions.ask(session.id, [system, question], 0)
+    assert sessions.with_lost_system_prompt(session.id, [other], 0) == [system, other]
+    assert sessions.with_lost_system_prompt(session.id, [other], None) == [other]
+    pirate = [Message("system", ["Yarr."]), other]
+    assert sessions.with_lost_system_prompt(session.id, pirate, 0) == pirate
+
+
 def test_turns_with_the_same_number_have_two_names_and_the_number_alone_is_the_current_one(sessions: Sessions) -> None:
     session = chat_of(sessions, "a", "b", "c")
     second = sessions.turns(session.id)[1]

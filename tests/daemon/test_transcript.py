@@ -51,6 +51,21 @@ def test_a_conversation_taken_elsewhere_is_the_same_conversation(
     other.close()
 
 
+@pytest.mark.parametrize("place", [-1, 0, None])
+def test_a_question_is_taken_along_with_the_turn_that_it_follows(
+    home: Path, tmp_path: Path, transcript: Transcript, place: int | None
+) -> None:
+    sessions = Sessions(home)
+    turns = [turn.id for turn in sessions.turns(transcript.id)]
+    sessions.ask(transcript.id, SAID[:1], None if place is None else 0 if place < 0 else turns[place])
+    sessions.close()
+    packed = read_transcript(home, transcript.id)
+    assert packed.asked_after == place
+    there = tmp_path / "there" / "sessions.sqlite3"
+    assert adopt_transcript(there, msgspec.json.decode(msgspec.json.encode(packed), type=Transcript))
+    assert read_transcript(there, transcript.id).holds_the_same(packed)
+
+
 def test_a_conversation_that_is_there_is_left_as_it_is(home: Path, transcript: Transcript) -> None:
     sessions = Sessions(home)  # as a daemon that runs
     before = sessions.get(transcript.id)
@@ -86,12 +101,16 @@ def test_what_is_not_there_is_named(home: Path, tmp_path: Path, transcript: Tran
         ("finish_key", b"short"),
         ("first_token", 3),
         ("first_token", -1),
+        ("messages", []),
+        ("unanswered", []),
+        ("asked_after", 2),
+        ("asked_after", -2),
     ],
 )
 def test_a_conversation_that_no_database_holds_is_not_taken_in(
     transcript: Transcript, field: str, value: object
 ) -> None:
     packed = msgspec.to_builtins(transcript)
-    (packed if field == "id" else packed["turns"][1])[field] = value
+    (packed if field in packed else packed["turns"][1])[field] = value
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(msgspec.json.encode(packed), type=Transcript)

@@ -87,8 +87,8 @@ class CacheEndpoints:
             sessions = self._conversations.holding(session.id)
             history = await asyncio.to_thread(sessions.history, session.id)
             scope = session.id if session.private else ""
-            if history is None:
-                messages = await asyncio.to_thread(sessions.with_lost_system_prompt, session.id, messages)
+            if messages:
+                messages = await asyncio.to_thread(sessions.with_lost_system_prompt, session.id, messages, None)
         if history is None and not messages:
             raise PromptEmpty
         return frames.Explain(self._supervisor.next_id(), messages, history, body.adapters, body.reproducible, scope)

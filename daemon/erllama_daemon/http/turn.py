@@ -98,6 +98,5 @@ class OpenTurn:
         sessions, request = self._sessions, self._question.request
         sessions.check_seen(session, request.seen)
         self.way = sessions.way(session, request.after)
-        if not self.way:
-            self.messages = sessions.with_lost_system_prompt(session, self.messages)
-        sessions.ask(session, self.messages)
+        self.messages = sessions.with_lost_system_prompt(session, self.messages, request.after)
+        sessions.ask(session, self.messages, request.after)

@@ -38,7 +38,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are seconds since the epoch. `turn` is the number of the last turn in the database, `turns` how many lead to
     it. `tokens` is the length of its chain, `finish_key` (hexadecimal) and `fingerprint` name the state it goes on
-    from. `unanswered` is a user message whose answer was cut off before it was saved.
+    from. `unanswered` is the user message that was asked last, if no turn has become of it: its answer was cut off or
+    refused. It was to follow the turn `asked_after` (0: the beginning), or the last one if that is None.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     finish_key: str | None
     unanswered: Message | None = None
+    asked_after: int | None = None
     private: bool = False
     name: str | None = None
     turn: int | None = None

@@ -46,6 +46,7 @@ class SavedSession:
     updated: float
     head: int | None
     shared: int | None
+    asked_after: int | None
     unanswered: bytes | None
 
 
@@ -144,6 +145,7 @@ def _of_version_1(rows: Iterable[Row]) -> _Found:
                     updated=float(updated),
                     head=None,
                     shared=None,
+                    asked_after=None,
                     unanswered=asked,
                 )
             case (str(session), int(number), bytes(messages), int(first), bytes(tokens), bytes(key), str(model)) if (
@@ -204,6 +206,7 @@ def _with_lost_rows(found: dict[str, SavedSession], turns: dict[int, SavedTurn])
             updated=said[-1].created,
             head=said[-1].id,
             shared=None,
+            asked_after=None,
             unanswered=None,
         )
     return sessions
@@ -212,7 +215,10 @@ def _with_lost_rows(found: dict[str, SavedSession], turns: dict[int, SavedTurn])
 def _with_head(session: SavedSession, turns: dict[int, SavedTurn], parents: dict[int, int | None]) -> SavedSession:
     """A conversation that goes on from the turn that it did, or from what is left of those before."""
     head, shared = (_nearest(turn, session.id, turns, parents) for turn in (session.head, session.shared))
-    return replace(session, head=head, shared=shared)
+    after = session.asked_after
+    if after:
+        after = _nearest(after, session.id, turns, parents) or 0
+    return replace(session, head=head, shared=shared, asked_after=after)
 
 
 def _nearest(

@@ -19,7 +19,7 @@ VERSION = 2
 
 BUSY_TIMEOUT_S = 10.0
 
-SESSION_COLUMNS = ("id", "name", "model", "title", "created", "updated", "head", "shared", "unanswered")
+SESSION_COLUMNS = ("id", "name", "model", "title", "created", "updated", "head", "shared", "asked_after", "unanswered")
 """What the seal of a conversation covers, in the order in which it does."""
 
 TURN_COLUMNS = (
@@ -51,6 +51,7 @@ CREATE TABLE sessions (
     updated REAL NOT NULL,
     head INTEGER REFERENCES turns(id),  -- the turn that the next one follows; null before the first
     shared INTEGER REFERENCES turns(id), -- of a fork: the last turn of those that were said elsewhere
+    asked_after INTEGER,       -- the turn that the unanswered messages follow, if not the last; 0: the beginning
     seal BLOB,                 -- tells whether the row is as it was written; every connection of ours renews it
     unanswered BLOB            -- JSON: the new messages of a turn that has no answer yet
 ) STRICT;

@@ -50,7 +50,7 @@ PRIVATE = "private-"
 BEGINNING = "0"
 """The name of what the first turn follows."""
 
-_COLUMNS = "id, name, model, title, created, updated, head, unanswered"
+_COLUMNS = "id, name, model, title, created, updated, head, asked_after, unanswered"
 
 
 class Sessions:
@@ -99,7 +99,7 @@ class Sessions:
             ).fetchone()
             if row is None:
                 raise SessionUnknown(session=session_id)
-            found, name, model, title, created, updated, head, unanswered = row
+            found, name, model, title, created, updated, head, asked_after, unanswered = row
             way = way_to(database, head)
         return Session(
             id=found,
@@ -113,6 +113,7 @@ class Sessions:
             finish_key=way[-1].finish_key.hex() if way else None,
             fingerprint=way[-1].fingerprint if way else None,
             unanswered=decode_messages(unanswered)[-1] if unanswered else None,
+            asked_after=asked_after,
             private=self._is_private,
             turn=head,
             turns=len(way),
@@ -211,23 +212,31 @@ class Sessions:
             ).fetchone()
         return [] if row is None else decode_messages(row[0])
 
-    def with_lost_system_prompt(self, session_id: str, given: list[Message]) -> list[Message]:
-        """The messages of a first turn, after the system prompt that came with one which was never answered."""
-        if any(message.role == "system" for message in given):
-            return given
-        return [*(message for message in self.unanswered(session_id) if message.role == "system"), *given]
+    def with_lost_system_prompt(self, session_id: str, given: list[Message], after: int | None) -> list[Message]:
+        """The messages of a turn, after the system prompt that came with one which was never answered.
 
-    def ask(self, session_id: str, messages: list[Message]) -> None:
-        """Keeps the messages of a new turn until it is written, and room for the turn.
+        That one stood in the same place, and was the first of all or asked the same.
+        """
+        session = self.get(session_id)
+        last = session.turn or 0
+        place, lost_place = (last if turn is None else turn for turn in (after, session.asked_after))
+        lost = self.unanswered(session_id)
+        is_meant = place == lost_place and (place == 0 or lost[-1:] == given[-1:])
+        if not is_meant or any(message.role == "system" for message in given):
+            return given
+        return [*(message for message in lost if message.role == "system"), *given]
+
+    def ask(self, session_id: str, messages: list[Message], after: int | None = None) -> None:
+        """Keeps the messages of a new turn until it is written, with what it follows if not the last, and room for it.
 
         Raises SessionUnknown if the conversation was deleted meanwhile, and DiskFull.
         """
         self._turns.make_room()
         with self._writing() as database:
             updated = database.execute(
-                "UPDATE sessions SET unanswered = ?, updated = ?, title = CASE title WHEN '' THEN ? ELSE title END"
-                " WHERE id = ?",
-                (msgspec.json.encode(messages), time.time(), title_of(messages[-1].text), session_id),
+                "UPDATE sessions SET unanswered = ?, asked_after = ?, updated = ?,"
+                " title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
+                (msgspec.json.encode(messages), after, time.time(), title_of(messages[-1].text), session_id),
             ).rowcount
             if not updated:
                 raise SessionUnknown(session=session_id)
@@ -244,7 +253,7 @@ class Sessions:
         with self._writing() as database:
             head = self._turn_called(session_id, turn)
             database.execute(
-                "UPDATE sessions SET head = ?, unanswered = NULL, updated = ? WHERE id = ?",
+                "UPDATE sessions SET head = ?, unanswered = NULL, asked_after = NULL, updated = ? WHERE id = ?",
                 (head, time.time(), session_id),
             )
         return self.get(session_id)

@@ -40,6 +40,8 @@ class TranscriptTurn(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: FinishReason = "stop"
 
     def __post_init__(self) -> None:
+        if not self.messages:
+            raise ValueError("a turn says nothing")
         if self.first_token < 0 or len(self.tokens) % TOKEN_BYTES or len(self.finish_key) != KEY_BYTES:
             raise ValueError("a turn's tokens or key cannot be any")
 
@@ -48,6 +50,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table `sessions`, and its turns. Times are seconds since the epoch.
 
     `head` is the place among the turns of the one that the conversation goes on from, the last if it does not say so.
+    `asked_after` is the place of the turn that `unanswered` follows, if that is another one; -1 is the beginning.
     Raises ValueError for an id or a name that no kept conversation has, and for turns that do not follow one another.
     """
 
@@ -60,6 +63,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     turns: list[TranscriptTurn]
     name: str | None = None
     head: int | UnsetType | None = UNSET
+    asked_after: int | None = None
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -76,6 +80,10 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
             ends.append(turn.first_token + len(turn.tokens) // TOKEN_BYTES)
         if self.head_place is not None and not 0 <= self.head_place < len(self.turns):
             raise ValueError("the last turn is none of the turns")
+        if self.unanswered == []:
+            raise ValueError("a question says nothing")
+        if self.asked_after is not None and not -1 <= self.asked_after < len(self.turns):
+            raise ValueError("a question follows none of the turns")
 
     def parent_of(self, place: int) -> int | None:
         """The place of the turn that the one at `place` follows."""
@@ -103,7 +111,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.replace(turn, parent=self.parent_of(place), created=turn.created or self.updated)
             for place, turn in enumerate(self.turns)
         ]
-        return turns, self.head_place, self.unanswered
+        return turns, self.head_place, self.unanswered, self.asked_after
 
     def said(self) -> list[TranscriptTurn]:
         """The turns from the beginning to the last, without those that the conversation has gone back from."""
@@ -126,13 +134,15 @@ def read_transcript(path: Path, chat: str) -> Transcript:
         with closing(database):
             database.execute("BEGIN")
             found = database.execute(
-                "SELECT id, name, model, title, created, updated, head, unanswered FROM sessions WHERE id = ?", (chat,)
+                "SELECT id, name, model, title, created, updated, head, asked_after, unanswered FROM sessions"
+                " WHERE id = ?",
+                (chat,),
             ).fetchone()
             if found is None:
                 raise SessionUnknown(session=chat)
             rows = turns_of(database, chat)
-        id_, name, model, title, created, updated, head, unanswered = found
-        places = {row.id: place for place, row in enumerate(rows)}
+        id_, name, model, title, created, updated, head, asked_after, unanswered = found
+        places = {0: -1, **{row.id: place for place, row in enumerate(rows)}}
         return Transcript(
             id=id_,
             name=name,
@@ -143,6 +153,7 @@ def read_transcript(path: Path, chat: str) -> Transcript:
             unanswered=None if unanswered is None else decode_messages(unanswered),
             turns=[_turn(row, places) for row in rows],
             head=None if head is None else places[head],
+            asked_after=None if asked_after is None else places[asked_after],
         )
     except (ValueError, LookupError, sqlite3.Error, msgspec.MsgspecError) as error:
         raise SessionsUnusable(path=path, reason=error) from error
@@ -229,6 +240,13 @@ def _insert(database: sqlite3.Connection, transcript: Transcript) -> bool:
                 ),
             ).lastrowid
         )
-    if (head := transcript.head_place) is not None:
-        database.execute("UPDATE sessions SET head = ? WHERE id = ?", (numbers[head], transcript.id))
+    head, asked = transcript.head_place, transcript.asked_after
+    database.execute(
+        "UPDATE sessions SET head = ?, asked_after = ? WHERE id = ?",
+        (
+            None if head is None else numbers[head],
+            None if asked is None else 0 if asked < 0 else numbers[asked],
+            transcript.id,
+        ),
+    )
     return True

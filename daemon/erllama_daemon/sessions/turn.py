@@ -57,7 +57,7 @@ def insert_turn(database: sqlite3.Connection, session_id: str, turn: Turn) -> in
     if number is None:
         raise sqlite3.DatabaseError("it numbers no rows")
     database.execute(
-        "UPDATE sessions SET unanswered = NULL, updated = ?, head = ? WHERE id = ?",
+        "UPDATE sessions SET unanswered = NULL, asked_after = NULL, updated = ?, head = ? WHERE id = ?",
         (time.time(), number, session_id),
     )
     return number
