@@ -155,6 +155,16 @@ def test_a_conversation_without_blocks_goes_and_its_keys_are_named_all_the_same(
     assert removal.keys == [never_saved.key]
 
 
+def test_a_turn_that_names_a_root_takes_nothing_of_what_others_began_there(home: Home) -> None:
+    own, other = home.block("own"), home.block("other")
+    session = home.chat(own)
+    said = [Message("user", ["?"]), Message("assistant", ["!"])]
+    say(home.sessions, session, said, b"", own.root)
+    assert other.root == own.root
+    home.delete(session)
+    assert home.blocks == {"other"}
+
+
 def test_one_in_which_nothing_was_said_goes(home: Home) -> None:
     session = home.sessions.create("demo", "nothing yet").id
     removal = home.delete(session)

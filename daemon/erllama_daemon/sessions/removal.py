@@ -60,7 +60,8 @@ def own_rows(found: Survey, chat: Chat, chats: list[Chat]) -> list[Row]:
     That is its turns, what came after them without an answer, and the blocks before them that nobody else extends and
     nobody pinned for their own sake.
     """
-    ends = own_keys(chat, chats)
+    # A turn of which nothing was stored, or a forged one, may name a root, from which other prompts begin too.
+    ends = [key for key in own_keys(chat, chats) if key not in found.roots]
     said = {key for end in ends for key in (end, *(row.key for row in found.descendants(end)))}
     own = said.union(row.key for end in ends for row in found.chain(end))
     others = {key for other in chats if other.id != chat.id for key in other.all_keys}
