@@ -207,6 +207,8 @@ def test_a_file_of_unwritten_turns_that_is_no_such_file_costs_nothing_else(path:
     sessions = Sessions(path)
     assert sessions.get(sessions.create("demo").id).turns == 0
     sessions.close()
+    assert path.with_name("sessions.unwritten.unreadable").read_bytes() == b"noise"
+    assert not path.with_name("sessions.unwritten").exists()
 
 
 def test_a_locked_database_costs_no_turn_either(path: Path) -> None:
@@ -231,6 +233,20 @@ def test_private_conversations_take_no_room(tmp_path: Path, monkeypatch: pytest.
     assert private.get(session).turns == 1
     private.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_where_no_room_can_be_taken_without_writing_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    sessions = Sessions(tmp_path / "sessions.sqlite3")
+    sessions.ask(sessions.create("demo").id, [Message("user", ["one"])])
+    sessions.close()
+    assert (tmp_path / "sessions.ballast").stat().st_blocks * 512 >= BALLAST_BYTES
 
 
 def test_no_disk_is_asked_for_room_that_it_cannot_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

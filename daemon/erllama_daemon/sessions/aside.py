@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from erllama_cache.disk.atomic import sync_folder
 
 BESIDE = ("", "-wal", "-shm")
 """What the names of a database's files end with."""
@@ -55,15 +56,6 @@ def rescue_lock(path: Path) -> Iterator[None]:
 
     with FileLock(path.with_name(f"{path.name}.lock"), mode=0o600):
         yield
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder durable. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _waiting(path: Path) -> Iterator[Path]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 BALLAST_BYTES = 2 << 20
 """Far more than a turn takes: its text, its tokens and the pages around them."""
+
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems say that cannot take room without writing."""
 
 
 class Ballast:
@@ -43,8 +47,13 @@ class Ballast:
 def _allocate(handle: int, size: int) -> None:
     """Takes room for a file, really and not in name alone. Raises OSError."""
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(handle, 0, size)
-        return
+        try:
+            os.posix_fallocate(handle, 0, size)
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                raise
+        else:
+            return
     left = os.urandom(size)  # which no file system can compress
     while left:
         left = left[os.write(handle, left) :]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 from pathlib import Path
 
 import msgspec
 
+from erllama_cache.disk.atomic import write_atomically
 from erllama_daemon.sessions.turn import Turn
 
 log = logging.getLogger(__name__)
@@ -44,19 +45,16 @@ class Unwritten:
         try:
             return msgspec.json.decode(path.read_bytes(), type=list[tuple[str, Turn]])
         except (OSError, msgspec.MsgspecError) as error:
-            log.warning("what was kept at %s cannot be read: %s", path, error)
+            unreadable = path.with_name(f"{path.name}.unreadable")
+            log.warning("turns that were kept cannot be read (%s); the file is now %s", error, unreadable)
+            with contextlib.suppress(OSError):
+                path.replace(unreadable)
             return []
 
     def _write(self) -> None:
         if self._path is None:
             return
-        unfinished = self._path.with_name(f"{self._path.name}.unfinished")
         try:
-            handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(msgspec.json.encode(self._turns))
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self._path)
+            write_atomically(self._path, [msgspec.json.encode(self._turns)])
         except OSError as error:
             log.warning("a turn is kept in memory alone: %s", error)
