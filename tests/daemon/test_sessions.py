@@ -515,6 +515,9 @@ def test_who_knows_of_an_earlier_turn_is_told_how_many_came_since(sessions: Sess
     ):
         with pytest.raises(SessionMoved, match=more):
             sessions.check_seen(session.id, seen)
+    sessions.go_to(session.id, "1")
+    with pytest.raises(SessionMoved, match="taken back"):
+        sessions.check_seen(session.id, third.id)
     sessions.go_to(session.id, "0")
     sessions.check_seen(session.id, 0)
 

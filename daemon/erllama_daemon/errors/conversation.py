@@ -80,11 +80,16 @@ class SessionOpen(ErllamaError):
 
 
 class SessionMoved(ErllamaError):
-    """The conversation {session} went on elsewhere meanwhile: {turns} more."""
+    """The conversation {session} {moved}."""
 
     code = "session_moved"
     exit_code = EXIT_FAILED
     hint = "See what was said with: erllama sessions show {session}"
+
+    def __init__(self, *, session: str, turns: str) -> None:
+        """`turns` says how many there are more; if it is empty, the conversation was taken back."""
+        went_on = f"went on elsewhere meanwhile: {turns} more"
+        super().__init__(session=session, moved=went_on if turns else "was taken back elsewhere meanwhile")
 
 
 class TurnUnknown(ErllamaError):

@@ -1,4 +1,4 @@
-"""What conversations may be called, and what they are called until somebody names them."""
+"""How conversations are spoken of: what they may be called, are called until somebody names them, and are counted."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def title_of(text: str) -> str:
     """A conversation's name until it gets another: the beginning of its first message, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= _TITLE_CHARACTERS else line[: _TITLE_CHARACTERS - 1].rstrip() + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _can_be_seen(character: str) -> bool:

@@ -15,6 +15,7 @@ from erllama_daemon.directories import create_private
 from erllama_daemon.errors import SessionsUnusable
 from erllama_daemon.sessions.aside import BESIDE, damaged_name, finish_swap, rescue_lock, rescued_name, swap
 from erllama_daemon.sessions.damage import damage_of, is_damage
+from erllama_daemon.sessions.naming import counted
 from erllama_daemon.sessions.salvage import Salvage, SavedSession, SavedTurn, salvage
 from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S, SESSION_COLUMNS, TURN_COLUMNS, open_database
 
@@ -59,7 +60,7 @@ def notice_of_rescue(database: sqlite3.Connection, folder: Path) -> str | None:
     name, at, sessions, turns = row
     day = datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d")
     return (
-        f"The conversations were damaged on {day}: {_count(sessions, 'conversation')} with {_count(turns, 'turn')}"
+        f"The conversations were damaged on {day}: {counted(sessions, 'conversation')} with {counted(turns, 'turn')}"
         f" could be rescued. The damaged file is kept at {folder / name} until you delete it."
     )
 
@@ -108,8 +109,8 @@ def _rescue(path: Path, damage: str) -> None:
     log.warning(
         "the conversations were damaged (%s): %s with %s could be rescued; the damaged file is kept at %s",
         " ".join(damage.split()),
-        _count(len(saved.sessions), "conversation"),
-        _count(len(saved.turns), "turn"),
+        counted(len(saved.sessions), "conversation"),
+        counted(len(saved.turns), "turn"),
         damaged_name(path, when),
     )
 
@@ -156,7 +157,3 @@ def _sync(path: Path) -> None:
 def _remove(path: Path) -> None:
     for end in BESIDE:
         path.with_name(path.name + end).unlink(missing_ok=True)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -28,7 +28,7 @@ from erllama_daemon.frames import History
 from erllama_daemon.messages import Message, Session, SessionSummary, SessionTurn
 from erllama_daemon.sessions.chats import Chat, chats_in
 from erllama_daemon.sessions.database import Database
-from erllama_daemon.sessions.naming import NAME_CHARACTERS, is_name, title_of
+from erllama_daemon.sessions.naming import NAME_CHARACTERS, counted, is_name, title_of
 from erllama_daemon.sessions.rescue import notice_of_rescue
 from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S
 from erllama_daemon.sessions.search import nearest, summaries
@@ -202,7 +202,7 @@ class Sessions:
             is_turn = seen in {turn.id for turn in turns_of(database, session_id)}
             known = {turn.id for turn in way_to(database, seen if is_turn else None)}
             more = sum(turn.id not in known for turn in way_to(database, head))
-        raise SessionMoved(session=session_id, turns=f"{more} turn{'' if more == 1 else 's'}")
+        raise SessionMoved(session=session_id, turns=counted(more, "turn") if more else "")
 
     def unanswered(self, session_id: str) -> list[Message]:
         """The messages of the turn that was asked last, if it was not answered."""
