@@ -19,7 +19,7 @@ from erllama_daemon.sessions.store import Sessions
 SCRIPT = Path(__file__).with_name("killed.py")
 LAST_WORDS = "5 of 1"
 """How the last turn begins before its conversation is deleted."""
-STATEMENTS, STEPS, BYTES = range(0, 330, 6), range(100, 16_000, 500), range(8192, 500_000, 16_411)
+STATEMENTS, STEPS, BYTES = range(0, 330, 11), range(100, 16_000, 800), range(8192, 500_000, 24_611)
 
 
 def run_killed(what: str, folder: Path, how: str, points: range) -> None:
