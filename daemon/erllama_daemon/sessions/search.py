@@ -1,4 +1,4 @@
-"""The conversations as a list, all of them or those in which a text stands."""
+"""Finding conversations: by what they are called, or by a text that stands in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import sqlite3
 from collections.abc import Iterable, Iterator
 
+from erllama_daemon.errors import SessionAmbiguous, SessionUnknown
 from erllama_daemon.messages import SessionSummary
 from erllama_daemon.sessions.tree import TurnRow, way_to
 
@@ -54,7 +55,22 @@ def _place(wanted: str, names: list[str], way: list[TurnRow]) -> str | None:
     return None
 
 
-def nearest(called: str, rows: Iterable[tuple[str, str | None, str]]) -> list[str]:
+def find_id(database: sqlite3.Connection, called: str) -> str:
+    """The id of the conversation of this name or id, or of the only one whose id begins so.
+
+    Raises SessionUnknown, which suggests names that are near, and SessionAmbiguous.
+    """
+    rows = database.execute("SELECT id, name, title FROM sessions").fetchall()
+    exact = [found for found, name, _title in rows if called in (name, found)]
+    begun = exact[:1] or [found for found, _name, _title in rows if called and found.startswith(called)]
+    if len(begun) > 1:
+        raise SessionAmbiguous(session=called, count=len(begun))
+    if not begun:
+        raise SessionUnknown(session=called, near=_nearest(called, rows))
+    return str(begun[0])
+
+
+def _nearest(called: str, rows: Iterable[tuple[str, str | None, str]]) -> list[str]:
     """Names, titles and ids that are almost what was asked for; `rows` are the id, name and title of each."""
     known = {text.casefold(): shown for row in rows for text, shown in _called(*row)}
     found = difflib.get_close_matches(called.casefold(), known, n=3)

@@ -18,7 +18,6 @@ import msgspec
 from erllama_daemon.errors import (
     NoSession,
     RequestInvalid,
-    SessionAmbiguous,
     SessionMoved,
     SessionNameTaken,
     SessionUnknown,
@@ -31,7 +30,8 @@ from erllama_daemon.sessions.database import Database
 from erllama_daemon.sessions.naming import NAME_CHARACTERS, counted, is_name, title_of
 from erllama_daemon.sessions.rescue import notice_of_rescue
 from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S
-from erllama_daemon.sessions.search import nearest, summaries
+from erllama_daemon.sessions.search import find_id, summaries
+from erllama_daemon.sessions.session import count_turns_since, delete_session, head_of, read_session
 from erllama_daemon.sessions.tree import (
     TurnRow,
     decode_messages,
@@ -49,8 +49,6 @@ PRIVATE = "private-"
 
 BEGINNING = "0"
 """The name of what the first turn follows."""
-
-_COLUMNS = "id, name, model, title, created, updated, head, asked_after, unanswered"
 
 
 class Sessions:
@@ -93,31 +91,7 @@ class Sessions:
     def get(self, session_id: str) -> Session:
         """The conversation with this id. Raises SessionUnknown."""
         with self._reading() as database:
-            row = database.execute(
-                f"SELECT {_COLUMNS} FROM sessions WHERE id = ?",  # noqa: S608
-                (session_id,),
-            ).fetchone()
-            if row is None:
-                raise SessionUnknown(session=session_id)
-            found, name, model, title, created, updated, head, asked_after, unanswered = row
-            way = way_to(database, head)
-        return Session(
-            id=found,
-            name=name,
-            model=model,
-            title=title,
-            created=created,
-            updated=updated,
-            messages=[message for turn in way for message in turn.messages],
-            tokens=way[-1].end if way else 0,
-            finish_key=way[-1].finish_key.hex() if way else None,
-            fingerprint=way[-1].fingerprint if way else None,
-            unanswered=decode_messages(unanswered)[-1] if unanswered else None,
-            asked_after=asked_after,
-            private=self._is_private,
-            turn=head,
-            turns=len(way),
-        )
+            return read_session(database, session_id, is_private=self._is_private)
 
     def find(self, called: str) -> Session:
         """The conversation of this name or id, or the only one whose id begins so.
@@ -125,16 +99,7 @@ class Sessions:
         Raises SessionUnknown, which suggests names that are near, and SessionAmbiguous.
         """
         with self._reading() as database:
-            rows = database.execute("SELECT id, name, title FROM sessions").fetchall()
-        for found, name, _title in rows:
-            if called in (name, found):
-                return self.get(found)
-        begun = [found for found, _name, _title in rows if called and found.startswith(called)]
-        if len(begun) == 1:
-            return self.get(begun[0])
-        if begun:
-            raise SessionAmbiguous(session=called, count=len(begun))
-        raise SessionUnknown(session=called, near=nearest(called, rows))
+            return self.get(find_id(database, called))
 
     def latest(self) -> Session:
         """The conversation that was used last, of those in which something was said. Raises NoSession."""
@@ -159,7 +124,7 @@ class Sessions:
     def turns(self, session_id: str) -> list[SessionTurn]:
         """Every turn of a conversation as its user sees them. Raises SessionUnknown."""
         with self._reading() as database:
-            head = self.get(session_id).turn
+            head = self._head(session_id)
             return named_turns(turns_of(database, session_id), head)
 
     def way(self, session_id: str, after: int | None = None) -> list[TurnRow]:
@@ -199,9 +164,7 @@ class Sessions:
             head = self._head(session_id)
             if seen is None or head == (seen or None):
                 return
-            is_turn = seen in {turn.id for turn in turns_of(database, session_id)}
-            known = {turn.id for turn in way_to(database, seen if is_turn else None)}
-            more = sum(turn.id not in known for turn in way_to(database, head))
+            more = count_turns_since(database, session_id, seen)
         raise SessionMoved(session=session_id, turns=counted(more, "turn") if more else "")
 
     def unanswered(self, session_id: str) -> list[Message]:
@@ -297,10 +260,7 @@ class Sessions:
         for so long that it is another time.
         """
         with self._writing() as database:
-            database.execute("UPDATE sessions SET head = NULL, shared = NULL WHERE id = ?", (session_id,))
-            database.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
-            database.execute(_DELETE_UNUSED_TURNS)
-            deleted = int(database.execute("SELECT changes()").fetchone()[0])
+            deleted = delete_session(database, session_id)
         with self._reading() as database:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return deleted
@@ -317,10 +277,7 @@ class Sessions:
 
     def _head(self, session_id: str) -> int | None:
         with self._reading() as database:
-            row = database.execute("SELECT head FROM sessions WHERE id = ?", (session_id,)).fetchone()
-        if row is None:
-            raise SessionUnknown(session=session_id)
-        return None if row[0] is None else int(row[0])
+            return head_of(database, session_id)
 
     def _turn_called(self, session_id: str, name: str) -> int | None:
         if name == BEGINNING:
@@ -347,14 +304,3 @@ class Sessions:
     def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
         self._turns.settle()
         return self._database.writing()
-
-
-_DELETE_UNUSED_TURNS = """
-WITH RECURSIVE used(id) AS (
-    SELECT head FROM sessions WHERE head IS NOT NULL
-    UNION SELECT shared FROM sessions WHERE shared IS NOT NULL
-    UNION SELECT id FROM turns WHERE session IS NOT NULL
-    UNION SELECT parent FROM turns JOIN used ON turns.id = used.id WHERE parent IS NOT NULL
-)
-DELETE FROM turns WHERE id NOT IN (SELECT id FROM used)
-"""

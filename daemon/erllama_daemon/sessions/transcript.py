@@ -18,6 +18,7 @@ from erllama_daemon.messages import FinishReason, Message
 from erllama_daemon.sessions.naming import is_name
 from erllama_daemon.sessions.schema import open_database, open_to_read
 from erllama_daemon.sessions.tree import TurnRow, decode_messages, turns_of
+from erllama_daemon.sessions.turn import Turn, insert_row
 
 _ID = re.compile(r"[0-9a-f]{4,64}")
 
@@ -218,28 +219,21 @@ def _insert(database: sqlite3.Connection, transcript: Transcript) -> bool:
             unanswered,
         ),
     )
-    numbers: list[int | None] = []
+    numbers: list[int] = []
     for place, turn in enumerate(transcript.turns):
         parent = transcript.parent_of(place)
-        numbers.append(
-            database.execute(
-                "INSERT INTO turns (parent, session, created, messages, view, thinking, finish_reason, first_token,"
-                " tokens, finish_key, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    None if parent is None else numbers[parent],
-                    transcript.id,
-                    turn.created or transcript.updated,
-                    msgspec.json.encode(turn.messages),
-                    None if turn.view is None else msgspec.json.encode(turn.view),
-                    turn.thinking,
-                    turn.finish_reason,
-                    turn.first_token,
-                    turn.tokens,
-                    turn.finish_key,
-                    turn.fingerprint,
-                ),
-            ).lastrowid
+        row = Turn(
+            after=None if parent is None else numbers[parent],
+            messages=turn.messages,
+            tokens=turn.tokens,
+            finish_key=turn.finish_key,
+            fingerprint=turn.fingerprint,
+            view=turn.view,
+            thinking=turn.thinking,
+            finish_reason=turn.finish_reason,
         )
+        created = turn.created or transcript.updated
+        numbers.append(insert_row(database, transcript.id, row, created=created, first_token=turn.first_token))
     head, asked = transcript.head_place, transcript.asked_after
     database.execute(
         "UPDATE sessions SET head = ?, asked_after = ? WHERE id = ?",

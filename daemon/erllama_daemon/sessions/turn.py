@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -37,27 +37,37 @@ def insert_turn(database: sqlite3.Connection, session_id: str, turn: Turn) -> in
     """
     history = history_of(way_to(database, turn.after))
     known = common_prefix(history.tokens, turn.tokens) if history else 0
+    new = replace(turn, tokens=turn.tokens[known * TOKEN_BYTES :])
+    number = insert_row(database, session_id, new, created=time.time(), first_token=known)
+    database.execute(
+        "UPDATE sessions SET unanswered = NULL, asked_after = NULL, updated = ?, head = ? WHERE id = ?",
+        (time.time(), number, session_id),
+    )
+    return number
+
+
+def insert_row(database: sqlite3.Connection, session_id: str, turn: Turn, *, created: float, first_token: int) -> int:
+    """Adds a turn whose tokens are those of its chain from `first_token` on, and gives its number.
+
+    `created` in Unix seconds. The conversation goes on from where it did. Raises sqlite3.Error.
+    """
     number = database.execute(
         "INSERT INTO turns (parent, session, created, messages, view, thinking, finish_reason, first_token,"
         " tokens, finish_key, fingerprint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             turn.after,
             session_id,
-            time.time(),
+            created,
             msgspec.json.encode(turn.messages),
             None if turn.view is None else msgspec.json.encode(turn.view),
             turn.thinking,
             turn.finish_reason,
-            known,
-            turn.tokens[known * TOKEN_BYTES :],
+            first_token,
+            turn.tokens,
             turn.finish_key,
             turn.fingerprint,
         ),
     ).lastrowid
     if number is None:
         raise sqlite3.DatabaseError("it numbers no rows")
-    database.execute(
-        "UPDATE sessions SET unanswered = NULL, asked_after = NULL, updated = ?, head = ? WHERE id = ?",
-        (time.time(), number, session_id),
-    )
     return number
