@@ -47,7 +47,7 @@ def new_app(words: Sequence[str] = ()) -> typer.Typer:
     )
     app.callback()(_options)
     if _COMPLETION_OPTIONS & set(words):
-        from erllama_cli.completion_shells import offer_scripts
+        from erllama_cli.completion.shells import offer_scripts
 
         offer_scripts()
     asked = words[0] if words else ""
@@ -94,8 +94,8 @@ def main() -> None:
 def _complete(line: str) -> None:
     from typer.main import get_command
 
-    from erllama_cli.completion_shells import answer
-    from erllama_cli.completion_words import typed_words
+    from erllama_cli.completion.shells import answer
+    from erllama_cli.completion.words import typed_words
 
     typed = typed_words(line)
     print(answer(get_command(new_app(typed.before[1:])), typed), end="")

@@ -20,7 +20,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from erllama_cli.completion_shells import SCRIPTS
+from erllama_cli.completion.shells import SCRIPTS
 from erllama_cli.failures import EXIT_PIPE_CLOSED
 from erllama_cli.main import new_app
 from erllama_daemon.errors import (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from erllama_cli.completion import complete_session
+from erllama_cli.completion.candidates import complete_session
 from erllama_cli.model import model_name, short_name
 from erllama_daemon.directories import Directories
 

@@ -10,7 +10,7 @@ import typer
 from erllama_cli import options
 from erllama_cli.cache.removal import DryRun, RemovalReport, remove
 from erllama_cli.client import Client
-from erllama_cli.completion import complete_session
+from erllama_cli.completion.candidates import complete_session
 from erllama_cli.durations import duration_s
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import model_name

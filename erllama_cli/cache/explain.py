@@ -12,7 +12,7 @@ import typer
 from erllama_cli import options
 from erllama_cli.adapter_file import adapter_choice
 from erllama_cli.answer_options import AdapterFiles, Reproducible
-from erllama_cli.completion import complete_session
+from erllama_cli.completion.candidates import complete_session
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import resolve_model

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from erllama_cli.completion import complete_chat_or_key
+from erllama_cli.completion.candidates import complete_chat_or_key
 from erllama_daemon.errors import NameAmbiguous, NameUnknown
 
 if TYPE_CHECKING:

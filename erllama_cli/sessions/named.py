@@ -6,7 +6,7 @@ from typing import Annotated, Protocol
 
 import typer
 
-from erllama_cli.completion import complete_session
+from erllama_cli.completion.candidates import complete_session
 from erllama_cli.one_line import one_line
 
 _HELP = "A conversation's name or id; the beginning of an id will do."

@@ -16,8 +16,8 @@ import pytest
 from cache.samples import ROOT
 from cli.cached_home import LLAMAS, RIVERS, furnish
 
-from erllama_cli.completion import complete_chat_or_key, complete_session
-from erllama_cli.completion_words import continued, quoted, typed_words, unquoted
+from erllama_cli.completion.candidates import complete_chat_or_key, complete_session
+from erllama_cli.completion.words import continued, quoted, typed_words, unquoted
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import Message
 from erllama_daemon.sessions.store import Sessions

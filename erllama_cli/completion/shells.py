@@ -13,7 +13,7 @@ import typer._completion_shared
 from typer._click.core import Command
 from typer._click.shell_completion import CompletionItem, ShellComplete
 
-from erllama_cli.completion_words import TypedWords, continued
+from erllama_cli.completion.words import TypedWords, continued
 from erllama_cli.one_line import one_line
 
 SHELL = "_ERLLAMA_COMPLETE"
