@@ -10,20 +10,20 @@ import msgspec
 import typer
 
 from erllama_cli import options
-from erllama_cli.answer_command import AnswerCommand
-from erllama_cli.answer_options import AnswerOptions, unasked_request
 from erllama_cli.asking import Left
 from erllama_cli.conversation import Conversation
 from erllama_cli.failures import reported_failures
 from erllama_cli.hold import Hold
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import resolve_model
-from erllama_cli.model_options import LoadOptions
 from erllama_cli.opening import Opened, Opening, find_session, system_at_start, tell_which
-from erllama_cli.opening_options import OpeningOptions, Overflowing
-from erllama_cli.option_groups import with_option_groups
+from erllama_cli.options.answer import AnswerOptions, unasked_request
+from erllama_cli.options.answer_command import AnswerCommand
+from erllama_cli.options.groups import with_option_groups
+from erllama_cli.options.model import LoadOptions
+from erllama_cli.options.opening import OpeningOptions, Overflowing
+from erllama_cli.options.sampling import SamplingOptions
 from erllama_cli.question import read_question, system_messages
-from erllama_cli.sampling_options import SamplingOptions
 from erllama_cli.talk.loop import talk
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import PromptEmpty

@@ -14,7 +14,7 @@ from erllama_cli.hold import Hold
 from erllama_cli.load import await_loaded
 from erllama_cli.model import resolve_model, same_model
 from erllama_cli.one_line import one_line
-from erllama_cli.opening_options import OpeningOptions
+from erllama_cli.options.opening import OpeningOptions
 from erllama_cli.progress import Waiting
 from erllama_daemon.errors import (
     ModelMissing,

@@ -9,18 +9,18 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.answer import print_answer, print_result
-from erllama_cli.answer_command import AnswerCommand
-from erllama_cli.answer_options import AnswerOptions, unasked_request
 from erllama_cli.conversation import Conversation
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
-from erllama_cli.model_options import LoadOptions
 from erllama_cli.opening import find_or_begin, system_at_start
-from erllama_cli.opening_options import FollowingOptions
-from erllama_cli.option_groups import with_option_groups
+from erllama_cli.options.answer import AnswerOptions, unasked_request
+from erllama_cli.options.answer_command import AnswerCommand
+from erllama_cli.options.groups import with_option_groups
+from erllama_cli.options.model import LoadOptions
+from erllama_cli.options.opening import FollowingOptions
+from erllama_cli.options.sampling import SamplingOptions
 from erllama_cli.question import read_question, system_messages
-from erllama_cli.sampling_options import SamplingOptions
 from erllama_daemon.directories import user_directories
 
 COMMAND = AnswerCommand

@@ -14,7 +14,7 @@ from erllama_cli.completion.candidates import complete_session
 from erllama_cli.durations import duration_s
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import model_name
-from erllama_cli.option_groups import with_option_groups
+from erllama_cli.options.groups import with_option_groups
 from erllama_cli.output import print_json
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import RequestInvalid

@@ -11,11 +11,11 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.adapter_file import adapter_choice
-from erllama_cli.answer_options import AdapterFiles, Reproducible
 from erllama_cli.completion.candidates import complete_session
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import resolve_model
+from erllama_cli.options.answer import AdapterFiles, Reproducible
 from erllama_cli.output import Table, print_json, print_table
 from erllama_cli.question import read_question, system_messages
 from erllama_daemon.directories import user_directories

@@ -11,15 +11,15 @@ from erllama_cache.errors import ErllamaError
 from erllama_cli import options
 from erllama_cli.adapter_file import adapter_choice
 from erllama_cli.answer import print_answer
-from erllama_cli.answer_options import AdapterFiles
 from erllama_cli.client import Client
 from erllama_cli.failures import failure_of, print_failure, reported_failures
 from erllama_cli.files import read_text_file
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
-from erllama_cli.model_options import LoadOptions
-from erllama_cli.option_groups import with_option_groups
 from erllama_cli.options import DisplayOptions
+from erllama_cli.options.answer import AdapterFiles
+from erllama_cli.options.groups import with_option_groups
+from erllama_cli.options.model import LoadOptions
 from erllama_cli.output import print_json
 from erllama_cli.question import STDIN_ONLY, piped_text, question_about, system_messages
 from erllama_daemon.directories import user_directories

@@ -14,7 +14,7 @@ from cli.fake_daemon import FakeDaemon, answer
 
 from erllama_cache.policy import PolicyKnobs
 from erllama_cli.durations import duration_s
-from erllama_cli.sampling_options import SamplingOptions
+from erllama_cli.options.sampling import SamplingOptions
 from erllama_daemon.errors import EXIT_MODEL, EXIT_USAGE, RequestInvalid
 from erllama_daemon.messages import AdapterChoice, CompleteRequest, ModelOptions
 from erllama_daemon.messages.checks import check_sampling

@@ -9,11 +9,11 @@ import msgspec
 import typer
 
 from erllama_cli.adapter_file import adapter_choice
-from erllama_cli.answer_command import PREFIX, REQUIRE_CACHED
-from erllama_cli.contradictions import refuse_together, refuse_without
-from erllama_cli.model_options import LoadOptions
+from erllama_cli.options.answer_command import PREFIX, REQUIRE_CACHED
+from erllama_cli.options.contradictions import refuse_together, refuse_without
+from erllama_cli.options.model import LoadOptions
+from erllama_cli.options.sampling import SamplingOptions
 from erllama_cli.question import valid_text
-from erllama_cli.sampling_options import SamplingOptions
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import CachedDemand, CompleteRequest, Message
 from erllama_daemon.messages.checks import LOGPROBS_LIMIT, check_complete

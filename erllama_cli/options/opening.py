@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from erllama_cli.completion.candidates import complete_session
-from erllama_cli.contradictions import refuse_together, refuse_without
+from erllama_cli.options.contradictions import refuse_together, refuse_without
 from erllama_cli.question import valid_text
 from erllama_daemon.errors import ChatNeedsModel, RequestInvalid
 from erllama_daemon.messages import Overflow

@@ -1,4 +1,4 @@
-"""Options that mean the same everywhere."""
+"""Options that several commands share: here those that mean the same everywhere, beside it one group a file."""
 
 from __future__ import annotations
 
