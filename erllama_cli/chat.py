@@ -11,12 +11,12 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.asking import Left
-from erllama_cli.conversation import Conversation
+from erllama_cli.conversation.conversation import Conversation
+from erllama_cli.conversation.hold import Hold
+from erllama_cli.conversation.opening import Opened, Opening, find_session, system_at_start, tell_which
 from erllama_cli.failures import reported_failures
-from erllama_cli.hold import Hold
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import resolve_model
-from erllama_cli.opening import Opened, Opening, find_session, system_at_start, tell_which
 from erllama_cli.options.answer import AnswerOptions, unasked_request
 from erllama_cli.options.answer_command import AnswerCommand
 from erllama_cli.options.groups import with_option_groups

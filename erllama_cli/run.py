@@ -9,11 +9,11 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.answer import print_answer, print_result
-from erllama_cli.conversation import Conversation
+from erllama_cli.conversation.conversation import Conversation
+from erllama_cli.conversation.opening import find_or_begin, system_at_start
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
-from erllama_cli.opening import find_or_begin, system_at_start
 from erllama_cli.options.answer import AnswerOptions, unasked_request
 from erllama_cli.options.answer_command import AnswerCommand
 from erllama_cli.options.groups import with_option_groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from erllama_cli.conversation import Conversation
+from erllama_cli.conversation.conversation import Conversation
 from erllama_cli.model import short_name
 from erllama_cli.output import counted
 from erllama_daemon.messages import Stats

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from erllama_cache.disk.atomic import write_atomically
-from erllama_cli.conversation import Conversation
+from erllama_cli.conversation.conversation import Conversation
 from erllama_cli.files import read_text_file
 from erllama_cli.output import counted, readable_bytes
 from erllama_cli.question import valid_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
-from erllama_cli.conversation import Conversation
+from erllama_cli.conversation.conversation import Conversation
 from erllama_cli.talk.commands import COMMANDS
 from erllama_cli.talk.keyboard import unseen_keys
 from erllama_cli.talk.line_reader import LineReader, new_line_reader

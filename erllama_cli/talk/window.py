@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from erllama_cache.errors import ErllamaError
-from erllama_cli.conversation import Conversation
+from erllama_cli.conversation.conversation import Conversation
 from erllama_cli.failures import failure_of, print_failure
 from erllama_cli.output import counted
 from erllama_cli.question import valid_text

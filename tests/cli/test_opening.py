@@ -16,8 +16,8 @@ from cli.fake_daemon import FakeDaemon, answer, model_status, session
 from cli.terminal import Terminal
 
 from erllama_cli.client import Client
-from erllama_cli.hold import Hold
-from erllama_cli.opening import find_or_begin
+from erllama_cli.conversation.hold import Hold
+from erllama_cli.conversation.opening import find_or_begin
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_FAILED, EXIT_MODEL, EXIT_USAGE, SessionNameTaken, SessionUnknown
 from erllama_daemon.messages import (

@@ -9,7 +9,7 @@ import msgspec
 
 from erllama_cli.answer import print_answer, print_result
 from erllama_cli.client import Client
-from erllama_cli.hold import Hold
+from erllama_cli.conversation.hold import Hold
 from erllama_cli.launcher import running_daemon
 from erllama_cli.options import DisplayOptions
 from erllama_daemon.directories import Directories

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from erllama_cli.asking import Left, ask_letter, ask_line, can_ask
 from erllama_cli.client import Client
+from erllama_cli.conversation.hold import Hold
 from erllama_cli.failures import failure_of, print_failure
-from erllama_cli.hold import Hold
 from erllama_cli.load import await_loaded
 from erllama_cli.model import resolve_model, same_model
 from erllama_cli.one_line import one_line
