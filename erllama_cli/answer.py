@@ -11,10 +11,10 @@ from typing import TextIO
 
 from erllama_cli.client import AnswerEvent, Client
 from erllama_cli.drawing.answer_text import AnswerText, answer_text
+from erllama_cli.drawing.progress import Waiting
+from erllama_cli.drawing.thoughts import thoughts
 from erllama_cli.options import DisplayOptions
 from erllama_cli.output import counted, dimmed, print_json
-from erllama_cli.progress import Waiting
-from erllama_cli.thoughts import thoughts
 from erllama_daemon.errors import AnswerCutOff, OutputFailed
 from erllama_daemon.messages import (
     CompleteRequest,

@@ -6,13 +6,13 @@ from contextlib import closing
 
 from erllama_cli import options
 from erllama_cli.client import Client
+from erllama_cli.drawing.progress import Waiting
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
 from erllama_cli.options.groups import with_option_groups
 from erllama_cli.options.model import LoadOptions
 from erllama_cli.output import print_json, readable_bytes
-from erllama_cli.progress import Waiting
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import Loading, ModelRequest, ModelStatus
 

@@ -13,9 +13,9 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.cache.names import Names, find_named
+from erllama_cli.drawing.progress import Bar
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import counted, print_json, readable_bytes
-from erllama_cli.progress import Bar
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import RequestInvalid
 

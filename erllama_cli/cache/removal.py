@@ -9,8 +9,8 @@ import msgspec
 import typer
 
 from erllama_cli.client import Client
+from erllama_cli.drawing.progress import Bar
 from erllama_cli.output import counted, readable_bytes
-from erllama_cli.progress import Bar
 from erllama_daemon.directories import Directories
 from erllama_daemon.messages import ForgetRequest
 

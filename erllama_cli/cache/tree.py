@@ -10,9 +10,9 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.cache.contents import ChatOption, Contents, ModelOption
-from erllama_cli.cache.drawing import Branch, Line, dot, print_branch, print_line
 from erllama_cli.cache.node import Node, nodes, pruned
 from erllama_cli.cache.root_words import root_words
+from erllama_cli.drawing.tree import Branch, Line, dot, print_branch, print_line
 from erllama_cli.failures import reported_failures
 from erllama_cli.one_line import one_line, told_apart
 from erllama_cli.output import counted, print_json, readable_bytes

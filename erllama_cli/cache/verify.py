@@ -10,11 +10,11 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.cache.recompute import findings, recompute_blocks
+from erllama_cli.drawing.progress import Bar
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import resolve_model
 from erllama_cli.output import counted, print_json, readable_bytes
-from erllama_cli.progress import Bar
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_FAILED, RequestInvalid
 from erllama_daemon.messages import Recomputed, RecomputeRequest

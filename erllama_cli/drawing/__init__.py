@@ -1,1 +1,1 @@
-"""Text on a terminal while it comes: where it breaks, what of it may still change, and how Markdown looks."""
+"""What is drawn on a terminal: text while it comes, as Markdown or thoughts, progress meanwhile, and trees."""

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
-from erllama_cli.cache.drawing import Branch, Line, dot, print_branch
+from erllama_cli.drawing.tree import Branch, Line, dot, print_branch
 from erllama_cli.model import short_name
 from erllama_cli.one_line import one_line
 from erllama_cli.output import counted

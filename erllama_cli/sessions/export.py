@@ -102,7 +102,7 @@ def _json(ids: Sequence[str], directories: Directories) -> bytes:
 
 def _markdown(ids: Sequence[str]) -> bytes:
     from erllama_cli.launcher import running_daemon
-    from erllama_cli.session_text import as_markdown
+    from erllama_cli.sessions.markdown import as_markdown
 
     client = running_daemon(user_directories())
 

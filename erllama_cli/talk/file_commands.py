@@ -15,7 +15,7 @@ from erllama_cli.conversation.conversation import Conversation
 from erllama_cli.files import read_text_file
 from erllama_cli.output import counted, readable_bytes
 from erllama_cli.question import valid_text
-from erllama_cli.session_text import as_markdown
+from erllama_cli.sessions.markdown import as_markdown
 from erllama_cli.talk.question import AttachedFile
 from erllama_cli.talk.registry import ChatCommand
 from erllama_cli.talk.told import tell

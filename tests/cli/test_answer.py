@@ -16,8 +16,8 @@ from cli.terminal import Terminal
 
 from erllama_cli.answer import print_result, stats_line
 from erllama_cli.drawing.folded_thoughts import FoldedThoughts
+from erllama_cli.drawing.progress import Waiting
 from erllama_cli.options import DisplayOptions
-from erllama_cli.progress import Waiting
 from erllama_daemon.errors import EXIT_INTERRUPTED
 from erllama_daemon.messages import (
     Accepted,
