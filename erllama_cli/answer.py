@@ -105,11 +105,13 @@ class _Drawing:
         is_unseen = isinstance(failure, BrokenPipeError | OutputFailed)
         ends_lines = not (is_unseen or isinstance(failure, KeyboardInterrupt))
         with _uninterrupted():
-            self._waiting.clear()
-            if ends_lines or _is_terminal(sys.stderr):
-                self._thoughts.end()
-            if ends_lines or (_is_terminal(sys.stdout) and not is_unseen):
-                self._end_text()
+            try:
+                self._waiting.clear()
+                if ends_lines or _is_terminal(sys.stderr):
+                    self._thoughts.end()
+            finally:
+                if ends_lines or (_is_terminal(sys.stdout) and not is_unseen):
+                    self._end_text()
 
     def _end_text(self) -> None:
         if self._text is not None:

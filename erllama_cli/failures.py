@@ -65,10 +65,14 @@ def failure_of(error: Exception) -> Failure:
 
 
 def print_failure(failure: Failure) -> None:
-    """The message and, on the next line, its hint: to stderr."""
-    print(f"erllama: {failure.message}", file=sys.stderr)
-    if failure.hint:
-        print(failure.hint, file=sys.stderr)
+    """The message and, on the next line, its hint: to stderr, where a terminal gets whole words and nothing harmful."""
+    told = f"erllama: {failure.message}" + (f"\n{failure.hint}" if failure.hint else "")
+    if sys.stderr is not None and sys.stderr.isatty():
+        from erllama_cli.drawing.printable import printable
+        from erllama_cli.one_line import broken_at_words, line_width
+
+        told = broken_at_words(printable(told), line_width())
+    print(told, file=sys.stderr)
 
 
 def _silence_stdout() -> None:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from erllama_cli.commands import Place, add_commands
+from erllama_cli.signals import Ended, tidy_up_at_signals
 from erllama_daemon import __version__
 from erllama_daemon.errors import EXIT_INTERRUPTED
 
@@ -77,8 +78,12 @@ def _options(
 def main() -> None:
     """Run the command in `sys.argv` and leave with its exit code.
 
-    Text that the terminal's encoding lacks is replaced: an answer is never lost over one character.
+    Text that the terminal's encoding lacks is replaced: an answer is never lost over one character. What goes to a
+    closed standard error goes nowhere.
     """
+    if sys.stderr is None:  # or print(…, file=sys.stderr) would write among the answers
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    tidy_up_at_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -89,6 +94,8 @@ def main() -> None:
             new_app(sys.argv[1:])(prog_name="erllama")
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+    except Ended as ended:
+        ended.die()
 
 
 def _complete(line: str) -> None:

@@ -63,6 +63,20 @@ def cut(text: str, width: int) -> str:
     return "".join(kept).rstrip() + "…"
 
 
+def broken_at_words(text: str, width: int) -> str:
+    """`text` with its lines broken between words where they are longer; a word never is, so that it can be copied."""
+    return "\n".join(part for line in text.split("\n") for part in _broken(line, width))
+
+
+def _broken(line: str, width: int) -> list[str]:
+    if columns(line) <= width:
+        return [line]
+    # Imported here: most lines fit.
+    from textwrap import wrap
+
+    return wrap(line, width, break_long_words=False, break_on_hyphens=False)
+
+
 def _shared(a: str, b: str) -> int:
     """How many characters two different texts begin with together."""
     return next(

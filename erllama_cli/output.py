@@ -22,9 +22,8 @@ class Table:
 
 
 def print_json(result: msgspec.Struct) -> None:
-    """`result` as one JSON object on a line of its own, at once."""
-    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
-    sys.stdout.flush()
+    """`result` as one JSON object on a line of its own, at once. Raises what `write_text` raises."""
+    write_text(msgspec.json.encode(result).decode() + "\n")
 
 
 def write_text(text: str) -> None:
@@ -41,9 +40,12 @@ def write_text(text: str) -> None:
 
 
 def write_whole_text(text: str) -> None:
-    """`text` as it stands; on a terminal, the prompt of the shell gets a line of its own."""
-    unended = sys.stdout is not None and sys.stdout.isatty() and not text.endswith("\n")
-    write_text(f"{text}\n" if unended else text)
+    """`text` as it stands; a terminal obeys nothing of it, and the shell's prompt gets a line of its own."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        from erllama_cli.drawing.printable import printable
+
+        text = printable(text if text.endswith("\n") else f"{text}\n")
+    write_text(text)
 
 
 def dimmed(text: str) -> str:

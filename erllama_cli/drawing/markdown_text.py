@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING
 
-from erllama_cli.drawing.page import Page, Span
+from erllama_cli.drawing.page import Line, Page, Span
 from erllama_cli.drawing.painter import PAUSE_S, Painter
 from erllama_cli.drawing.printable import Printable
 from erllama_cli.drawing.region import Region
@@ -35,9 +35,12 @@ class MarkdownText:
     def end(self) -> None:
         """Draw all of it for good."""
         self._painter.stop()
-        document = self._document or _new_document()
-        document.add(self._come() + self._printable.rest())
-        self._region.end(document.rest(self._page()))
+        document, lines = self._document or _new_document(), list[Line]()
+        try:
+            document.add(self._come() + self._printable.rest())
+            lines = document.rest(self._page())
+        finally:
+            self._region.end(lines)
 
     def _paint(self) -> None:
         text, page = self._come(), self._page()

@@ -8,6 +8,11 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e
 """Control characters but tab and line break, and what turns the direction of everything that follows."""
 
 
+def printable(text: str) -> str:
+    """`text` on as many lines, with what would move the cursor, or worse, written out."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
+
+
 class Printable:
     """A text that comes in pieces: control characters are written out, and CR LF is a line break."""
 
@@ -19,13 +24,9 @@ class Printable:
         if self._return_held:
             text = "\r" + text
         self._return_held = text.endswith("\r")
-        return _escaped(text[:-1] if self._return_held else text)
+        return printable(text[:-1] if self._return_held else text)
 
     def rest(self) -> str:
         """What was held back."""
         held, self._return_held = "\r" if self._return_held else "", False
-        return _escaped(held)
-
-
-def _escaped(text: str) -> str:
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
+        return printable(held)

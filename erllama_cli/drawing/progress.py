@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from erllama_cli.drawing.painter import Ticker
 from erllama_cli.drawing.screen import can_draw
+from erllama_cli.one_line import one_line
 from erllama_cli.output import counted
 from erllama_daemon.messages import Loading, Prefilling, Queued, Summarizing
 
@@ -98,7 +99,7 @@ class _Stage:
 def _stage(event: Loading | Queued | Prefilling | Summarizing) -> _Stage:
     match event:
         case Loading():
-            return _Stage(f"loading {event.model}", event.progress or None)
+            return _Stage(f"loading {one_line(event.model)}", event.progress or None)
         case Queued():
             others = "1 other" if event.ahead == 1 else f"{event.ahead:,} others"
             return _Stage(f"waiting behind {others}" if event.ahead else "waiting")

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 
 from erllama_cli.drawing.page import Line
+from erllama_cli.drawing.screen import SHOW_CURSOR
 
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"
 """A terminal that knows these shows all that is written between them at once."""
 
-_HIDE_CURSOR, _SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+_HIDE_CURSOR = "\x1b[?25l"
 _CUT_LINES, _WRAP_LINES = "\x1b[?7l", "\x1b[?7h"
 _ERASE_LINE, _ERASE_BELOW = "\x1b[K", "\x1b[J"
 
@@ -32,7 +33,8 @@ class Region:
         """Print `done` for good in the place of what was shown, and below it as much of `live`'s end as fits."""
         width, height = self._size()
         shown = live[-max(height - 1, 1) :]
-        frame = [_BEGIN, "\r" if self._open else _HIDE_CURSOR]  # what was typed meanwhile moved the cursor
+        # What was typed meanwhile moved the cursor, and Ctrl-Z has shown it.
+        frame = [_BEGIN, _HIDE_CURSOR, "\r" if self._open else ""]
         frame += [f"{_erasing(line, width)}\n" for line in done]
         frame += [_CUT_LINES, *(f"{_erasing(line, width)}\n" for line in shown[:-1]), _ERASE_BELOW]
         frame += [line.text for line in shown[-1:]]
@@ -47,7 +49,7 @@ class Region:
         width, _ = self._size()
         lines = "".join(f"{_erasing(line, width)}\n" for line in done)
         self._open = False
-        self._write(f"{_BEGIN}\r{lines}{_ERASE_BELOW}{_SHOW_CURSOR}{_END}")
+        self._write(f"{_BEGIN}\r{lines}{_ERASE_BELOW}{SHOW_CURSOR}{_END}")
 
 
 def _erasing(line: Line, width: int) -> str:

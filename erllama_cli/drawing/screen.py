@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TextIO
 
+SHOW_CURSOR = "\x1b[?25h"
 _USUAL = os.terminal_size((80, 24))
 
 

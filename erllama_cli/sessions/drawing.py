@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 
+from erllama_cli.drawing.printable import printable
 from erllama_cli.drawing.tree import Branch, Line, dot, print_branch
 from erllama_cli.model import short_name
 from erllama_cli.one_line import one_line
@@ -73,14 +74,7 @@ def _faint(text: str) -> str:
 
 def _harmless(text: str) -> str:
     """What was said, which on a terminal may do nothing but stand there."""
-    if not sys.stdout.isatty():
-        return text
-    return "".join(
-        letter
-        if letter.isprintable() or letter in "\n\t\u200d\u00a0"
-        else letter.encode("unicode_escape", "surrogatepass").decode()
-        for letter in text
-    )
+    return printable(text) if sys.stdout.isatty() else text
 
 
 def _below(siblings: Sequence[SessionTurn], children: Children, session: Session) -> list[Branch]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +13,7 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
-from erllama_cli.output import counted, print_json, readable_bytes, write_text
+from erllama_cli.output import counted, print_json, readable_bytes, write_whole_text
 from erllama_cli.sessions.named import NAMES
 from erllama_cli.sessions.portable import STREAM, Conversations
 from erllama_daemon.directories import Directories, user_directories
@@ -117,8 +116,7 @@ def _write(data: bytes, output: str) -> None:
     from erllama_cache.disk.atomic import write_atomically
 
     if output == STREAM:
-        write_text(data.decode())
-        sys.stdout.flush()
+        write_whole_text(data.decode())
         return
     try:
         if _is_stream(output):

@@ -6,7 +6,7 @@ from erllama_cli.model import short_name
 from erllama_cli.output import counted
 from erllama_cli.talk.figures import context_used, tokens_per_second
 from erllama_cli.talk.registry import ChatCommand
-from erllama_cli.talk.told import first_words, harmless, tell, tell_columns
+from erllama_cli.talk.told import first_words, tell, tell_columns
 from erllama_cli.talk.window import Window
 from erllama_daemon.messages import TokenizeRequest
 from erllama_daemon.messages.answer import SaveState
@@ -69,7 +69,7 @@ def tokens(window: Window, text: str) -> None:
 def thinking(window: Window, _argument: str) -> None:
     """Show what the model thought last."""
     thought = window.way()[-1].thinking
-    tell(harmless(thought.strip()) if thought and thought.strip() else "Nothing was thought before the last answer.")
+    tell(thought.strip() if thought and thought.strip() else "Nothing was thought before the last answer.")
 
 
 COMMANDS = (

@@ -9,7 +9,7 @@ from erllama_cli.model import resolve_model, short_name
 from erllama_cli.question import valid_text
 from erllama_cli.talk.file_commands import typed_path
 from erllama_cli.talk.registry import ChatCommand
-from erllama_cli.talk.told import harmless, tell
+from erllama_cli.talk.told import tell
 from erllama_cli.talk.window import Window
 from erllama_daemon.messages import Message
 
@@ -25,7 +25,7 @@ def system(window: Window, text: str) -> None:
         if conversation.system[0].text == conversation.system_in_force:
             conversation.system = []
     wanted = conversation.system[-1].text if conversation.system else conversation.system_in_force
-    tell(f"The system prompt: {harmless(wanted)}" if wanted else "There is no system prompt.")
+    tell(f"The system prompt: {wanted}" if wanted else "There is no system prompt.")
     if conversation.system and conversation.session.turn is not None:
         tell(f"It counts from your next message on; {_READ_AGAIN}")
 

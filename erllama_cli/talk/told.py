@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from textwrap import wrap
 
-from erllama_cli.drawing.printable import Printable
-from erllama_cli.one_line import columns, cut, line_width, one_line
+from erllama_cli.drawing.printable import printable
+from erllama_cli.one_line import broken_at_words, columns, cut, line_width, one_line
 from erllama_cli.output import counted, dimmed
 from erllama_cli.talk.question import typed_part
 from erllama_daemon.messages import Message, SessionTurn
@@ -16,9 +15,8 @@ PROMPT = ">>> "
 
 
 def tell(text: str, *, faint: bool = False) -> None:
-    """One or more lines for the user, which break between words."""
-    width = line_width()
-    wrapped = "\n".join(part for line in text.split("\n") for part in _wrapped(line, width))
+    """One or more lines for the user, which break between words. Whoever wrote them, they cannot disturb a terminal."""
+    wrapped = broken_at_words(printable(text), line_width())
     print(dimmed(wrapped) if faint else wrapped, file=sys.stderr, flush=True)
 
 
@@ -28,11 +26,11 @@ def tell_messages(messages: Iterable[Message]) -> None:
         if message.role == "user":
             files = len(message.parts) - 1
             about = f"[{counted(files, 'file')}] " if files else ""
-            tell(f"{PROMPT}{about}{harmless(typed_part(message).strip())}", faint=True)
+            tell(f"{PROMPT}{about}{typed_part(message).strip()}", faint=True)
         elif message.role == "system":
-            tell(f"[system prompt: {harmless(message.text.strip()) or 'none'}]", faint=True)
+            tell(f"[system prompt: {message.text.strip() or 'none'}]", faint=True)
         else:
-            tell(harmless(message.text.strip()), faint=True)
+            tell(message.text.strip(), faint=True)
 
 
 def tell_columns(rows: Sequence[Sequence[str]]) -> None:
@@ -47,13 +45,3 @@ def first_words(turn: SessionTurn) -> str:
     """How the question of a turn begins."""
     question = next((message for message in reversed(turn.messages) if message.role == "user"), turn.messages[-1])
     return one_line(typed_part(question))
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    return [line] if columns(line) <= width else wrap(line, width, break_long_words=False, break_on_hyphens=False)
-
-
-def harmless(text: str) -> str:
-    """`text` on as many lines, with what would move the cursor, or worse, written out."""
-    printable = Printable()
-    return printable.next(text) + printable.rest()

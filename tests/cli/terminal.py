@@ -27,6 +27,7 @@ class Terminal:
     ) -> None:
         self._end, inner = pty.openpty()
         termios.tcsetwinsize(inner, (lines, columns))
+        modes = termios.tcgetattr(inner)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "erllama_cli", *arguments],
             stdin=inner,
@@ -37,6 +38,7 @@ class Terminal:
             preexec_fn=_take_terminal,
         )
         os.close(inner)
+        self.modes_at_first = modes
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.seen = ""
 
@@ -60,6 +62,14 @@ class Terminal:
         while chunk := self._read(20):
             self.seen += chunk
         return self._process.wait(10), self.seen
+
+    @property
+    def modes(self) -> list[object]:
+        """What the terminal makes of what is typed and written."""
+        return termios.tcgetattr(self._end)
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
 
     def kill(self, number: int) -> None:
         """Returns when the signal has ended the command."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -16,6 +20,7 @@ from cli.terminal import Terminal
 
 from erllama_cli.answer import print_result, stats_line
 from erllama_cli.drawing.folded_thoughts import FoldedThoughts
+from erllama_cli.drawing.markdown_text import MarkdownText
 from erllama_cli.drawing.progress import Waiting
 from erllama_cli.options import DisplayOptions
 from erllama_daemon.errors import EXIT_INTERRUPTED
@@ -137,6 +142,69 @@ def test_ctrl_c_leaves_what_came_and_the_terminal_as_it_was(
     screen = terminal.screen
     assert screen.is_left_as_found
     assert [line.removesuffix("^C") for line in screen.lines[-3:]] == ["One.", "", "Two and"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_the_command_leaves_the_terminal_as_it_was(
+    fake: FakeDaemon, terminals: list[Terminal], number: int
+) -> None:
+    fake.answers, fake.hangs = [[Token("One.\n\nTwo"), Token(" and")]], True
+    terminal = _asked(terminals)
+    terminal.await_text("Two and")
+    terminal.signal(number)
+    assert terminal.rest()[0] == -number
+    assert fake.hung_up.wait(10)
+    assert terminal.screen.is_left_as_found
+    assert terminal.screen.lines[-3:] == ["One.", "", "Two and"]
+
+
+def test_ctrl_z_shows_the_cursor_and_what_is_drawn_next_hides_it(fake: FakeDaemon, terminals: list[Terminal]) -> None:
+    fake.answers, fake.hangs = [[Token("One.\n\nTwo"), Token(" and")]], True
+    terminal = _asked(terminals)
+    terminal.await_text("Two and")
+    terminal.type("\x1a")
+    terminal.await_text("\x1b[?25h")
+    terminal.type("\x03")
+    assert terminal.rest()[0] == EXIT_INTERRUPTED
+    assert terminal.screen.is_left_as_found
+
+
+def test_a_drawing_that_fails_leaves_the_terminal_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = DrawnScreen()
+    monkeypatch.setattr("erllama_cli.drawing.markdown_text.write_text", screen.write)
+    monkeypatch.setattr("erllama_cli.drawing.markdown_text.size_of", lambda _stream: screen.size())
+    text = MarkdownText()
+    text.show("One")
+    monkeypatch.setattr("erllama_cli.drawing.document.Document.rest", _fail)
+    with pytest.raises(ZeroDivisionError):
+        text.end()
+    assert screen.is_left_as_found
+
+
+def _fail(*_arguments: object) -> NoReturn:
+    raise ZeroDivisionError
+
+
+def test_with_stderr_closed_notices_and_errors_go_nowhere(fake: FakeDaemon) -> None:
+    fake.answers = [[Thinking("Let me see."), Token("Because."), Failure("some", "It broke.", None, 1)]]
+    command = f'"{sys.executable}" -m erllama_cli run demo Why --thinking 2>&-'
+    done = subprocess.run(["/bin/sh", "-c", command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stdout) == (1, b"Because.\n")
+
+
+def test_a_failure_is_told_in_whole_words_that_a_terminal_does_not_obey(
+    fake: FakeDaemon, terminals: list[Terminal]
+) -> None:
+    fake.answers = [[Failure("some", f"It \x1b]0;broke\x07 {'in many words ' * 6}.", "Mend it.", 1)]]
+    code, seen = _asked(terminals).rest()
+    assert (code, _screen(seen).lines[1:]) == (
+        1,
+        [
+            "erllama: It \\x1b]0;broke\\x07 in many words in many words in many words in many",
+            "words in many words in many words .",
+            "Mend it.",
+        ],
+    )
 
 
 def test_a_failure_is_told_below_what_came(fake: FakeDaemon, terminals: list[Terminal]) -> None:

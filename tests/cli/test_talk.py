@@ -133,6 +133,14 @@ def test_a_question_that_failed_is_asked_again_by_retry(start: Start, keeping: K
     assert latest(keeping).messages == said(RIVERS[0])
 
 
+def test_nothing_that_was_asked_before_is_obeyed_by_the_terminal(keeping: KeepingDaemon, start: Start) -> None:
+    session = keeping.sessions.create("demo")
+    keeping.sessions.ask(session.id, [Message("user", ["\x1b]0;owned\x07Why?"])])
+    screen = start("--continue")
+    assert any("Not answered yet: \\x1b]0;owned\\x07Why?" in line for line in screen.lines)
+    assert "\x1b]0;" not in screen.seen
+
+
 def test_retry_asks_what_was_not_answered_before_the_chat_was_resumed(start: Start, keeping: KeepingDaemon) -> None:
     session = keeping.sessions.create("demo")
     keeping.sessions.ask(session.id, [Message("user", ["Why?"])])

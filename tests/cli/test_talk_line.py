@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -237,6 +238,28 @@ def test_keys_that_are_pressed_during_an_answer_wait_for_the_next_line(start: St
     keeping.may_finish.set()
     lines = screen.await_line(">>> And n")
     assert [line for line in lines if "And" in line] == [">>> And n"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_chat_and_leaves_the_terminal_as_it_was(start: Start, number: int) -> None:
+    screen = start()
+    screen.signal(number)
+    code, seen = screen.rest()
+    assert (code, screen.modes) == (-number, screen.modes_at_first)
+    assert "\x1b[?2004l" in seen
+
+
+def test_a_signal_during_an_answer_leaves_the_terminal_as_it_was(start: Start, keeping: KeepingDaemon) -> None:
+    screen = start()
+    keeping.may_finish.clear()
+    screen.clear()
+    screen.type("Why?\r")
+    screen.await_lines(lambda lines: any(line.startswith("Hm.") for line in lines), "the answer")
+    screen.signal(signal.SIGTERM)
+    code, seen = screen.rest()
+    assert (code, screen.modes) == (-signal.SIGTERM, screen.modes_at_first)
+    assert "\x1b[?25h" in seen
+    keeping.may_finish.set()
 
 
 @pytest.fixture
