@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 SHOWN_DIGITS = 12
 
 ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Only what this model computed.")]
-ChatOption = Annotated[
+SessionOption = Annotated[
     str | None,
     typer.Option(
-        "--chat",
-        metavar="CHAT",
-        help="Only what this conversation uses: its name, or its id, which may be cut short.",
+        "--session",
+        metavar="NAME",
+        help="Only what this conversation uses: its name, its id, or how its id begins.",
         autocompletion=complete_session,
     ),
 ]
@@ -87,12 +87,12 @@ class Contents:
 
         return find_chat(self.chats, name)
 
-    def keys(self, *, model: str | None, chat: str | None) -> set[bytes]:
+    def keys(self, *, model: str | None, session: str | None) -> set[bytes]:
         """The blocks that this model computed and this conversation uses. Raises SessionUnknown."""
         rows = self.survey.rows
         found = set(rows)
-        if chat is not None:
-            found = {row.key for key in self.chat(chat).all_keys for row in self.survey.chain(key)}
+        if session is not None:
+            found = {row.key for key in self.chat(session).all_keys for row in self.survey.chain(key)}
         if model is not None:
             roots = {root for root, origin in self.survey.origins.items() if _is_called(origin.model, model)}
             found = {key for key in found if rows[key].root in roots}

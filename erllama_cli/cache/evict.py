@@ -25,7 +25,7 @@ Examples:
   erllama cache evict demo
   erllama cache evict --bytes 2GiB
   erllama cache evict --older-than 30d --model demo --dry-run
-  erllama cache evict --chat 3f2a --json | jq .bytes"""
+  erllama cache evict --session 3f2a --json | jq .bytes"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +42,10 @@ class DiskOptions:
     of_model: Annotated[
         str | None, typer.Option("--model", metavar="NAME", help="What belongs to this model, with any settings.")
     ] = None
-    chat: Annotated[
+    session: Annotated[
         str | None,
         typer.Option(
-            metavar="CHAT",
+            metavar="NAME",
             help="What only this conversation uses; the conversation stays.",
             autocompletion=complete_session,
         ),
@@ -103,23 +103,23 @@ def _delete(disk: DiskOptions, directories: Directories, *, quiet: bool) -> Remo
     from erllama_cache.tending.selection import Selection
     from erllama_cache.tending.survey import Survey, survey
 
-    def only_of(chat: str, found: Survey) -> list[bytes]:
+    def only_of(session: str, found: Survey) -> list[bytes]:
         from erllama_daemon.sessions.chats import find_chat, read_chats
 
         chats = read_chats(directories.sessions)
-        wanted = find_chat(chats, chat)
+        wanted = find_chat(chats, session)
         others = [key for each in chats if each is not wanted for key in each.all_keys]
         return [row.key for row in found.only_of(wanted.all_keys, others)]
 
     if disk == DiskOptions(dry_run=disk.dry_run):
-        raise RequestInvalid(reason="say what is to go: MODEL, --bytes, --older-than, --model, --chat or --key")
+        raise RequestInvalid(reason="say what is to go: MODEL, --bytes, --older-than, --model, --session or --key")
     freed_bytes, unused_s = _size(disk.size), _age_s(disk.older_than)
     found = survey(directories.cache)
     selection = Selection(
         unused_s=unused_s,
         models=() if disk.of_model is None else (disk.of_model, model_name(disk.of_model)),
         below=None if disk.key is None else found.resolve(disk.key),
-        only=None if disk.chat is None else only_of(disk.chat, found),
+        only=None if disk.session is None else only_of(disk.session, found),
         freed_bytes=freed_bytes,
     )
     return remove(selection.rows(found, time.time()), directories, dry_run=disk.dry_run, quiet=quiet)

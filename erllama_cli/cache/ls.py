@@ -10,7 +10,7 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.cache.chain import Chain, chains
-from erllama_cli.cache.contents import ChatOption, Contents, ModelOption
+from erllama_cli.cache.contents import Contents, ModelOption, SessionOption
 from erllama_cli.cache.listed_block import ListedBlock, listed_blocks
 from erllama_cli.failures import reported_failures
 from erllama_cli.fitted import fitted
@@ -48,7 +48,7 @@ class BlockList(msgspec.Struct, frozen=True):
 
 def ls(
     model: ModelOption = None,
-    chat: ChatOption = None,
+    session: SessionOption = None,
     sort: Annotated[Order, typer.Option(help="What comes first: the newest, or the most of something.")] = "age",
     blocks: Annotated[bool, typer.Option("--blocks", help="Show each block instead of each chain.")] = False,
     limit: Annotated[
@@ -65,14 +65,14 @@ def ls(
     """
     with reported_failures(as_json=as_json, debug=debug):
         contents = Contents.read(user_directories())
-        wanted = contents.keys(model=model, chat=chat)
+        wanted = contents.keys(model=model, session=session)
         if blocks:
             listed = [block for block in listed_blocks(contents) if bytes.fromhex(block.key) in wanted]
             _show_blocks(contents, _sorted(listed, sort)[:limit], as_json=as_json)
         else:
             found = [chain for chain in chains(contents) if bytes.fromhex(chain.key) in wanted]
-            if chat is not None:
-                shown = contents.chat(chat).id
+            if session is not None:
+                shown = contents.chat(session).id
                 found = [chain for chain in found if chain.chat is not None and chain.chat.id == shown]
             _show_chains(contents, _sorted(found, sort)[:limit], as_json=as_json)
 

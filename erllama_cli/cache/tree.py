@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.contents import ChatOption, Contents, ModelOption
+from erllama_cli.cache.contents import Contents, ModelOption, SessionOption
 from erllama_cli.cache.node import Node, nodes, pruned
 from erllama_cli.cache.root_words import root_words
 from erllama_cli.drawing.tree import Branch, Line, dot, print_branch, print_line
@@ -46,7 +46,7 @@ class CacheTree(msgspec.Struct, frozen=True):
 
 def tree(
     model: ModelOption = None,
-    chat: ChatOption = None,
+    session: SessionOption = None,
     depth: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Show no more than N parts of a chain after one another.")
     ] = None,
@@ -61,8 +61,8 @@ def tree(
     with reported_failures(as_json=as_json, debug=debug):
         directories = user_directories()
         contents = Contents.read(directories)
-        if model is not None or chat is not None:
-            contents = contents.only(contents.keys(model=model, chat=chat))
+        if model is not None or session is not None:
+            contents = contents.only(contents.keys(model=model, session=session))
         shown = CacheTree(str(directories.cache), _roots(contents, depth))
         if as_json:
             print_json(shown)

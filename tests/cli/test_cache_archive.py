@@ -69,7 +69,7 @@ def test_a_conversation_that_is_here_is_left_as_it_is_and_the_blocks_come_all_th
     run: Run, home: CachedHome, archive: Path
 ) -> None:
     run("cache", "export", home.llamas_id, home.rivers_id, home.alone.key.hex(), "-o", str(archive))
-    run("cache", "evict", "--chat", home.llamas_id)
+    run("cache", "evict", "--session", home.llamas_id)
     chats = read_chats(home.directories.sessions)
     report = json_of(run, "cache", "import", str(archive))
     assert (report["chats"], report["known_chats"]) == ([], [home.llamas_id, home.rivers_id])

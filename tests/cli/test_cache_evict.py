@@ -43,7 +43,7 @@ def test_a_dry_run_says_what_would_go_and_a_real_one_says_the_same_of_what_went(
 
 
 def test_the_blocks_that_only_one_chat_used_go_and_the_chat_stays(run: Run, home: CachedHome) -> None:
-    report = json_of(run, "cache", "evict", "--chat", home.llamas_id[:6])
+    report = json_of(run, "cache", "evict", "--session", home.llamas_id[:6])
     assert report == {
         "chains": 1,
         "blocks": 2,
@@ -71,9 +71,9 @@ def test_what_is_pinned_stays_with_all_that_it_extends(run: Run, home: CachedHom
 
 def test_a_daemon_forgets_what_goes_and_nothing_for_a_dry_run(run: Run, home: CachedHome, fake: FakeDaemon) -> None:
     fake.reply = Forgotten(1, 1)
-    run("cache", "evict", "--chat", home.rivers_id, "--dry-run")
+    run("cache", "evict", "--session", home.rivers_id, "--dry-run")
     assert fake.calls == []
-    run("cache", "evict", "--chat", home.rivers_id)
+    run("cache", "evict", "--session", home.rivers_id)
     assert fake.calls == [("/v1/cache/forget", ForgetRequest(keys=[home.rivers.key.hex()]))]
 
 
@@ -97,7 +97,7 @@ def test_nonsense_is_a_usage_error_that_says_so(run: Run, user_home: Path, argum
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("arguments", [["--chat", "beef"], ["--key", "beef"]])
+@pytest.mark.parametrize("arguments", [["--session", "beef"], ["--key", "beef"]])
 def test_what_is_not_there_is_named(run: Run, arguments: list[str]) -> None:
     done = run("cache", "evict", *arguments)
     assert done.exit_code == EXIT_FAILED

@@ -80,10 +80,10 @@ def test_rows_are_chosen_by_model_and_by_chat(run: Run, cache: MadeUpCache) -> N
     cache.block("Of a model that nobody knows", 20, root=b"s" * 32)
     assert labels(run, "--model", "other.gguf") == labels(run, "--model", "/models/other.gguf") == ["Of another model"]
     assert len(labels(run, "--model", "demo")) == 4
-    assert labels(run, "--chat", rum[:6]) == ["Where is the rum?"]
-    assert labels(run, "--chat", rum, "--model", "other.gguf") == []
+    assert labels(run, "--session", rum[:6]) == ["Where is the rum?"]
+    assert labels(run, "--session", rum, "--model", "other.gguf") == []
     assert {chain.model for chain in listed(run).chains} == {"demo", "/models/other.gguf", None}
-    unknown = run("cache", "ls", "--chat", "nobody")
+    unknown = run("cache", "ls", "--session", "nobody")
     assert (unknown.exit_code, unknown.stdout) == (1, "")
     assert run("cache", "ls", "--sort", "colour").exit_code == EXIT_USAGE
 
@@ -112,7 +112,7 @@ def test_blocks_are_listed_one_by_one(run: Run, cache: MadeUpCache, monkeypatch:
     _treasure, rum = two_chats_of_a_pirate(cache)
     shown = msgspec.json.decode(run("cache", "ls", "--blocks", "--json").stdout, type=BlockList)
     assert len(shown.blocks) == 7
-    lines = run("cache", "ls", "--blocks", "--chat", rum, "--sort", "tokens").stdout.splitlines()
+    lines = run("cache", "ls", "--blocks", "--session", rum, "--sort", "tokens").stdout.splitlines()
     assert [line.split(maxsplit=1)[1] for line in lines] == [
         "kind     model  start  tokens       size  hits      age  value  pin  text",
         "prefill  demo       0     256    1.0 MiB     4  1 d 0 h  256.0  -    system You are a terse pirate.",

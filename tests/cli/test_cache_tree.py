@@ -92,11 +92,11 @@ def test_a_tree_may_be_that_of_one_model_or_one_chat(run: Run, cache: MadeUpCach
     cache.block("Of another model", 20, root=b"r" * 32, days=2)
     assert [root.model for root in tree(run).roots] == ["demo", "/models/other.gguf"]
     assert [root.model for root in tree(run, "--model", "other.gguf").roots] == ["/models/other.gguf"]
-    (root,) = tree(run, "--chat", treasure[:6]).roots
+    (root,) = tree(run, "--session", treasure[:6]).roots
     (system,) = root.children
     (rest,) = system.children
     assert (root.blocks, system.end, rest.end, [chat.id for chat in rest.chats]) == (4, 300, 333, [treasure])
-    assert run("cache", "tree", "--chat", "nobody").exit_code == 1
+    assert run("cache", "tree", "--session", "nobody").exit_code == 1
 
 
 def test_roots_of_one_model_are_told_apart_by_what_differs(run: Run, cache: MadeUpCache) -> None:

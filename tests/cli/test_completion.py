@@ -130,8 +130,8 @@ def test_a_real_bash_completes_names_so_that_they_arrive_as_they_are(shell: Shel
     [
         ('erllama sessions rm "m', "<sessions><rm><my build>"),
         ("erllama sessions rm 'it", '<sessions><rm><it\'s "so" $HOME *>'),
-        ("erllama cache ls --chat=my", "<cache><ls><--chat=my build>"),
-        ('erllama cache ls --chat "the build:', "<cache><ls><--chat><the build: why>"),
+        ("erllama cache ls --session=my", "<cache><ls><--session=my build>"),
+        ('erllama cache ls --session "the build:', "<cache><ls><--session><the build: why>"),
         ("erllama chat --session my", "<chat><--session><my build>"),
         ("X=1 erllama sessions fork fork:t", "<sessions><fork><fork:two>"),
         ("true; erllama sessions export my", "<sessions><export><my build>"),
@@ -171,7 +171,7 @@ def test_commands_options_and_choices_are_completed(line: str, completed: set[st
 def test_zsh_and_fish_get_names_unquoted_with_how_the_conversation_began(shell: str) -> None:
     assert asked(shell, "erllama sessions show ") == [f"{name}\tWhat of {name}?" for name in reversed(NAMES)]
     assert asked(shell, "erllama sessions show fork:t") == ["fork:two\tWhat of fork:two?"]
-    assert asked(shell, 'erllama cache ls --chat="my') == ["--chat=my build\tWhat of my build?"]
+    assert asked(shell, 'erllama cache ls --session="my') == ["--session=my build\tWhat of my build?"]
 
 
 @pytest.mark.usefixtures("kept")

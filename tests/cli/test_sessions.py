@@ -310,5 +310,5 @@ def test_cache_ls_takes_a_conversation_by_its_name(run: Run, home: CachedHome) -
     disk.open()
     disk.publish(make_block([7], home.system))
     disk.close()
-    (line,) = run("cache", "ls", "--chat", "build").stdout.splitlines()[1:]
+    (line,) = run("cache", "ls", "--session", "build").stdout.splitlines()[1:]
     assert LLAMAS in line

@@ -49,7 +49,7 @@ def test_a_chat_goes_on_elsewhere_with_not_one_token_read_again_until_its_state_
     assert erllama("cache", "export", first["session"], "-o", whole).returncode == 0
 
     # The daemon still holds all of it, live and in memory.
-    assert erllama("cache", "evict", "--chat", first["session"]).returncode == 0
+    assert erllama("cache", "evict", "--session", first["session"]).returncode == 0
     assert survey(user_directories().cache).rows == {}
     read_again = turn(erllama, QUESTIONS[2], "--continue")
     assert read_again["cached_tokens"] == 0
