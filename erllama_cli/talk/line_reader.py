@@ -28,14 +28,15 @@ class LineReader(Protocol):
 
 
 class PlainLines:
-    """Lines as any terminal gives them. The prompt goes to stderr, unless stdout is the terminal too."""
+    """Lines as any terminal gives them. The prompt goes to the terminal, be that stdout or stderr, or else nowhere."""
 
     edits = False
 
     def read(self, _draft: str, /) -> str:
         """As `LineReader.read`; the draft is not shown."""
         if not sys.stdout.isatty():
-            print(PROMPT, end="", file=sys.stderr, flush=True)
+            if sys.stderr.isatty():
+                print(PROMPT, end="", file=sys.stderr, flush=True)
             line = sys.stdin.readline()
             if not line:
                 raise EOFError

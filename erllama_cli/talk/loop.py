@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 
 from erllama_cli.conversation.conversation import Conversation
 from erllama_cli.talk.commands import COMMANDS
@@ -24,14 +25,15 @@ def talk(conversation: Conversation, *, resumed: bool) -> None:
     window = Window(conversation=conversation)
     reader = new_line_reader(window)
     window.edits = reader.edits
-    if not conversation.display.quiet:
+    is_told = sys.stderr.isatty() and not conversation.display.quiet
+    if is_told:
         _show_resumed(conversation.session) if resumed else _show_new(conversation.session)
     with contextlib.closing(reader), unseen_keys() if reader.edits else contextlib.nullcontext():
         while not window.is_left and (line := _read(reader, window)) is not None:
             _take(window, line)
     session = conversation.session
     is_begun = resumed or conversation.last is not None or session.turn or session.unanswered
-    if is_begun and not (conversation.display.quiet or session.private):
+    if is_begun and is_told and not session.private:
         tell(f"Resume with: erllama chat --session {session.id}")
 
 
@@ -55,6 +57,7 @@ def _take(window: Window, line: str) -> None:
             tell("All is left as it was.")
         return
     with window.told_failures():
+        window.settle()
         if line.startswith("/") and not line.startswith("//"):
             COMMANDS.run(window, line)
             return

@@ -49,6 +49,16 @@ class Window:
             self.tell_moved()
             tell("Your message was not sent. " + ("It is in the line again." if self.edits else "/retry sends it."))
 
+    def settle(self) -> None:
+        """Find out whether the question without an answer has one by now.
+
+        A daemon that went away, or could not write the turn at once, may have kept it all the same.
+        """
+        if self.unanswered is not None:
+            with contextlib.suppress(ErllamaError):
+                self.conversation.client()  # if need be started, or there is nobody to ask
+            self._catch_up(self.unanswered)
+
     def ask(self, question: Question) -> None:
         """Print the answer to a question, which stays `unanswered` unless a turn becomes of it.
 

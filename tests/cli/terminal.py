@@ -20,10 +20,16 @@ PROMPT = ">>>"
 
 
 class Terminal:
-    """A command at a terminal of its own; its answers may go elsewhere, to `stdout`."""
+    """A command at a terminal of its own; its answers may go elsewhere, to `stdout`, and all else to `stderr`."""
 
     def __init__(
-        self, *arguments: str, kind: str = "dumb", columns: int = 80, lines: int = 24, stdout: IO[bytes] | None = None
+        self,
+        *arguments: str,
+        kind: str = "dumb",
+        columns: int = 80,
+        lines: int = 24,
+        stdout: IO[bytes] | None = None,
+        stderr: IO[bytes] | None = None,
     ) -> None:
         self._end, inner = pty.openpty()
         termios.tcsetwinsize(inner, (lines, columns))
@@ -32,7 +38,7 @@ class Terminal:
             [sys.executable, "-m", "erllama_cli", *arguments],
             stdin=inner,
             stdout=inner if stdout is None else stdout,
-            stderr=inner,
+            stderr=inner if stderr is None else stderr,
             start_new_session=True,
             env={**os.environ, "TERM": kind, "INPUTRC": "/dev/null", "COLUMNS": str(columns)},
             preexec_fn=_take_terminal,

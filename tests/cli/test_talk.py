@@ -17,7 +17,7 @@ from said import say
 from erllama_cli.sessions.portable import Conversations
 from erllama_cli.talk.commands import COMMANDS
 from erllama_cli.talk.settings import SETTINGS
-from erllama_daemon.messages import AdapterChoice, Failure, Loaded, Message, Session, Tokenized, TokenizeRequest
+from erllama_daemon.messages import AdapterChoice, Failure, Loaded, Message, Session, Token, Tokenized, TokenizeRequest
 
 Start = Callable[..., Screen]
 
@@ -113,6 +113,33 @@ def test_retry_asks_the_last_question_in_its_place(start: Start, keeping: Keepin
     assert [request.messages for request in keeping.asked[1:]] == [[Message("user", ["And a lake?"])]] * 3
     assert [request.seen for request in keeping.asked[2:]] == [2, 3]
     assert latest(keeping).messages == said(RIVERS[0], ("And a lake?", "A small sea."))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["-t", "0"], "At temperature 0 the answer is likely to be the same; /set temperature changes that."),
+        (["--seed", "7"], "With the same seed the answer is likely to be the same; /set seed random draws another."),
+    ],
+)
+def test_retry_says_when_the_answer_will_hardly_be_another(
+    start: Start, keeping: KeepingDaemon, options: list[str], told: str
+) -> None:
+    keeping.answers = [[Failure("some", "It broke.", None, 1)], answer("Water."), answer("Water.")]
+    screen = start("demo", *options)
+    screen.send("What is a river?", "It broke.")
+    assert told not in screen.send("/retry", "Water.")
+    screen.send("/retry", told, "Water.")
+
+
+def test_an_answer_that_was_kept_later_is_gone_on_from(start: Start, keeping: KeepingDaemon) -> None:
+    keeping.answers = [[Token("Water."), Failure("turn_unwritten", "The disk is full.", None, 1)], answer("Pond.")]
+    screen = start()
+    screen.send("What is a river?", "Water.", "The disk is full.")
+    session = latest(keeping).id
+    keeping.sessions.add_turn(session, keeping.say(session, keeping.asked[0], "Water."))
+    assert "elsewhere" not in screen.send("And a lake?", "Pond.")
+    assert latest(keeping).messages == said(RIVERS[0], ("And a lake?", "Pond."))
 
 
 def test_retry_of_the_first_question_keeps_its_system_prompt(start: Start, keeping: KeepingDaemon) -> None:

@@ -324,6 +324,17 @@ def test_where_stdout_is_no_terminal_it_gets_the_answers_alone(
     assert (tmp_path / "answers").read_text() == "Water.\n\nPond.\n\n"
 
 
+def test_where_stderr_is_no_terminal_no_prompt_goes_there(
+    keeping: KeepingDaemon, terminals: list[Terminal], tmp_path: Path
+) -> None:
+    keeping.answers = [answer("Water.")]
+    with (tmp_path / "answers").open("wb") as answers, (tmp_path / "notices").open("wb") as notices:
+        terminals.append(terminal := Terminal("chat", "demo", stdout=answers, stderr=notices))
+    terminal.type("What is a river?\n\x04")
+    assert terminal.rest()[0] == 0
+    assert ((tmp_path / "answers").read_text(), (tmp_path / "notices").read_text()) == ("Water.\n\n", "\n")
+
+
 def test_a_long_text_is_pasted_whole(start: Start, keeping: KeepingDaemon) -> None:
     text = "\n".join(f"Line {number} of a long text that somebody pastes." for number in range(400))
     screen = start()
