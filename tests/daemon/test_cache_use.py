@@ -149,8 +149,11 @@ def test_a_demand_is_met_by_a_warm_prompt(machine: Machine) -> None:
     cold = machine.run(LONG_TEXT, max_tokens=1)
     for demand in ("prefix", 1, cold.prompt_tokens):
         assert machine.run(LONG_TEXT, require_cached=demand, max_tokens=1).hit == "exact"
-    with pytest.raises(NotCached, match=f"held {cold.prompt_tokens} tokens.*; {cold.prompt_tokens + 1} were"):
+    with pytest.raises(
+        NotCached, match=f"held {cold.prompt_tokens} tokens.*; {cold.prompt_tokens + 1} were"
+    ) as refusal:
         machine.run(LONG_TEXT, require_cached=cold.prompt_tokens + 1)
+    assert refusal.value.hint == f"The whole prompt has {cold.prompt_tokens} tokens: no more can be demanded."
 
 
 def test_without_a_number_what_stands_before_the_question_is_demanded(machine: Machine) -> None:

@@ -259,9 +259,9 @@ class Engine:
     def _check_demand(self, generation: Generation, prompt: Prompt) -> None:
         demanded = self._lookup.demanded(generation, prompt)
         if generation.cached < demanded:
-            cached = generation.cached
+            cached, tokens = generation.cached, generation.prompt_tokens
             self.finish(generation)
-            raise NotCached(cached=cached, demanded=demanded, model=self._model)
+            raise NotCached(cached=cached, demanded=demanded, tokens=tokens, model=self._model)
 
     def _compute(self, generations: Sequence[Generation], tokens: int) -> None:
         """Decodes the next `tokens` tokens of each request. Raises DecodeFailed."""

@@ -21,6 +21,11 @@ class NotCached(ErllamaError):
     exit_code = EXIT_NOT_CACHED
     hint = "`erllama cache explain {model} …` says why, and `erllama cache warm {model} …` reads them beforehand."
 
+    def __init__(self, *, cached: int, demanded: int, tokens: int, model: str) -> None:
+        super().__init__(cached=cached, demanded=demanded, model=model)
+        if demanded > tokens:
+            self.hint = f"The whole prompt has {tokens} tokens: no more can be demanded."
+
 
 class NameUnknown(ErllamaError):
     """There is neither a conversation nor a block {name}."""
