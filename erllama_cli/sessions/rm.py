@@ -50,12 +50,14 @@ def rm(
         client = running_daemon(user_directories())
         found, failures = _find(client, names)
         if found and not yes and can_ask() and not _agreed(found):
+            if as_json:
+                print_json(Removed([], failures))
             raise typer.Exit(EXIT_FAILED)
         deleted = []
         for session in found:
             try:
                 deleted.append(client.delete_session(session))
-            except RemoteError as error:
+            except ErllamaError as error:
                 failures.append(_told(error))
                 continue
             if not (as_json or quiet):
