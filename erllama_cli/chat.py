@@ -24,7 +24,6 @@ from erllama_cli.options.model import LoadOptions
 from erllama_cli.options.opening import OpeningOptions, Overflowing
 from erllama_cli.options.sampling import SamplingOptions
 from erllama_cli.question import read_question, system_messages
-from erllama_cli.talk.loop import talk
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import PromptEmpty
 from erllama_daemon.messages import Message
@@ -116,6 +115,8 @@ def _converse(conversation: Conversation, opened: Opened, question: Message | No
         tell_which(opened)
     try:
         if question is None:
+            from erllama_cli.talk.loop import talk  # who only asks does not wait for all that can be typed
+
             talk(conversation, resumed=not opened.is_new)
         else:
             conversation.ask(question)

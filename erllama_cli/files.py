@@ -1,10 +1,13 @@
-"""Small files that go with a request."""
+"""Files as the user names them, and the small ones that go with a request."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from erllama_cache.errors import ErllamaError
+
+STREAM = "-"
+"""What standard input or output is called where a file is asked for."""
 
 
 def read_text_file(path: str, limit: int, error: type[ErllamaError]) -> str:

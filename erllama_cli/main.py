@@ -26,6 +26,7 @@ COMPLETED_LINE = "_ERLLAMA_COMPLETE_LINE"
 GROUPS = ("adapter", "cache", "daemon", "sessions")
 
 
+_VERSION = "--version"
 _COMPLETION_OPTIONS = {"--install-completion", "--show-completion"}
 
 
@@ -52,6 +53,8 @@ def new_app(words: Sequence[str] = ()) -> typer.Typer:
 
         offer_scripts()
     asked = words[0] if words else ""
+    if asked == _VERSION:
+        return app
     if asked not in GROUPS:
         add_commands(app, COMMANDS, words)
     for group in GROUPS:
@@ -69,7 +72,7 @@ def _print_version(wanted: bool) -> None:
 
 def _options(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option(_VERSION, callback=_print_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
     """Options that stand before any command."""

@@ -15,6 +15,7 @@ from erllama_cli import options
 from erllama_cli.cache.names import Names, find_named
 from erllama_cli.drawing.progress import Bar
 from erllama_cli.failures import reported_failures
+from erllama_cli.files import STREAM
 from erllama_cli.output import counted, print_json, readable_bytes
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import RequestInvalid
@@ -28,7 +29,6 @@ Examples:
   erllama cache export 3f2a -o llamas.tar
   erllama cache export 3f2a -o - | ssh elsewhere erllama cache import -"""
 
-STREAM = "-"
 
 Output = Annotated[
     str, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; - is standard output, if no terminal.")

@@ -15,10 +15,10 @@ import msgspec
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.export import STREAM
 from erllama_cli.cache.quota import disk_quota
 from erllama_cli.drawing.progress import Bar
 from erllama_cli.failures import reported_failures
+from erllama_cli.files import STREAM
 from erllama_cli.model import model_name
 from erllama_cli.output import counted, print_json
 from erllama_daemon.directories import Directories, user_directories

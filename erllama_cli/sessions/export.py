@@ -13,9 +13,9 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
+from erllama_cli.files import STREAM
 from erllama_cli.output import counted, print_json, readable_bytes, write_whole_text
 from erllama_cli.sessions.named import NAMES
-from erllama_cli.sessions.portable import STREAM, Conversations
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import ExportUnwritable, RequestInvalid
 from erllama_daemon.messages import Session
@@ -93,6 +93,7 @@ def _ids(names: Sequence[str], directories: Directories) -> list[str]:
 
 
 def _json(ids: Sequence[str], directories: Directories) -> bytes:
+    from erllama_cli.sessions.portable import Conversations
     from erllama_daemon.sessions.transcript import read_transcript
 
     transcripts = [read_transcript(directories.sessions, each) for each in ids]

@@ -13,12 +13,12 @@ import typer
 from erllama_cache.errors import ErllamaError
 from erllama_cli import options
 from erllama_cli.failures import failure_of, print_failure, reported_failures
+from erllama_cli.files import STREAM
 from erllama_cli.model import model_name
 from erllama_cli.one_line import one_line
 from erllama_cli.output import counted, print_json
 from erllama_cli.question import valid_text
 from erllama_cli.sessions.named import named
-from erllama_cli.sessions.portable import STREAM
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import ImportUnreadable, RequestInvalid, SessionNameTaken, SessionUnknown
 from erllama_daemon.messages import Failure

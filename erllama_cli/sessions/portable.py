@@ -8,7 +8,6 @@ from erllama_daemon.sessions.transcript import Transcript
 
 FORMAT = "erllama-conversations"
 VERSION = 1
-STREAM = "-"
 
 
 class Heading(msgspec.Struct, frozen=True):

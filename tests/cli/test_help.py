@@ -5,8 +5,10 @@ import sys
 
 import pytest
 from cli.conftest import Run
+from cli.fake_daemon import FakeDaemon, answer
 
 HEAVY = ["llama_cpp", "uvicorn", "starlette", "httpx", "numpy", "jinja2", "rich"]
+INTERACTIVE = ["prompt_toolkit", "markdown_it", "pygments", "rich", "sqlite3", "erllama_cli.talk.loop"]
 
 COMMANDS = [
     [],
@@ -74,6 +76,26 @@ print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_the_version_imports_no_command() -> None:
+    program = "import sys; from erllama_cli.main import new_app; new_app(['--version']); print(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert not {"erllama_cli.run", "erllama_cli.client", "erllama_cli.sessions"} & set(imported.split())
+
+
+@pytest.mark.parametrize("command", [["run", "demo", "Why?"], ["chat", "demo"]], ids=" ".join)
+def test_an_answer_in_a_pipe_imports_nothing_that_draws_or_edits(fake: FakeDaemon, command: list[str]) -> None:
+    fake.answers = [answer("**Because.**")]
+    program = f"""
+import atexit, sys
+sys.argv = ['erllama', *{command}]
+atexit.register(lambda: print([name for name in {INTERACTIVE} if name in sys.modules], file=sys.stderr))
+from erllama_cli.main import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], input=b"Why?", capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"**Because.**\n", b"[]\n")
 
 
 def test_only_the_command_that_is_typed_is_imported() -> None:
