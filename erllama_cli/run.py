@@ -9,8 +9,6 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.answer import print_answer, print_result
-from erllama_cli.conversation.conversation import Conversation
-from erllama_cli.conversation.opening import find_or_begin, system_at_start
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
@@ -69,6 +67,10 @@ def run(
             request = msgspec.structs.replace(request, model=resolved, messages=messages, parent_key=parent_key)
             print_result(print_answer(client, request, display), display)
             return
+        # Imported here: most questions belong to no conversation.
+        from erllama_cli.conversation.conversation import Conversation
+        from erllama_cli.conversation.opening import find_or_begin, system_at_start
+
         opened = find_or_begin(client, following.session, resolved)
         Conversation(
             directories=user_directories(),
