@@ -16,8 +16,6 @@ from erllama_cli.output import counted
 from erllama_daemon.messages import Loading, Prefilling, Queued, Summarizing
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from erllama_cli.drawing.page import Line, Page
     from erllama_cli.drawing.region import Region
 
@@ -39,26 +37,41 @@ class Clock(Protocol):
         """It never ticks again, but for once if it does just now."""
 
 
+NewClock = Callable[[Callable[[], None]], Clock]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is waited for, and the share of it that is done, if anybody knows."""
+
+    text: str
+    share: float | None = None
+
+
 class Waiting:
     """Draws what an answer waits for, once that has lasted half a second, and then ten times a second.
 
     Draws nothing unless `shown` and stderr is a terminal.
     """
 
-    def __init__(self, *, shown: bool, clock: Callable[[Callable[[], None]], Clock] | None = None) -> None:
+    def __init__(self, *, shown: bool, clock: NewClock | None = None) -> None:
         self._shown = shown and can_draw(sys.stderr)
         self._new_clock = clock or _new_clock
         self._clock: Clock | None = None
         self._lock = threading.Lock()
-        self._stage: _Stage | None = None
+        self._stage: Stage | None = None
         self._ticks = 0
         self._region: Region | None = None
 
     def show(self, event: Loading | Queued | Prefilling | Summarizing) -> None:
         """Have it drawn how far it has come."""
+        self.show_stage(_stage(event))
+
+    def show_stage(self, stage: Stage) -> None:
+        """As `show`, for what no event tells of."""
         if self._shown:
             with self._lock:
-                self._stage = _stage(event)
+                self._stage = stage
                 if self._clock is None:
                     self._clock = self._new_clock(self._draw)
                     self._clock.start()
@@ -88,31 +101,23 @@ class Waiting:
             self._ticks += 1
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """What is waited for, and the share of it that is done, if anybody knows."""
-
-    text: str
-    share: float | None = None
-
-
-def _stage(event: Loading | Queued | Prefilling | Summarizing) -> _Stage:
+def _stage(event: Loading | Queued | Prefilling | Summarizing) -> Stage:
     match event:
         case Loading():
-            return _Stage(f"loading {one_line(event.model)}", event.progress or None)
+            return Stage(f"loading {one_line(event.model)}", event.progress or None)
         case Queued():
             others = "1 other" if event.ahead == 1 else f"{event.ahead:,} others"
-            return _Stage(f"waiting behind {others}" if event.ahead else "waiting")
+            return Stage(f"waiting behind {others}" if event.ahead else "waiting")
         case Summarizing():
             oldest = counted(event.messages, "message") if event.messages > 1 else "message"
-            return _Stage(f"the conversation is full: summarizing its oldest {oldest}…")
+            return Stage(f"the conversation is full: summarizing its oldest {oldest}…")
     new, left = event.total - event.cached, event.total - event.done
     cached = f" ({event.cached:,} from the cache)" if event.cached else ""
     remaining = f", {left:,} left" if left < new else ""
-    return _Stage(f"reading {counted(new, 'token')}{remaining}{cached}", (new - left) / new if new else None)
+    return Stage(f"reading {counted(new, 'token')}{remaining}{cached}", (new - left) / new if new else None)
 
 
-def _line(stage: _Stage, spinner: str, page: Page) -> Line:
+def _line(stage: Stage, spinner: str, page: Page) -> Line:
     """As much of it as fits: the bar gives way first."""
     from erllama_cli.drawing.page import Span
     from erllama_cli.one_line import columns, cut
@@ -137,16 +142,11 @@ def _write(text: str) -> None:
 
 
 class Bar:
-    """Long work of a command that asks no model; a context manager.
+    """Long work of a command that asks no model; a context manager. Drawn as `Waiting` is, and leaves no trace."""
 
-    Draws nothing unless `shown` and stderr is a terminal, and leaves no trace.
-    """
-
-    def __init__(self, text: str, *, shown: bool) -> None:
+    def __init__(self, text: str, *, shown: bool, clock: NewClock | None = None) -> None:
         self._text = text
-        self._shown = shown and sys.stderr.isatty()
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
+        self._waiting = Waiting(shown=shown, clock=clock)
 
     def __enter__(self) -> Self:
         return self
@@ -154,31 +154,8 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        self._waiting.clear()
 
     def show(self, done: int, total: int) -> None:
         """Draw how much is done of it, in whatever unit."""
-        if not self._shown:
-            return
-        if self._progress is None or self._task is None:
-            self._progress = _drawing()
-            self._progress.start()
-            self._task = self._progress.add_task(self._text)
-        self._progress.update(self._task, completed=done, total=total)
-
-
-def _drawing() -> Progress:
-    # Imported here: an answer from the cache needs no progress, and should not wait for its import.
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
+        self._waiting.show_stage(Stage(self._text, done / total if total else None))

@@ -21,7 +21,7 @@ from cli.terminal import Terminal
 from erllama_cli.answer import print_result, stats_line
 from erllama_cli.drawing.folded_thoughts import FoldedThoughts
 from erllama_cli.drawing.markdown_text import MarkdownText
-from erllama_cli.drawing.progress import Waiting
+from erllama_cli.drawing.progress import Bar, Waiting
 from erllama_cli.options import DisplayOptions
 from erllama_daemon.errors import EXIT_INTERRUPTED
 from erllama_daemon.messages import (
@@ -351,6 +351,17 @@ def test_what_lasts_is_told_and_gone_before_the_answer(
     assert clock.ticking is None
     screen = _screen(stderr.getvalue())
     assert (screen.lines, screen.is_left_as_found) == ([], True)
+
+
+def test_long_work_without_a_model_is_told_and_gone_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = _terminal_stderr(monkeypatch)
+    with Bar("checking blocks", shown=True, clock=(clock := _Clock())) as bar:
+        bar.show(0, 0)
+        bar.show(1, 4)
+        clock.tick()
+        assert _screen(stderr.getvalue()).lines == ["⠋ checking blocks ━━━━━─────────────── 25 %"]
+    screen = _screen(stderr.getvalue())
+    assert (clock.ticking, screen.lines, screen.is_left_as_found) == (None, [], True)
 
 
 def test_what_is_over_soon_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from cli.cached_home import CachedHome, furnish
 from cli.conftest import Run
-from cli.terminal import Terminal
 
 from erllama_cache.disk.files import BlockFiles
 from erllama_cache.disk.pins import Pins
@@ -58,16 +57,6 @@ def test_of_much_damage_only_the_first_is_named(run: Run, home: CachedHome, monk
     said = run("cache", "verify").stdout
     assert said.count("/blocks/") == 1
     assert "damaged: 2 more files\n" in said
-
-
-@pytest.mark.usefixtures("home")
-def test_progress_is_drawn_on_a_terminal_and_gone_at_the_end(terminals: list[Terminal]) -> None:
-    terminal = Terminal("cache", "verify", kind="xterm")
-    terminals.append(terminal)
-    terminal.await_text("checking blocks")
-    code, rest = terminal.rest()
-    assert code == 0
-    assert rest.rstrip().endswith("read: clean")
 
 
 def test_a_chat_is_pinned_up_to_where_it_is_now(run: Run, home: CachedHome) -> None:
