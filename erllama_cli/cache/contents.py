@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN_DIGITS = 12
 
-ModelOption = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Only what this model computed.")]
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Only what this model computed.")]
 SessionOption = Annotated[
     str | None,
     typer.Option(

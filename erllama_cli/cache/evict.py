@@ -40,7 +40,7 @@ class DiskOptions:
         str | None, typer.Option(metavar="AGE", help="What has not been used for this long: 12h, 30d.")
     ] = None
     of_model: Annotated[
-        str | None, typer.Option("--model", metavar="NAME", help="What belongs to this model, with any settings.")
+        str | None, typer.Option("--model", metavar="MODEL", help="What belongs to this model, with any settings.")
     ] = None
     session: Annotated[
         str | None,
