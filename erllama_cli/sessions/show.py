@@ -44,8 +44,8 @@ def show(
 ) -> None:
     """Show what was said in a conversation, turn by turn.
 
-    Behind each answer stands how its key begins, from which `erllama run --parent` goes on. With --json everything is
-    there: the ids of the turns, their names and whole keys.
+    Behind each answer stands how its key begins. With --json everything is there: the ids of the turns, their names and
+    the whole keys, from which `erllama run --parent` goes on.
     """
     with reported_failures(as_json=as_json, debug=debug):
         client = running_daemon(user_directories())

@@ -51,10 +51,12 @@ def tokens(window: Window, text: str) -> None:
         request = TokenizeRequest(model=conversation.session.model, text=text)
         tell(f"{counted(len(conversation.client().tokenize(request).tokens), 'token')}.")
         return
-    before = 0
+    before, is_shortened = 0, False
     rows = []
     for turn in window.way():
-        rows.append((turn.name, f"{turn.tokens - before:,}", first_words(turn)))
+        new = turn.tokens - before
+        is_shortened |= new <= 0
+        rows.append((turn.name, f"{new:,}" if new > 0 else f"{turn.tokens:,}*", first_words(turn)))
         before = turn.tokens
     width = max(len(count) for _name, count, _words in rows)
     tell_columns(
@@ -64,6 +66,8 @@ def tokens(window: Window, text: str) -> None:
         ]
     )
     tell(f"Together: {context_used(conversation)}.")
+    if is_shortened:
+        tell("* All that the model was shown then, shortened: older turns were left out or summarized.")
 
 
 def thinking(window: Window, _argument: str) -> None:

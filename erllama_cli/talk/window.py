@@ -69,6 +69,8 @@ class Window:
             conversation.ask(*question.messages, after=question.after, seen=conversation.seen)
         except KeyboardInterrupt:
             self._catch_up(question)
+            if self.unanswered is not None:
+                tell("Stopped before anything was answered. /retry asks it again.")
         except ErllamaError as error:
             if not _is_moved(error):
                 self._catch_up(question)

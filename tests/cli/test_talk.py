@@ -17,7 +17,17 @@ from said import say
 from erllama_cli.sessions.portable import Conversations
 from erllama_cli.talk.commands import COMMANDS
 from erllama_cli.talk.settings import SETTINGS
-from erllama_daemon.messages import AdapterChoice, Failure, Loaded, Message, Session, Token, Tokenized, TokenizeRequest
+from erllama_daemon.messages import (
+    AdapterChoice,
+    Failure,
+    Loaded,
+    Message,
+    Queued,
+    Session,
+    Token,
+    Tokenized,
+    TokenizeRequest,
+)
 
 Start = Callable[..., Screen]
 
@@ -407,6 +417,16 @@ def test_tokens_counts_each_turn_or_a_text(start: Start, keeping: KeepingDaemon)
     assert keeping.calls == [("/v1/tokenize", TokenizeRequest(model="demo", text="Why do llamas hum?"))]
 
 
+def test_tokens_marks_a_turn_that_the_model_was_shown_shortened(start: Start, keeping: KeepingDaemon) -> None:
+    session, status = keeping.sessions.create("demo").id, model_status()
+    keeping.loading = [Loaded(status)]
+    for pair, length in zip(RIVERS, (9, 4), strict=True):
+        say(keeping.sessions, session, said(pair), b"\1\0\0\0" * length, bytes(32), status.fingerprint)
+    start("--session", session).send(
+        "/tokens", "1 9 What is a river?", "2 4* And a lake?", "* All that", "Together: 4 tokens."
+    )
+
+
 def test_copy_hands_the_last_answer_to_the_terminal(start: Start, keeping: KeepingDaemon) -> None:
     screen = talked(start, keeping, *RIVERS)
     screen.send("/copy", "12 characters")
@@ -520,6 +540,21 @@ def test_an_answer_that_ctrl_c_stopped_is_a_turn_to_go_on_from(start: Start, kee
     screen.send("And the sea?", "Wet.")
     assert keeping.asked[-1].seen == 2
     assert latest(keeping).messages == said(*RIVERS, ("And the sea?", "Wet."))
+
+
+def test_a_question_that_ctrl_c_stopped_before_its_answer_is_there_for_retry(
+    start: Start, keeping: KeepingDaemon
+) -> None:
+    screen = talked(start, keeping, RIVERS[0])
+    keeping.hangs = True
+    keeping.answers = [[Queued(1)], answer("Still water.")]
+    screen.clear()
+    screen.type("And a lake?\r")
+    screen.await_lines(lambda _lines: len(keeping.asked) == 2, "the question")
+    screen.type("\x03")
+    screen.await_lines(lambda lines: any("/retry asks it again" in line for line in lines), "what became of it")
+    screen.send("/retry", "Still water.")
+    assert latest(keeping).messages == said(*RIVERS)
 
 
 def test_with_json_each_turn_is_one_object_and_commands_still_work(start: Start, keeping: KeepingDaemon) -> None:

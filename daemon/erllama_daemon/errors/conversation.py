@@ -97,7 +97,7 @@ class TurnUnknown(ErllamaError):
 
     code = "turn_unknown"
     exit_code = EXIT_FAILED
-    hint = "See its turns with: erllama sessions show {session}"
+    hint = "See its turns in a chat with /goto, or with: erllama sessions show {session}"
 
 
 class NoSession(ErllamaError):

@@ -19,7 +19,7 @@ class DaemonLost(ErllamaError):
 
     code = "daemon_lost"
     exit_code = EXIT_UNREACHABLE
-    hint = "Ask again: it starts by itself. Its log: {log}"
+    hint = "Ask again, in a chat with /retry: it starts by itself. Its log: {log}"
 
 
 class DaemonIncompatible(ErllamaError):

@@ -48,7 +48,7 @@ class ContextExceeded(ErllamaError):
         if in_conversation:
             self.hint = (
                 "Give it more room with --ctx, or let go of the oldest with --overflow drop or --overflow summarize."
-                " In a chat, /goto or /fork goes on from an earlier turn."
+                " In a chat: /set overflow drop, then /retry; or go on from an earlier turn with /goto or /fork."
             )
 
 

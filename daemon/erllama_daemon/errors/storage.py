@@ -12,7 +12,8 @@ class ImportUnreadable(ErllamaError):
     code = "import_unreadable"
     exit_code = EXIT_FAILED
     hint = (
-        "It has to be JSON that erllama sessions export wrote, and whole; what cache export wrote is for cache import."
+        "It takes what erllama sessions export wrote, or messages with their roles;"
+        " what cache export wrote is for cache import."
     )
 
 
