@@ -14,10 +14,11 @@ BEGINNING = "0"
 def retry(window: Window, _argument: str) -> None:
     """Ask the last question again: the one that has no answer yet, or else that of the last turn."""
     question, sampling = _last_question(window), window.conversation.request.sampling
+    last = window.conversation.last
     is_answered = window.unanswered is None and window.conversation.session.unanswered is None
     if is_answered and sampling.temperature == 0:
         tell("At temperature 0 the answer is likely to be the same; /set temperature changes that.")
-    elif is_answered and sampling.seed is not None:
+    elif is_answered and sampling.seed is not None and (last is None or last.seed == sampling.seed):
         tell("With the same seed the answer is likely to be the same; /set seed random draws another.")
     window.ask(question)
 

@@ -192,6 +192,7 @@ class _Handler(Handler):
             finish_key=turn.finish_key.hex(),
             thinking=turn.thinking,
             context_size=8192,
+            seed=1 if request.sampling.seed is None else request.sampling.seed,
         )
         self._stream([*events[:-1], Done(done)])
 

@@ -142,6 +142,14 @@ def test_retry_says_when_the_answer_will_hardly_be_another(
     screen.send("/retry", told, "Water.")
 
 
+def test_retry_after_another_seed_was_set_says_nothing(start: Start, keeping: KeepingDaemon) -> None:
+    keeping.answers = [answer("Water."), answer("Water.")]
+    screen = start("demo", "--seed", "7")
+    screen.send("What is a river?", "Water.")
+    screen.send("/set seed 8", "seed: 8")
+    assert "likely to be the same" not in screen.send("/retry", "Water.")
+
+
 def test_an_answer_that_was_kept_later_is_gone_on_from(start: Start, keeping: KeepingDaemon) -> None:
     keeping.answers = [[Token("Water."), Failure("turn_unwritten", "The disk is full.", None, 1)], answer("Pond.")]
     screen = start()
