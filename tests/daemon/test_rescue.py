@@ -16,8 +16,8 @@ from daemon.first_version import fill_first_version
 from erllama_cache.keys import pack_tokens
 from erllama_daemon.errors import SessionsTooNew, SessionsUnusable, SessionUnknown
 from erllama_daemon.messages import Message
-from erllama_daemon.sessions.aside import BESIDE, rescued_name
-from erllama_daemon.sessions.pages import PAGE_BYTES
+from erllama_daemon.sessions.rescue.aside import BESIDE, rescued_name
+from erllama_daemon.sessions.rescue.pages import PAGE_BYTES
 from erllama_daemon.sessions.schema import VERSION, open_database, open_to_read
 from erllama_daemon.sessions.store import Sessions
 from erllama_daemon.sessions.tree import history_of, turns_of, way_to
@@ -453,7 +453,7 @@ def test_without_room_for_the_rescue_all_stays_as_it_is(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("erllama_daemon.sessions.rescue._fill", fail)
+        patch.setattr("erllama_daemon.sessions.rescue.rescue._fill", fail)
         with pytest.raises(SessionsUnusable, match="No space left"):
             Sessions(path)
     assert path.read_bytes() == data

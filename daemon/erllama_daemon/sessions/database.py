@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from erllama_daemon.errors import SessionsUnusable
-from erllama_daemon.sessions.rescue import open_or_rescue
+from erllama_daemon.sessions.rescue.rescue import open_or_rescue
 from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S, open_database
 
 

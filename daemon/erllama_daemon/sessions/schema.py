@@ -12,7 +12,7 @@ import msgspec
 
 from erllama_daemon.directories import create_private
 from erllama_daemon.errors import SessionsTooNew, SessionsUnusable
-from erllama_daemon.sessions.aside import finish_swap
+from erllama_daemon.sessions.rescue.aside import finish_swap
 
 VERSION = 2
 """Of the tables, as `PRAGMA user_version` has it. A new database has 0, and so has one of the first version."""

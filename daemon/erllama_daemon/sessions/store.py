@@ -28,7 +28,7 @@ from erllama_daemon.messages import Message, Session, SessionSummary, SessionTur
 from erllama_daemon.sessions.chats import Chat, chats_in
 from erllama_daemon.sessions.database import Database
 from erllama_daemon.sessions.naming import NAME_CHARACTERS, counted, is_name, title_of
-from erllama_daemon.sessions.rescue import notice_of_rescue
+from erllama_daemon.sessions.rescue.rescue import notice_of_rescue
 from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S
 from erllama_daemon.sessions.search import find_id, summaries
 from erllama_daemon.sessions.session import count_turns_since, delete_session, head_of, read_session

@@ -15,7 +15,7 @@ import msgspec
 
 from erllama_cache.keys import KEY_BYTES, TOKEN_BYTES
 from erllama_daemon.sessions.naming import title_of
-from erllama_daemon.sessions.pages import Row, rows_in
+from erllama_daemon.sessions.rescue.pages import Row, rows_in
 from erllama_daemon.sessions.schema import (
     SEAL_BYTES,
     SESSION_COLUMNS,

@@ -13,10 +13,17 @@ from pathlib import Path
 
 from erllama_daemon.directories import create_private
 from erllama_daemon.errors import SessionsUnusable
-from erllama_daemon.sessions.aside import BESIDE, damaged_name, finish_swap, rescue_lock, rescued_name, swap
-from erllama_daemon.sessions.damage import damage_of, is_damage
 from erllama_daemon.sessions.naming import counted
-from erllama_daemon.sessions.salvage import Salvage, SavedSession, SavedTurn, salvage
+from erllama_daemon.sessions.rescue.aside import (
+    BESIDE,
+    damaged_name,
+    finish_swap,
+    rescue_lock,
+    rescued_name,
+    swap,
+)
+from erllama_daemon.sessions.rescue.damage import damage_of, is_damage
+from erllama_daemon.sessions.rescue.salvage import Salvage, SavedSession, SavedTurn, salvage
 from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S, SESSION_COLUMNS, TURN_COLUMNS, open_database
 
 log = logging.getLogger(__name__)
