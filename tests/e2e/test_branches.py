@@ -245,7 +245,7 @@ def delete(erllama: Erllama, session: str) -> DeletedSession:
     return deleted
 
 
-@every_model
+@pytest.mark.parametrize("model", [REAL], indirect=True)
 def test_what_only_a_deleted_branch_held_is_gone_and_the_other_goes_on_bit_for_bit(
     erllama: Erllama, model: ModelUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

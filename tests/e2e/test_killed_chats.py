@@ -26,7 +26,7 @@ from erllama_cache.tending.verification import verify
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import CompleteRequest, Message, Sampling, SessionTurn, Stats
 
-VICTIMS = ("command", "command", "worker", "daemon", "everything")
+VICTIMS = ("command", "command", "command", "worker", "worker", "daemon", "everything")
 ROLES = {"worker": b"erllama_daemon.worker", "daemon": b"erllama_daemon\0"}
 """What the command line of a process holds that nobody else's does."""
 

@@ -12,7 +12,7 @@ from tiny_models import TinyModel
 
 from erllama_daemon.messages import Message, Stats
 
-MODELS = (REAL, TinyModel.HYBRID.value, TinyModel.SLIDING_WINDOW.value)
+OTHERS = (TinyModel.HYBRID.value, TinyModel.SLIDING_WINDOW.value)
 TURNS = {REAL: 30}
 FEWER_TURNS = 12
 """With a tiny model, whose tokens are bytes."""
@@ -39,8 +39,11 @@ def kill(erllama: Erllama) -> None:
     erllama.kill_everything()
 
 
-@pytest.mark.parametrize("interrupt", [never, restart, kill])
-@pytest.mark.parametrize("model", MODELS, indirect=True)
+@pytest.mark.parametrize(
+    ("model", "interrupt"),
+    [(REAL, never), (REAL, restart), *((name, kill) for name in OTHERS)],
+    indirect=["model"],
+)
 def test_each_turn_of_a_long_chat_reads_its_own_tokens_alone(
     erllama: Erllama, model: ModelUnderTest, interrupt: Callable[[Erllama], None]
 ) -> None:
