@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
+import typer
 
-class Left(Exception):
-    """The user chose to go no further."""
+
+class Left(typer.Exit):
+    """The user chose to go no further: the command ends, and that is no failure."""
 
 
 def can_ask() -> bool:

@@ -10,7 +10,6 @@ import msgspec
 import typer
 
 from erllama_cli import options
-from erllama_cli.asking import Left
 from erllama_cli.conversation.conversation import Conversation
 from erllama_cli.conversation.hold import Hold
 from erllama_cli.conversation.opening import Opened, Opening, find_session, system_at_start, tell_which
@@ -71,8 +70,7 @@ def chat(
         head = system_messages(system)
         question = None if is_window else _question(model, which)
         directories = user_directories()
-        hold = Hold(directories)
-        try:
+        with Hold(directories) as hold:
             opened = Opening(
                 client=running_daemon(directories),
                 hold=hold,
@@ -93,10 +91,6 @@ def chat(
                 hold=hold,
             )
             _converse(conversation, opened, question)
-        except Left:
-            raise typer.Exit from None
-        finally:
-            hold.release()
 
 
 def _question(model: str | None, which: OpeningOptions) -> Message:

@@ -73,7 +73,7 @@ def _last_words(directories: Directories, start: int) -> str:
     with directories.daemon_log.open("rb") as log:
         log.seek(start)
         lines = log.read().decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "").rstrip(".")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "").removeprefix("erllama: ").rstrip(".")
 
 
 def _unreachable(directories: Directories, reason: str) -> DaemonUnreachable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from erllama_daemon.directories import Directories, create_private
 
@@ -13,7 +13,7 @@ _PAUSE_S = 0.2
 
 
 class Hold:
-    """Holds one conversation at a time, or none; without `directories`, nothing ever.
+    """Holds one conversation at a time, or none; a context manager. Without `directories`, nothing ever.
 
     It ends with the process, however that ends. Nobody is kept from asking: the daemon takes one turn after the other.
     The lock files stay behind, empty: whoever waits for one must not be left with a file that is gone.
@@ -22,6 +22,12 @@ class Hold:
     def __init__(self, directories: Directories | None = None) -> None:
         self._folder = None if directories is None else directories.runtime / "chats"
         self._lock: FileLock | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def move(self, session_id: str) -> bool:
         """Hold this conversation instead; False, and all stays as it was, if another window holds it."""

@@ -88,8 +88,8 @@ def _style(kind: tuple[str, ...]) -> str:
 @functools.cache
 def _lexer(language: str) -> Any:
     # Imported here: not every answer holds code.
-    from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
-    from pygments.util import ClassNotFound  # type: ignore[import-untyped]
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
 
     try:
         return get_lexer_by_name(language, stripnl=False)

@@ -51,8 +51,10 @@ def test_a_path_too_long_for_a_socket_is_named(run: Run, user_home: Path, monkey
 
 def test_a_daemon_that_ends_at_once_leaves_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
     directories = user_directories()
-    monkeypatch.setattr(launcher, "DAEMON_COMMAND", ("sh", "-c", "echo first; echo 'no room left.' >&2; exit 1"))
-    with pytest.raises(DaemonUnreachable, match="no room left") as caught:
+    monkeypatch.setattr(
+        launcher, "DAEMON_COMMAND", ("sh", "-c", "echo first; echo 'erllama: no room left.' >&2; exit 1")
+    )
+    with pytest.raises(DaemonUnreachable, match=r"daemon\.sock: no room left\.$") as caught:
         launcher.running_daemon(directories)
     assert str(directories.daemon_log) in (caught.value.hint or "")
     assert stat.S_IMODE(directories.daemon_log.stat().st_mode) == 0o600

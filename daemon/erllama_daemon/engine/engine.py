@@ -9,7 +9,7 @@ has the buffer to itself. `tests/e2e/test_promises.py` proves it on real models.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from erllama_cache.block import SaveReason
 from erllama_cache.keys import BlockKind
@@ -19,6 +19,7 @@ from erllama_daemon.engine.adapters import AdapterShelf
 from erllama_daemon.engine.answer_text import Span
 from erllama_daemon.engine.backend import Backend, Buffer, ComputeFailed, Run
 from erllama_daemon.engine.company import Company
+from erllama_daemon.engine.finished import FinishedRequests
 from erllama_daemon.engine.generation import Generation, GenerationState
 from erllama_daemon.engine.inspection import Inspection
 from erllama_daemon.engine.lookup import Lookup
@@ -63,6 +64,7 @@ class Engine:
         self._company = Company(backend, parallel, self._saver.save_dropped)
         self._speaker = Speaker(backend.vocabulary, facts.context_size)
         self._solo = SoloBuffer(backend, store, self._saver.save_dropped) if facts.can_generate else None
+        self._finished = FinishedRequests(self._company, self._solo)
         self.inspection = Inspection(store, shelf, self._roots, self._solo, model)
 
     @property
@@ -207,18 +209,12 @@ class Engine:
 
     def evict_finished(self) -> int:
         """Lets every finished sequence go, after saving what the cache does not hold of it; how many there were."""
-        finished = self._company.finished
-        for generation in finished:
-            self._company.drop(generation)
-        if self._solo is None or self._solo.finished is None:
-            return len(finished)
-        self._solo.drop_finished()
-        return len(finished) + 1
+        return self._finished.let_go()
 
     def forget_scope(self, scope: str) -> None:
         """Lets go of all that the private requests of one scope have left. They must have ended."""
         roots = self._roots.forget(scope)
-        self._forget_finished(lambda generation: generation.root in roots)
+        self._finished.forget(lambda generation: generation.root in roots)
         for root in roots:
             self._store.forget_root(root)
 
@@ -226,7 +222,7 @@ class Engine:
         """Lets every finished sequence go, unsaved, whose chain holds one of these blocks, or for None every one; how
         many there were.
         """
-        return self._forget_finished(lambda done: keys is None or any(link.key in keys for link in done.chain))
+        return self._finished.forget(lambda done: keys is None or any(link.key in keys for link in done.chain))
 
     def close(self) -> None:
         """Frees the buffers and the model."""
@@ -234,18 +230,6 @@ class Engine:
         if self._solo is not None:
             self._solo.close()
         self._backend.close()
-
-    def _forget_finished(self, is_unwanted: Callable[[Generation], bool]) -> int:
-        gone = [generation for generation in self._company.finished if is_unwanted(generation)]
-        for generation in gone:
-            generation.saves.clear()  # or what the cache did not take would be saved once more
-            self._company.drop(generation)
-        solo = self._solo.finished if self._solo is not None else None
-        if self._solo is None or solo is None or not is_unwanted(solo):
-            return len(gone)
-        solo.saves.clear()
-        self._solo.drop_finished()
-        return len(gone) + 1
 
     def _save_tail(self, generation: Generation, reason: SaveReason) -> None:
         if generation.computed > generation.chained:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from erllama_daemon.errors import SessionUnknown
+from erllama_daemon.errors import RequestInvalid, SessionNameTaken, SessionUnknown
 from erllama_daemon.messages import Session
+from erllama_daemon.sessions.naming import NAME_CHARACTERS, is_name
 from erllama_daemon.sessions.tree import decode_messages, turns_of, way_to
 
 _COLUMNS = "id, name, model, title, created, updated, head, asked_after, unanswered"
@@ -53,6 +54,17 @@ def head_of(database: sqlite3.Connection, session_id: str) -> int | None:
     if row is None:
         raise SessionUnknown(session=session_id)
     return None if row[0] is None else int(row[0])
+
+
+def check_name(database: sqlite3.Connection, name: str | None, owner: str | None = None) -> None:
+    """Raises RequestInvalid for what is no name, and SessionNameTaken if another conversation than `owner` has it."""
+    if name is None:
+        return
+    if not is_name(name):
+        raise RequestInvalid(reason=f"a name has at most {NAME_CHARACTERS} characters, of those that can be seen")
+    row = database.execute("SELECT id FROM sessions WHERE ? IN (name, id)", (name,)).fetchone()
+    if row is not None and row[0] != owner:
+        raise SessionNameTaken(name=name, session=row[0])
 
 
 def count_turns_since(database: sqlite3.Connection, session_id: str, seen: int) -> int:

@@ -17,9 +17,7 @@ import msgspec
 
 from erllama_daemon.errors import (
     NoSession,
-    RequestInvalid,
     SessionMoved,
-    SessionNameTaken,
     SessionUnknown,
     TurnUnknown,
 )
@@ -27,11 +25,11 @@ from erllama_daemon.frames import History
 from erllama_daemon.messages import Message, Session, SessionSummary, SessionTurn
 from erllama_daemon.sessions.chats import Chat, chats_in
 from erllama_daemon.sessions.database import Database
-from erllama_daemon.sessions.naming import NAME_CHARACTERS, counted, is_name, title_of
+from erllama_daemon.sessions.naming import counted, title_of
 from erllama_daemon.sessions.rescue.rescue import notice_of_rescue
 from erllama_daemon.sessions.schema import BUSY_TIMEOUT_S
 from erllama_daemon.sessions.search import find_id, summaries
-from erllama_daemon.sessions.session import count_turns_since, delete_session, head_of, read_session
+from erllama_daemon.sessions.session import check_name, count_turns_since, delete_session, head_of, read_session
 from erllama_daemon.sessions.tree import (
     TurnRow,
     decode_messages,
@@ -81,7 +79,7 @@ class Sessions:
         # What a private one leaves in a worker is found through its id, which therefore nobody may guess.
         session_id = PRIVATE + secrets.token_hex(16) if self._is_private else secrets.token_hex(4)
         with self._writing() as database:
-            self._check_name(name)
+            check_name(database, name)
             database.execute(
                 "INSERT INTO sessions (id, name, model, title, created, updated) VALUES (?, ?, ?, '', ?, ?)",
                 (session_id, name, model, now, now),
@@ -228,7 +226,7 @@ class Sessions:
         """
         forked = secrets.token_hex(4)
         with self._writing() as database:
-            self._check_name(name)
+            check_name(database, name)
             origin = self.get(session_id)
             head = origin.turn if turn is None else self._turn_called(session_id, turn)
             now = time.time()
@@ -246,7 +244,7 @@ class Sessions:
         """
         with self._writing() as database:
             if name:
-                self._check_name(name, session_id)
+                check_name(database, name, session_id)
             if name is not None:
                 database.execute("UPDATE sessions SET name = ? WHERE id = ?", (name or None, session_id))
             if model is not None:
@@ -286,16 +284,6 @@ class Sessions:
         if turn is None:
             raise TurnUnknown(session=session_id, turn=name)
         return turn.id
-
-    def _check_name(self, name: str | None, owner: str | None = None) -> None:
-        if name is None:
-            return
-        if not is_name(name):
-            raise RequestInvalid(reason=f"a name has at most {NAME_CHARACTERS} characters, of those that can be seen")
-        with self._reading() as database:
-            row = database.execute("SELECT id FROM sessions WHERE ? IN (name, id)", (name,)).fetchone()
-        if row is not None and row[0] != owner:
-            raise SessionNameTaken(name=name, session=row[0])
 
     def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
         self._turns.settle()
