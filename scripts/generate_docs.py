@@ -20,9 +20,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from erllama_cli.command import new_app
 from erllama_cli.completion.shells import SCRIPTS
 from erllama_cli.failures import EXIT_PIPE_CLOSED
-from erllama_cli.main import new_app
 from erllama_daemon.errors import (
     EXIT_CONTEXT,
     EXIT_FAILED,
@@ -90,8 +90,9 @@ def commands(words: list[str], command: object) -> Iterator[tuple[list[str], Com
         raise TypeError(f"{' '.join(words)} is no command of typer's")
     yield words, command
     if isinstance(command, TyperGroup):
-        for name, child in command.commands.items():
-            yield from commands([*words, name], child)
+        context = typer.Context(command)
+        for name in command.list_commands(context):
+            yield from commands([*words, name], command.get_command(context, name))
 
 
 def man_page(words: list[str], command: Command) -> str:
@@ -109,7 +110,8 @@ def man_page(words: list[str], command: Command) -> str:
         *section("OPTIONS", *entries(parameters)),
     ]
     if isinstance(command, TyperGroup):
-        children = [(name, child.get_short_help_str(200)) for name, child in command.commands.items()]
+        found = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+        children = [(name, child.get_short_help_str(200)) for name, child in found if child is not None]
         lines += section("COMMANDS", *entries(children))
     lines += section("EXAMPLES", ".nf", *(escaped(line.strip()) for line in examples.splitlines()), ".fi")
     lines += section("EXIT STATUS", *entries([(str(code), meaning) for code, meaning in EXIT_STATUS.items()]))

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.adapter_file import adapter_choice
+from erllama_cli.adapter.file import adapter_choice
 from erllama_cli.completion.candidates import complete_session
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon

@@ -9,7 +9,7 @@ import typer
 
 from erllama_cache.errors import ErllamaError
 from erllama_cli import options
-from erllama_cli.adapter_file import adapter_choice
+from erllama_cli.adapter.file import adapter_choice
 from erllama_cli.answer import print_answer
 from erllama_cli.client import Client
 from erllama_cli.failures import failure_of, print_failure, reported_failures
@@ -72,7 +72,7 @@ def warm(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Read documents into the cache, each as `cat FILE | erllama run MODEL "a question"` will.
+    """Read documents into the cache, each as `cat FILE | erllama run MODEL 'a question'` will.
 
     A document that cannot be read does not stop the others; the exit code is that of the first.
     """

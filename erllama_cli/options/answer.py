@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from erllama_cli.adapter_file import adapter_choice
+from erllama_cli.adapter.file import adapter_choice
 from erllama_cli.options.answer_command import PREFIX, REQUIRE_CACHED
 from erllama_cli.options.contradictions import refuse_together, refuse_without
 from erllama_cli.options.model import LoadOptions

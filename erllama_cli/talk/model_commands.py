@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from erllama_cli.adapter_file import adapter_choice
+from erllama_cli.adapter.file import adapter_choice
 from erllama_cli.model import resolve_model, short_name
 from erllama_cli.question import valid_text
 from erllama_cli.talk.file_commands import typed_path

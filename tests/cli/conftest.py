@@ -9,7 +9,7 @@ from cli.fake_daemon import FakeDaemon, Running
 from cli.keeping_daemon import KeepingDaemon, RunningAndKeeping
 from typer.testing import CliRunner, Result
 
-from erllama_cli.main import new_app
+from erllama_cli.command import new_app
 from erllama_daemon.directories import user_directories
 
 Run = Callable[..., Result]

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
+from keyword import iskeyword
 
 import pytest
 from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon, answer
+
+from erllama_cli.commands import ERLLAMA, Group
 
 HEAVY = ["llama_cpp", "uvicorn", "starlette", "httpx", "numpy", "jinja2", "rich"]
 INTERACTIVE = ["prompt_toolkit", "markdown_it", "pygments", "rich", "sqlite3", "erllama_cli.talk.loop"]
@@ -78,10 +84,21 @@ print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
     assert done.stderr.splitlines()[-1] == "[]"
 
 
-def test_the_version_imports_no_command() -> None:
-    program = "import sys; from erllama_cli.main import new_app; new_app(['--version']); print(*sys.modules)"
-    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert not {"erllama_cli.run", "erllama_cli.client", "erllama_cli.sessions"} & set(imported.split())
+def imported_by(*arguments: str) -> set[str]:
+    """The modules that are there once the command with these arguments has ended."""
+    program = f"""
+import atexit, sys
+sys.argv = ['erllama', *{arguments}]
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+from erllama_cli.main import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_the_version_imports_nothing() -> None:
+    assert not {"typer", "re", "enum", "msgspec", "erllama_cli.command"} & imported_by("--version")
 
 
 @pytest.mark.parametrize("command", [["run", "demo", "Why?"], ["chat", "demo"]], ids=" ".join)
@@ -99,10 +116,29 @@ main()
 
 
 def test_only_the_command_that_is_typed_is_imported() -> None:
-    program = (
-        "import sys; from erllama_cli.main import new_app; new_app(['cache', 'stats']);"
-        "print(*sorted(name for name in sys.modules if name.startswith('erllama_cli.')))"
-    )
-    imported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    imported = imported_by("cache", "stats")
     assert "erllama_cli.cache.stats" in imported
-    assert not {"erllama_cli.chat", "erllama_cli.adapter", "erllama_cli.cache.tree"} & set(imported.split())
+    assert not {"erllama_cli.chat", "erllama_cli.adapter", "erllama_cli.cache.tree"} & imported
+
+
+@pytest.mark.parametrize("group", [[], ["cache"], ["sessions"], ["daemon"]], ids=" ".join)
+def test_the_help_of_a_group_imports_no_command(group: list[str]) -> None:
+    imported = imported_by(*group, "--help")
+    assert not {"msgspec", "http.client", "erllama_cli.client"} & imported
+
+
+def summaries(group: Group, package: str) -> Iterator[tuple[str, str]]:
+    for name, command in group.commands.items():
+        if isinstance(command, Group):
+            yield from summaries(command, f"{package}.{name}")
+        else:
+            yield f"{package}.{name}", command
+
+
+@pytest.mark.parametrize(("name", "summary"), [*summaries(ERLLAMA, "erllama_cli")])
+def test_a_summary_is_what_the_command_says_of_itself(name: str, summary: str) -> None:
+    function = name.rpartition(".")[2]
+    if iskeyword(function):
+        name, function = f"{name}_", f"{function}_"
+    documentation = inspect.getdoc(getattr(import_module(name), function)) or ""
+    assert " ".join(documentation.partition("\n\n")[0].split()) == summary

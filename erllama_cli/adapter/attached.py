@@ -1,0 +1,35 @@
+"""The adapters that are attached to a model, as they are asked for and shown."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from erllama_cli.client import AdapterAction
+from erllama_cli.launcher import running_daemon
+from erllama_cli.output import Table, print_json, print_table
+from erllama_daemon.directories import user_directories
+from erllama_daemon.messages import AdapterList, AdapterRequest
+from erllama_daemon.messages.checks import check_adapter_named
+
+SHOWN_DIGITS = 12
+
+AdapterArgument = Annotated[
+    str, typer.Argument(metavar="ADAPTER", help="Its handle, the beginning of that, or its file.")
+]
+
+
+def ask(action: AdapterAction, request: AdapterRequest) -> AdapterList:
+    """What is attached once that is done. Raises RequestInvalid and what the daemon answers."""
+    check_adapter_named(request)
+    return running_daemon(user_directories()).adapters(action, request)
+
+
+def show(shown: AdapterList, *, as_json: bool, quiet: bool) -> None:
+    """Print what is attached."""
+    if as_json:
+        print_json(shown)
+    elif not quiet:
+        rows = [[adapter.handle[:SHOWN_DIGITS], f"{adapter.scale:g}", adapter.path] for adapter in shown.adapters]
+        print_table(Table(("adapter", "scale", "file"), rows, numeric=frozenset({"scale"})))

@@ -1,0 +1,1 @@
+"""The process behind every command: one module a command."""

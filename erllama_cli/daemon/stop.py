@@ -1,0 +1,60 @@
+"""`erllama daemon stop`: the daemon's end, once it has saved what it holds."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import msgspec
+
+from erllama_cli import options
+from erllama_cli.client import Client
+from erllama_cli.failures import reported_failures
+from erllama_cli.output import print_json
+from erllama_daemon.directories import Directories, user_directories
+from erllama_daemon.errors import DaemonStillRuns
+
+EXAMPLES = """\b
+Examples:
+  erllama daemon stop"""
+
+STOP_TIMEOUT_S = 120.0
+_PAUSE_S = 0.02
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """What `daemon stop --json` prints: whether there was a daemon to stop, and which process it was."""
+
+    stopped: bool
+    pid: int | None
+
+
+def stop(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False) -> None:
+    """Stop the daemon once it has saved what it holds. Does nothing if none runs."""
+    with reported_failures(as_json=as_json, debug=debug):
+        directories = user_directories()
+        client = Client(directories)
+        found = client.status()
+        if found is not None:
+            client.stop()
+            _await_end(client, directories, found.pid)
+        if as_json:
+            print_json(Stopped(found is not None, None if found is None else found.pid))
+        elif not quiet:
+            print("not running" if found is None else "stopped")
+
+
+def _await_end(client: Client, directories: Directories, pid: int | None) -> None:
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while client.answers() or (pid is not None and _lives(pid)):
+        if time.monotonic() > deadline:
+            raise DaemonStillRuns(pid=pid, seconds=STOP_TIMEOUT_S, log=directories.daemon_log)
+        time.sleep(_PAUSE_S)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
