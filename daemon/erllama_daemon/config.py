@@ -93,11 +93,26 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A conversation that nobody has used for so long is deleted; by default none ever is."""
 
 
+class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table `[daemon]`: how the daemon lives."""
+
+    idle_exit: Span | None = None
+    """A daemon that nobody has asked anything for so long, and that holds no model, ends; by default it never does."""
+    log_bytes: ByteSize = ByteSize(10 << 20)
+    """A log that has grown to so many bytes is put aside."""
+    log_files: int = 3
+    """So many logs that were put aside are kept."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
     cache: CacheConfig = CacheConfig()
     """What the cache may take."""
+    daemon: DaemonConfig = DaemonConfig()
+    """How the daemon lives."""
+    aliases: dict[str, str] = {}
+    """Names of the user's own for models: each for a path or for another name that is no alias."""
     sessions: SessionsConfig = SessionsConfig()
     """How long conversations are kept."""
     policy: PolicyKnobs = PolicyKnobs()
