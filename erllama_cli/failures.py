@@ -9,21 +9,15 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import msgspec
 import typer
 
 from erllama_cache.errors import ErllamaError
 from erllama_cli.output import print_json
+from erllama_cli.results.failure import FailureReport
 from erllama_daemon.errors import EXIT_FAILED, EXIT_INTERRUPTED
 from erllama_daemon.messages import Failure
 
 EXIT_PIPE_CLOSED = 141
-
-
-class FailureReport(msgspec.Struct, frozen=True):
-    """What `--json` prints instead of the result when a command fails."""
-
-    error: Failure
 
 
 @contextmanager

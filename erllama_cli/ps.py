@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from erllama_cli import options
 from erllama_cli.client import Client
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import short_name
 from erllama_cli.output import Table, print_json, print_table, readable_bytes, readable_seconds
+from erllama_cli.results.loaded import LoadedModels
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import ModelStatus
 
@@ -18,12 +17,6 @@ Examples:
   erllama ps --json | jq '.models[].resident_bytes'"""
 
 HEADER = ("model", "status", "running", "waiting", "context", "memory", "ram cache", "idle", "unloads in")
-
-
-class LoadedModels(msgspec.Struct, frozen=True):
-    """What `ps --json` prints."""
-
-    models: list[ModelStatus]
 
 
 def ps(as_json: options.AsJson = False, debug: options.Debug = False) -> None:

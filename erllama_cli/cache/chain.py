@@ -5,36 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from erllama_cli.cache.contents import ChatName, Contents
+from erllama_cli.cache.contents import Contents
+from erllama_cli.results.cache import Chain, ChatName
 
 if TYPE_CHECKING:
     from erllama_cache.disk.row import Row
-
-
-class Chain(msgspec.Struct, frozen=True, kw_only=True):
-    """From the root to one last block, which no other extends or with which a conversation ends.
-
-    `tokens` is its length, `own_bytes` what it shares with no other chain. `parent`, `hits`, `value` (tokens a MiB) and
-    `pinned` are those of the last block, `created` and `used` (Unix seconds) too. `label` is how its own part begins.
-    """
-
-    key: str
-    parent: str
-    root: str
-    chat: ChatName | None
-    model: str | None
-    tokens: int
-    blocks: int
-    bytes: int
-    own_bytes: int
-    hits: int
-    created: float
-    used: float
-    value: float
-    pinned: bool
-    label: str
 
 
 def chains(contents: Contents) -> list[Chain]:

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.removal import RemovalReport, forget, remove
+from erllama_cli.cache.removal import forget, remove
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import print_json
+from erllama_cli.results.cache import RemovalReport
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.messages import ForgetRequest
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from erllama_cli.completion.candidates import complete_session
 from erllama_cli.model import model_name, short_name
+from erllama_cli.results.cache import ChatName
 from erllama_daemon.directories import Directories
 
 if TYPE_CHECKING:
@@ -30,13 +30,6 @@ SessionOption = Annotated[
         autocompletion=complete_session,
     ),
 ]
-
-
-class ChatName(msgspec.Struct, frozen=True):
-    """A conversation, as people call it."""
-
-    id: str
-    title: str
 
 
 @dataclass(frozen=True)

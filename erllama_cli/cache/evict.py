@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.removal import DryRun, RemovalReport, remove
+from erllama_cli.cache.removal import DryRun, remove
 from erllama_cli.client import Client
 from erllama_cli.completion.candidates import complete_session
 from erllama_cli.durations import duration_s
@@ -16,6 +16,7 @@ from erllama_cli.failures import reported_failures
 from erllama_cli.model import model_name
 from erllama_cli.options.groups import with_option_groups
 from erllama_cli.output import print_json
+from erllama_cli.results.cache import RemovalReport
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import Evicted, ModelRequest

@@ -17,6 +17,7 @@ from erllama_cli.drawing.progress import Bar
 from erllama_cli.failures import reported_failures
 from erllama_cli.files import STREAM
 from erllama_cli.output import counted, print_json, readable_bytes
+from erllama_cli.results.cache import ExportReport
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import RequestInvalid
 
@@ -34,16 +35,6 @@ Output = Annotated[
     str, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; - is standard output, if no terminal.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
-
-
-class ExportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in the file: conversations by id, chains by the key (hexadecimal) that they end in."""
-
-    path: str
-    chats: list[str]
-    keys: list[str]
-    blocks: int
-    bytes: int
 
 
 class _Cargo(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from erllama_cli.failures import reported_failures
 from erllama_cli.files import STREAM
 from erllama_cli.model import model_name
 from erllama_cli.output import counted, print_json
+from erllama_cli.results.cache import ImportReport
 from erllama_daemon.directories import Directories, user_directories
 
 if TYPE_CHECKING:
@@ -37,22 +38,6 @@ Archives = Annotated[list[str], typer.Argument(metavar="FILE", help="What was ex
 ModelHere = Annotated[
     str | None, typer.Option("--model", metavar="MODEL", help="What the model of the conversations is called here.")
 ]
-
-
-class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came in. `chats` are the conversations that are new here, by their ids, `known_chats` those that were here
-    already and were left as they are, `unnamed_chats` those of the new ones whose name another has here, which came
-    without it; `missing_models` are files that new ones want and that are not here. `blocks` are those that were not
-    here yet. `differences` says why the state will be read again on this machine, if that is known.
-    """
-
-    chats: list[str]
-    known_chats: list[str]
-    unnamed_chats: list[str]
-    missing_models: list[str]
-    blocks: int
-    known_blocks: int
-    differences: list[str]
 
 
 def import_(

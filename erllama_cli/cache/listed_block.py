@@ -2,32 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from erllama_cli.cache.contents import Contents
-
-
-class ListedBlock(msgspec.Struct, frozen=True, kw_only=True):
-    """One block. `start` is the position of its first token, `tokens` how many it has, `value` in tokens a MiB,
-    `created` and `used` in Unix seconds, `cost_s` how long it took to compute; `kind` says how.
-    """
-
-    key: str
-    parent: str
-    root: str
-    model: str | None
-    kind: str
-    reason: str
-    start: int
-    tokens: int
-    bytes: int
-    hits: int
-    created: float
-    used: float
-    cost_s: float
-    value: float
-    pinned: bool
-    label: str
+from erllama_cli.results.cache import ListedBlock
 
 
 def listed_blocks(contents: Contents) -> list[ListedBlock]:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, TypeVar
 
-import msgspec
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.chain import Chain, chains
+from erllama_cli.cache.chain import chains
 from erllama_cli.cache.contents import Contents, ModelOption, SessionOption
-from erllama_cli.cache.listed_block import ListedBlock, listed_blocks
+from erllama_cli.cache.listed_block import listed_blocks
 from erllama_cli.failures import reported_failures
 from erllama_cli.fitted import fitted
 from erllama_cli.model import short_name
 from erllama_cli.one_line import one_line, told_apart
 from erllama_cli.output import Table, print_json, print_table, readable_bytes, readable_seconds
+from erllama_cli.results.cache import BlockList, Chain, ChainList, ListedBlock
 from erllama_daemon.directories import user_directories
 
 EXAMPLES = """\b
@@ -32,18 +32,6 @@ _CHAIN_HEADER = ("key", "chat", "model", "tokens", "own", "hits", "age", "value"
 _BLOCK_HEADER = ("key", "kind", "model", "start", "tokens", "size", "hits", "age", "value", "pin", "text")
 _EXPENDABLE = ("kind", "start", "hits", "pin", "model", "value", "own", "size", "tokens", "chat", "age")
 _NUMERIC = frozenset({"start", "tokens", "own", "size", "hits", "age", "value"})
-
-
-class ChainList(msgspec.Struct, frozen=True):
-    """What `cache ls --json` prints."""
-
-    chains: list[Chain]
-
-
-class BlockList(msgspec.Struct, frozen=True):
-    """What `cache ls --blocks --json` prints."""
-
-    blocks: list[ListedBlock]
 
 
 def ls(

@@ -6,39 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from erllama_cli.cache.contents import ChatName, Contents
+from erllama_cli.cache.contents import Contents
+from erllama_cli.results.cache import ChatName, Node
 
 if TYPE_CHECKING:
     from erllama_cache.disk.row import Row
-
-
-class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of blocks, up to where it branches, a conversation ends or a block is pinned.
-
-    `key` is that of the last block, which `pinned` is about. Its tokens reach from position `start` to `end`; `bytes`
-    are its own; `hits` are those of the block hit most. `chats` end with it, `carried` ones here or further on;
-    `blocks_below` extend it, whether `children` are shown or not. `used` is the last use here or further on, in Unix
-    seconds. `label` is how its text begins.
-    """
-
-    key: str
-    label: str
-    start: int
-    end: int
-    blocks: int
-    bytes: int
-    hits: int
-    pinned: bool
-    used: float
-    chats: list[ChatName]
-    carried: int
-    blocks_below: int
-    children: list[Node]
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens the run has."""
-        return self.end - self.start
 
 
 def nodes(contents: Contents) -> dict[bytes, list[Node]]:

@@ -5,30 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from erllama_cli.cache.quota import disk_quota
-from erllama_cli.output import counted, readable_bytes
+from erllama_cli.results.cache import PinReport
 from erllama_daemon.directories import Directories
 
 if TYPE_CHECKING:
     from erllama_cache.tending.survey import Survey
-
-
-class PinReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The blocks that were pinned or unpinned (hexadecimal keys), and what all pins together keep on disk now."""
-
-    keys: list[str]
-    pinned_blocks: int
-    pinned_bytes: int
-    quota_bytes: int
-
-    @property
-    def kept(self) -> str:
-        """What is kept, in words."""
-        if not self.pinned_blocks:
-            return "nothing is pinned now"
-        return f"{counted(self.pinned_blocks, 'block')}, {readable_bytes(self.pinned_bytes)}, are kept now"
 
 
 def pin_report(keys: Sequence[bytes], directories: Directories) -> PinReport:

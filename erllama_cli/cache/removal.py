@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from erllama_cli.client import Client
 from erllama_cli.drawing.progress import Bar
-from erllama_cli.output import counted, readable_bytes
+from erllama_cli.results.cache import RemovalReport
 from erllama_daemon.directories import Directories
 from erllama_daemon.messages import ForgetRequest
 
@@ -18,21 +17,6 @@ if TYPE_CHECKING:
     from erllama_cache.disk.row import Row
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and let nothing go.")]
-
-
-class RemovalReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What went or, after a dry run, would go. `chains` counts the ends of chains that were cut off."""
-
-    chains: int
-    blocks: int
-    bytes: int
-    dry_run: bool
-
-    def __str__(self) -> str:
-        went = "would go" if self.dry_run else "went"
-        if not self.blocks:
-            return f"nothing {went}"
-        return f"{counted(self.chains, 'chain')} {went}: {counted(self.blocks, 'block')}, {readable_bytes(self.bytes)}"
 
 
 def remove(

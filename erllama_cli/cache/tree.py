@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import Annotated
 
-import msgspec
 import typer
 
 from erllama_cli import options
 from erllama_cli.cache.contents import Contents, ModelOption, SessionOption
-from erllama_cli.cache.node import Node, nodes, pruned
+from erllama_cli.cache.node import nodes, pruned
 from erllama_cli.cache.root_words import root_words
 from erllama_cli.drawing.tree import Branch, Line, dot, print_branch, print_line
 from erllama_cli.failures import reported_failures
 from erllama_cli.one_line import one_line, told_apart
 from erllama_cli.output import counted, print_json, readable_bytes
+from erllama_cli.results.cache import CacheTree, Node, Root
 from erllama_daemon.directories import user_directories
 
 EXAMPLES = """\b
@@ -23,25 +23,6 @@ Examples:
   erllama cache tree
   erllama cache tree --model demo --depth 2
   erllama cache tree --json | jq '.roots[].children[] | {label, carried}'"""
-
-
-class Root(msgspec.Struct, frozen=True, kw_only=True):
-    """What one model computed with the same settings; `words` say which."""
-
-    root: str
-    words: list[str]
-    model: str | None
-    blocks: int
-    bytes: int
-    carried: int
-    children: list[Node]
-
-
-class CacheTree(msgspec.Struct, frozen=True):
-    """What `cache tree --json` prints."""
-
-    path: str
-    roots: list[Root]
 
 
 def tree(

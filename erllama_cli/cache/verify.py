@@ -99,7 +99,7 @@ def _recomputed(request: RecomputeRequest, *, quiet: bool) -> Recomputed:
 def _report(verdict: Verdict, recomputed: Recomputed | None) -> Verdict:
     if recomputed is None:
         return verdict
-    from erllama_cli.cache.recomputed_verdict import RecomputedVerdict
+    from erllama_cli.results.verification import RecomputedVerdict
 
     return RecomputedVerdict.of(verdict, recomputed)
 

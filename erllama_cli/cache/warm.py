@@ -22,9 +22,10 @@ from erllama_cli.options.groups import with_option_groups
 from erllama_cli.options.model import LoadOptions
 from erllama_cli.output import print_json
 from erllama_cli.question import STDIN_ONLY, piped_text, question_about, system_messages
+from erllama_cli.results.cache import Warmed, WarmedFile
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import DocumentUnreadable, NothingToPin, PromptEmpty, RequestInvalid
-from erllama_daemon.messages import CompleteRequest, Failure, RemoteError, Stats
+from erllama_daemon.messages import CompleteRequest, RemoteError, Stats
 
 EXAMPLES = """\b
 Examples:
@@ -36,27 +37,6 @@ DOCUMENT_BYTES_LIMIT = 64 << 20
 
 _OF_ONE_DOCUMENT = {"context_exceeded", "prompt_empty"}
 """Errors of the daemon's that say nothing about the next document."""
-
-
-class WarmedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a document. Of `tokens`, `cached_tokens` had been read before. Unless there is an `error`,
-    `finish_key` (hex) is that of its last block; it is empty if the text is too short for one.
-    """
-
-    file: str
-    tokens: int = 0
-    cached_tokens: int = 0
-    seconds: float = 0.0
-    finish_key: str = ""
-    kept: bool = False
-    pinned: bool = False
-    error: Failure | None = None
-
-
-class Warmed(msgspec.Struct, frozen=True):
-    """Every document, in the order in which they were given."""
-
-    files: list[WarmedFile]
 
 
 @with_option_groups

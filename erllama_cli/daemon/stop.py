@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import time
 
-import msgspec
-
 from erllama_cli import options
 from erllama_cli.client import Client
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import print_json
+from erllama_cli.results.daemon import Stopped
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import DaemonStillRuns
 
@@ -20,13 +19,6 @@ Examples:
 
 STOP_TIMEOUT_S = 120.0
 _PAUSE_S = 0.02
-
-
-class Stopped(msgspec.Struct, frozen=True):
-    """What `daemon stop --json` prints: whether there was a daemon to stop, and which process it was."""
-
-    stopped: bool
-    pid: int | None
 
 
 def stop(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False) -> None:

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import typer
@@ -15,6 +15,7 @@ from erllama_cli import options
 from erllama_cli.failures import reported_failures
 from erllama_cli.files import STREAM
 from erllama_cli.output import counted, print_json, readable_bytes, write_whole_text
+from erllama_cli.results.sessions import ExportedSessions, Format
 from erllama_cli.sessions.named import NAMES
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import ExportUnwritable, RequestInvalid
@@ -25,17 +26,6 @@ Examples:
   erllama sessions export build -o build.md
   erllama sessions export --all -o conversations.json
   erllama sessions export build | ssh elsewhere erllama sessions import -"""
-
-Format = Literal["json", "md"]
-
-
-class ExportedSessions(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in the file: conversations by id."""
-
-    path: str
-    format: Format
-    sessions: list[str]
-    bytes: int
 
 
 def export(

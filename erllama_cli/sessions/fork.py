@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from erllama_cli import options
@@ -12,6 +11,7 @@ from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.output import counted, print_json
 from erllama_cli.question import valid_text
+from erllama_cli.results.sessions import ForkedSession
 from erllama_cli.sessions.named import Name, named
 from erllama_daemon.directories import user_directories
 
@@ -20,18 +20,6 @@ Examples:
   erllama sessions fork build
   erllama sessions fork build "another way" --turn 5
   erllama chat --session "$(erllama sessions fork build --json | jq -r .id)\""""
-
-
-class ForkedSession(msgspec.Struct, frozen=True, kw_only=True):
-    """The new conversation. `origin` is the id of the other one; `turns`, which they share, end in `finish_key`."""
-
-    id: str
-    name: str | None
-    title: str
-    origin: str
-    turns: int
-    tokens: int
-    finish_key: str | None
 
 
 def fork(

@@ -18,10 +18,10 @@ from erllama_cli.model import model_name
 from erllama_cli.one_line import one_line
 from erllama_cli.output import counted, print_json
 from erllama_cli.question import valid_text
+from erllama_cli.results.sessions import Imported, ImportedSession
 from erllama_cli.sessions.named import named
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import ImportUnreadable, RequestInvalid, SessionNameTaken, SessionUnknown
-from erllama_daemon.messages import Failure
 
 if TYPE_CHECKING:
     from erllama_daemon.sessions.transcript import Transcript
@@ -31,27 +31,6 @@ Examples:
   erllama sessions import conversations.json
   erllama sessions import build.json --name "the other build"
   erllama sessions import messages.json --model demo"""
-
-
-class ImportedSession(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation of the file. `was` is its id there, which another one may have here; `new` says whether it came in
-    now, and `model_missing` that its model is a file that is not here.
-    """
-
-    id: str
-    was: str
-    called: str
-    turns: int
-    model: str
-    new: bool
-    model_missing: bool
-
-
-class Imported(msgspec.Struct, frozen=True):
-    """What the files held, and what was wrong with some of them."""
-
-    sessions: list[ImportedSession]
-    errors: list[Failure]
 
 
 def import_(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.output import print_json
 from erllama_cli.question import valid_text
+from erllama_cli.results.sessions import RenamedSession
 from erllama_cli.sessions.named import Name, NewName, named
 from erllama_daemon.directories import user_directories
 
@@ -17,15 +16,6 @@ Examples:
   erllama sessions rename 0f3a build
   erllama sessions rename build "the build: why it broke"
   erllama sessions rename build \"\""""
-
-
-class RenamedSession(msgspec.Struct, frozen=True, kw_only=True):
-    """What it is called now, and what its name was."""
-
-    id: str
-    name: str | None
-    title: str
-    before: str | None
 
 
 def rename(

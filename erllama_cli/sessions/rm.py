@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import msgspec
 import typer
 
 from erllama_cache.errors import ErllamaError
@@ -15,6 +14,7 @@ from erllama_cli.client import Client
 from erllama_cli.failures import failure_of, print_failure, reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.output import counted, print_json, readable_bytes
+from erllama_cli.results.sessions import Removed
 from erllama_cli.sessions.named import NAMES, named
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_FAILED
@@ -25,13 +25,6 @@ Examples:
   erllama sessions rm 0f3a
   erllama sessions rm build "another way" --yes
   erllama sessions rm build --json | jq '.deleted[].bytes'"""
-
-
-class Removed(msgspec.Struct, frozen=True):
-    """What is gone, and what went wrong with the others."""
-
-    deleted: list[DeletedSession]
-    errors: list[Failure]
 
 
 def rm(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
 from erllama_cli.output import print_json
+from erllama_cli.results.sessions import ShownSession
 from erllama_cli.sessions.named import Name
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import TurnUnknown
@@ -22,13 +22,6 @@ Examples:
   erllama sessions show build --all
   erllama sessions show build --turn 3.2 --thinking
   erllama sessions show build --json | jq -r '.turns[-1].finish_key'"""
-
-
-class ShownSession(msgspec.Struct, frozen=True):
-    """What `sessions show --json` prints: the conversation, and its turns, those that it went back from included."""
-
-    session: Session
-    turns: list[SessionTurn]
 
 
 def show(

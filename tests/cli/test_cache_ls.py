@@ -9,7 +9,7 @@ import pytest
 from cli.conftest import Run
 from cli.made_up_cache import DAY_S, MadeUpCache, made_up_cache, two_chats_of_a_pirate
 
-from erllama_cli.cache.ls import BlockList, ChainList
+from erllama_cli.results.cache import BlockList, ChainList
 from erllama_daemon.errors import EXIT_USAGE
 
 

@@ -13,8 +13,8 @@ from cli.terminal import Terminal
 from msgspec.structs import replace
 
 from erllama_cache.disk.origins import AdapterOrigin
-from erllama_cli.cache.tree import CacheTree
 from erllama_cli.drawing.tree import Branch, Line, print_branch
+from erllama_cli.results.cache import CacheTree
 
 
 @pytest.fixture

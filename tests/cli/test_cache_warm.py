@@ -11,7 +11,7 @@ from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon, stats
 
 from erllama_cache.disk.pins import Pins
-from erllama_cli.cache.warm import Warmed
+from erllama_cli.results.cache import Warmed
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_CONTEXT, EXIT_FAILED, EXIT_UNREACHABLE
 from erllama_daemon.messages import Done, Failure, Message, SaveState

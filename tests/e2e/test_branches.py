@@ -16,10 +16,8 @@ from scripted import COMPARED, GREEDY, answer, client, counters, move_home, new_
 from tiny_models import TinyModel
 
 from erllama_cache.keys import pack_tokens
-from erllama_cli.cache.ls import BlockList
-from erllama_cli.cache.node import Node
-from erllama_cli.cache.tree import CacheTree
-from erllama_cli.sessions.rm import Removed
+from erllama_cli.results.cache import BlockList, CacheTree, Node
+from erllama_cli.results.sessions import Removed
 from erllama_daemon.messages import CompleteRequest, DeletedSession, Message, Sampling, Stats, TokenizeRequest
 
 MODELS = (REAL, TinyModel.HYBRID.value, TinyModel.SLIDING_WINDOW.value)
