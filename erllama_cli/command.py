@@ -15,7 +15,6 @@ from erllama_cli.lazy_group import lazy_app
 from erllama_cli.main import COMPLETED_LINE
 from erllama_cli.signals import Ended, tidy_up_at_signals
 from erllama_daemon import __version__
-from erllama_daemon.errors import EXIT_INTERRUPTED
 
 _COMPLETION_OPTIONS = {"--install-completion", "--show-completion"}
 
@@ -47,6 +46,8 @@ def run_command() -> None:
         else:
             new_app(sys.argv[1:])(prog_name="erllama")
     except KeyboardInterrupt:
+        from erllama_daemon.errors import EXIT_INTERRUPTED
+
         sys.exit(EXIT_INTERRUPTED)
     except Ended as ended:
         ended.die()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import re
 
-from erllama_daemon.errors import RequestInvalid
-
 FOREVER_S = -1.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?([smhd]?)", re.ASCII)
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -19,5 +17,7 @@ def duration_s(text: str) -> float:
     match = _DURATION.fullmatch(text)
     seconds = math.inf if match is None else float(match[1]) * _UNIT_S[match[2]]
     if math.isinf(seconds):
+        from erllama_daemon.errors import RequestInvalid
+
         raise RequestInvalid(reason=f"{text!r} is no duration; write 30s, 10m, 2h, 0 or forever")
     return seconds

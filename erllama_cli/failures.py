@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
-from erllama_cache.errors import ErllamaError
-from erllama_cli.output import print_json
-from erllama_cli.results.failure import FailureReport
-from erllama_daemon.errors import EXIT_FAILED, EXIT_INTERRUPTED
-from erllama_daemon.messages import Failure
+# What went wrong is imported when something does.
+if TYPE_CHECKING:
+    from erllama_daemon.messages import Failure
 
 EXIT_PIPE_CLOSED = 141
 
@@ -30,6 +28,8 @@ def reported_failures(*, as_json: bool = False, debug: bool = False) -> Iterator
     try:
         yield
     except KeyboardInterrupt:
+        from erllama_daemon.errors import EXIT_INTERRUPTED
+
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
         _silence_stdout()
@@ -39,8 +39,13 @@ def reported_failures(*, as_json: bool = False, debug: bool = False) -> Iterator
     except Exception as error:
         failure = failure_of(error)
         if debug:
+            import traceback
+
             traceback.print_exc()
         if as_json:
+            from erllama_cli.output import print_json
+            from erllama_cli.results.failure import FailureReport
+
             print_json(FailureReport(failure))
         print_failure(failure)
         raise typer.Exit(failure.exit_code) from None
@@ -48,6 +53,10 @@ def reported_failures(*, as_json: bool = False, debug: bool = False) -> Iterator
 
 def failure_of(error: Exception) -> Failure:
     """What to tell of `error`, also when nobody expected it."""
+    from erllama_cache.errors import ErllamaError
+    from erllama_daemon.errors import EXIT_FAILED
+    from erllama_daemon.messages import Failure
+
     if isinstance(error, ErllamaError):
         return Failure.of(error)
     return Failure(

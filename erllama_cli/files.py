@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from erllama_cache.errors import ErllamaError
+if TYPE_CHECKING:
+    from erllama_cache.errors import ErllamaError
 
 STREAM = "-"
 """What standard input or output is called where a file is asked for."""

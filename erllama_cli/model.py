@@ -8,9 +8,6 @@ from typing import Annotated
 
 import typer
 
-from erllama_cli.question import valid_text
-from erllama_daemon.errors import ModelMissing
-
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="The path of a GGUF file, or `demo`.")]
 
 
@@ -19,6 +16,8 @@ def model_name(model: str) -> str:
 
     Raises RequestInvalid for what is not UTF-8.
     """
+    from erllama_cli.question import valid_text
+
     path = Path(valid_text(model, "the model's name"))
     if path.is_file() or os.sep in model or model.endswith(".gguf"):
         return str(path.absolute())
@@ -29,6 +28,8 @@ def resolve_model(model: str) -> str:
     """As `model_name`. Raises ModelMissing for a path where nothing is, so that no daemon starts in vain."""
     name = model_name(model)
     if name.startswith(os.sep) and not Path(name).exists():
+        from erllama_daemon.errors import ModelMissing
+
         raise ModelMissing(model=model)
     return name
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import msgspec
+from typing import TYPE_CHECKING, NamedTuple
 
 from erllama_cli.drawing.screen import can_draw, may_colour
-from erllama_daemon.errors import OutputFailed
+
+if TYPE_CHECKING:
+    import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Rows under a header. `numeric` names the columns that hold numbers."""
 
     header: Sequence[str]
@@ -23,12 +22,16 @@ class Table:
 
 def print_json(result: msgspec.Struct) -> None:
     """`result` as one JSON object on a line of its own, at once. Raises what `write_text` raises."""
+    import msgspec
+
     write_text(msgspec.json.encode(result).decode() + "\n")
 
 
 def write_text(text: str) -> None:
     """`text` as it stands, to stdout at once. Raises OutputFailed; a reader that left is a BrokenPipeError."""
     if sys.stdout is None:
+        from erllama_daemon.errors import OutputFailed
+
         raise OutputFailed(reason="standard output is closed")
     try:
         sys.stdout.write(text)
@@ -36,6 +39,8 @@ def write_text(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        from erllama_daemon.errors import OutputFailed
+
         raise OutputFailed(reason=error.strerror or error) from error
 
 

@@ -9,7 +9,6 @@ import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import Literal
 
 import msgspec
 
@@ -17,10 +16,6 @@ KEY_BYTES = 32
 TOKEN_BYTES = 4
 
 _U32 = "I" if array("I").itemsize == TOKEN_BYTES else "L"
-
-
-FingerprintMode = Literal["safe", "gguf_chunked", "fast_unsafe"]
-"""How a model file is told from others; see `fingerprint`."""
 
 
 class BlockKind(IntEnum):

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import contextlib
 
-from erllama_cache.errors import ErllamaError
-from erllama_cli.one_line import one_line
-from erllama_daemon.directories import user_directories
-
 SHOWN_DIGITS = 12
 _KEYS_LIMIT = 50
 _HEXADECIMAL = frozenset("0123456789abcdef")
@@ -21,6 +17,9 @@ def complete_session(incomplete: str) -> Candidates:
 
     One that has a name goes by it, and by its id only if that has been begun.
     """
+    from erllama_cache.errors import ErllamaError
+    from erllama_cli.one_line import one_line
+    from erllama_daemon.directories import user_directories
     from erllama_daemon.sessions.chats import read_names
 
     found: Candidates = []
@@ -40,7 +39,10 @@ def complete_chat_or_key(incomplete: str) -> Candidates:
     found = complete_session(incomplete)
     if not incomplete or not set(incomplete) <= _HEXADECIMAL:
         return found
+    from erllama_cache.errors import ErllamaError
     from erllama_cache.tending.survey import survey
+    from erllama_cli.one_line import one_line
+    from erllama_daemon.directories import user_directories
 
     with contextlib.suppress(ErllamaError, OSError):
         rows = [row for row in survey(user_directories().cache).rows.values() if row.key.hex().startswith(incomplete)]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from erllama_cli.adapter.file import adapter_choice
 from erllama_cli.options.answer_command import PREFIX, REQUIRE_CACHED
 from erllama_cli.options.contradictions import refuse_together, refuse_without
-from erllama_cli.options.model import LoadOptions
-from erllama_cli.options.sampling import SamplingOptions
-from erllama_cli.question import valid_text
-from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.messages import CachedDemand, CompleteRequest, Message
-from erllama_daemon.messages.checks import LOGPROBS_LIMIT, check_complete
+from erllama_daemon.choices import LOGPROBS_LIMIT, MAX_TOKENS
 
-MAX_TOKENS = 1024
+if TYPE_CHECKING:
+    from erllama_cli.options.model import LoadOptions
+    from erllama_cli.options.sampling import SamplingOptions
+    from erllama_daemon.messages import CachedDemand, CompleteRequest
+
 _MOST_DIGITS = 20
 """Of a number; which ones make sense is checked with the whole request."""
 
@@ -80,6 +77,13 @@ def unasked_request(
     answering: AnswerOptions, choosing: SamplingOptions, loading: LoadOptions, *, as_json: bool
 ) -> CompleteRequest:
     """A request that lacks only its question. Raises the usage error of the first option that makes no sense."""
+    from msgspec.structs import replace
+
+    from erllama_cli.adapter.file import adapter_choice
+    from erllama_cli.question import valid_text
+    from erllama_daemon.messages import CompleteRequest, Message
+    from erllama_daemon.messages.checks import check_complete
+
     refuse_without(("--logprobs", answering.logprobs), ("--json", as_json))
     for option in (("--private", answering.private), (REQUIRE_CACHED, answering.require_cached)):
         refuse_together(option, ("--no-cache", answering.no_cache))
@@ -97,7 +101,7 @@ def unasked_request(
         logits_digest=answering.logits_digest,
     )
     # Any question will do: the user's own is checked where it is read.
-    check_complete(msgspec.structs.replace(request, messages=[Message("user", ["?"])]))
+    check_complete(replace(request, messages=[Message("user", ["?"])]))
     return request
 
 
@@ -107,5 +111,7 @@ def _demand(text: str | None) -> CachedDemand:
     if text == PREFIX:
         return PREFIX
     if not (text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS):
+        from erllama_daemon.errors import RequestInvalid
+
         raise RequestInvalid(reason=f"{REQUIRE_CACHED} takes a number of tokens, not {text!r}")
     return int(text)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from erllama_cache.keys import FingerprintMode
-from erllama_cache.policy import PolicyKnobs
-from erllama_cli.durations import duration_s
-from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.messages import FlashAttention, KvType, ModelOptions
-from erllama_daemon.messages.checks import check_options
+from erllama_cache.choices import KNOBS, FingerprintMode
+from erllama_daemon.choices import FlashAttention, KvType
+
+if TYPE_CHECKING:
+    from erllama_cache.policy import PolicyKnobs
+    from erllama_daemon.messages import ModelOptions
 
 Context = Annotated[
     int | None,
@@ -40,7 +39,7 @@ PolicyOption = Annotated[
     typer.Option(
         "--policy",
         metavar="NAME=N",
-        help=f"Change when state is saved: {', '.join(PolicyKnobs.__struct_fields__)}. Repeatable.",
+        help=f"Change when state is saved: {', '.join(KNOBS)}. Repeatable.",
     ),
 ]
 FingerprintModeOption = Annotated[
@@ -83,6 +82,10 @@ class LoadOptions:
 
     def model_options(self) -> ModelOptions:
         """What they add up to. Raises RequestInvalid."""
+        from erllama_cli.durations import duration_s
+        from erllama_daemon.messages import ModelOptions
+        from erllama_daemon.messages.checks import check_options
+
         options = ModelOptions(
             context_size=self.ctx,
             parallel=self.parallel,
@@ -102,6 +105,11 @@ class LoadOptions:
 
 def policy_of(knobs: Sequence[str]) -> PolicyKnobs:
     """The knobs that are turned, each given as NAME=N; the others stay as they are. Raises RequestInvalid."""
+    import msgspec
+
+    from erllama_cache.policy import PolicyKnobs
+    from erllama_daemon.errors import RequestInvalid
+
     turned = dict(knob.partition("=")[::2] for knob in knobs)
     try:
         return msgspec.convert(turned, PolicyKnobs, strict=False)

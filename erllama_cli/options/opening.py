@@ -10,9 +10,7 @@ import typer
 
 from erllama_cli.completion.candidates import complete_session
 from erllama_cli.options.contradictions import refuse_together, refuse_without
-from erllama_cli.question import valid_text
-from erllama_daemon.errors import ChatNeedsModel, RequestInvalid
-from erllama_daemon.messages import Overflow
+from erllama_daemon.choices import Overflow
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -84,6 +82,8 @@ class OpeningOptions:
         new, last, named = ("MODEL", model), ("--continue", self.resume), ("--session", self.session)
         fork, name, other_model = ("--fork", self.fork), ("--name", self.name), ("--model", self.other_model)
         if not (model is not None or self.resume or self.session is not None):
+            from erllama_daemon.errors import ChatNeedsModel
+
             raise ChatNeedsModel
         refuse_together(new, last)
         refuse_together(named, last)
@@ -122,11 +122,16 @@ class FollowingOptions:
         refuse_together(key, ("--system", system))
         refuse_without(("--overflow", self.overflow), named, key)
         if self.parent is not None and not _KEY.fullmatch(self.parent):
+            from erllama_daemon.errors import RequestInvalid
+
             raise RequestInvalid(reason="--parent takes the finish_key of an answer: 64 hexadecimal digits")
 
 
 def _check_names(session: str | None, name: str | None = None) -> None:
     """Raises RequestInvalid for a name that nothing can have."""
+    from erllama_cli.question import valid_text
+    from erllama_daemon.errors import RequestInvalid
+
     for option, text in (("--session", session), ("--name", name)):
         if text is not None and not valid_text(text, option).strip():
             raise RequestInvalid(reason=f"{option} is empty")

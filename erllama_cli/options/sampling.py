@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from erllama_cli.files import read_text_file
-from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid, RequestInvalid
-from erllama_daemon.messages import Sampling
-from erllama_daemon.messages.checks import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
+from erllama_daemon.choices import MIN_P, REPEAT_PENALTY, TEMPERATURE, TOP_K, TOP_P
 
-DEFAULT = Sampling()
+if TYPE_CHECKING:
+    from erllama_daemon.messages import Sampling
 
 Temperature = Annotated[
     float,
@@ -49,11 +47,11 @@ LogitBias = Annotated[
 class SamplingOptions:
     """The sampler keys of one answer."""
 
-    temperature: Temperature = DEFAULT.temperature
-    top_k: TopK = DEFAULT.top_k
-    top_p: TopP = DEFAULT.top_p
-    min_p: MinP = DEFAULT.min_p
-    repeat_penalty: RepeatPenalty = DEFAULT.repeat_penalty
+    temperature: Temperature = TEMPERATURE
+    top_k: TopK = TOP_K
+    top_p: TopP = TOP_P
+    min_p: MinP = MIN_P
+    repeat_penalty: RepeatPenalty = REPEAT_PENALTY
     seed: Seed = None
     grammar: Grammar = None
     json_schema: JsonSchema = None
@@ -61,6 +59,11 @@ class SamplingOptions:
 
     def sampling(self) -> Sampling:
         """What they add up to, the files read. Raises RequestInvalid, GrammarInvalid or JsonSchemaInvalid."""
+        from erllama_cli.files import read_text_file
+        from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid
+        from erllama_daemon.messages import Sampling
+        from erllama_daemon.messages.checks import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
+
         grammar = json_schema = None
         if self.grammar is not None:
             grammar = read_text_file(self.grammar, GRAMMAR_BYTES_LIMIT, GrammarInvalid)
@@ -84,4 +87,6 @@ def _bias(text: str) -> tuple[int, float]:
     try:
         return int(token), float(bias)
     except ValueError:
+        from erllama_daemon.errors import RequestInvalid
+
         raise RequestInvalid(reason=f"--logit-bias takes ID=BIAS, two numbers, not {text!r}") from None

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from erllama_cli.options.answer import MAX_TOKENS
+from erllama_daemon.choices import MAX_TOKENS
 from erllama_cli.talk.registry import ChatCommand
 from erllama_cli.talk.told import tell, tell_columns
 from erllama_cli.talk.window import Window

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_models import TinyModel, write_tiny_model
 
-from erllama_cache.keys import FingerprintMode
+from erllama_cache.choices import FingerprintMode
 from erllama_cache.model import fingerprint
 from erllama_cache.model.fingerprint import (
     SAMPLE_BYTES,

@@ -11,7 +11,7 @@ import pytest
 from tiny_models import TinyModel, write_tiny_model
 from worker_process import WorkerProcess
 
-from erllama_cache.keys import FingerprintMode
+from erllama_cache.choices import FingerprintMode
 from erllama_cache.model.fingerprint import model_fingerprint
 from erllama_daemon.frames import Configure, LoadFailed, encode, from_worker_decoder, read_body
 

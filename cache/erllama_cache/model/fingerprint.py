@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
-from erllama_cache.keys import FingerprintMode
+from erllama_cache.choices import FingerprintMode
 from erllama_cache.model.gguf_header import read_header
 
 _SCHEMA = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from erllama_cache.keys import FingerprintMode
+from erllama_cache.choices import FingerprintMode
 from erllama_cache.policy import Policy
 from erllama_daemon.messages import AdapterChoice, CachedDemand, FlashAttention, KvType, Message, Overflow, Sampling
 

@@ -1,5 +1,6 @@
 """What a client and the daemon say to each other: JSON over HTTP on the Unix socket, answers as NDJSON."""
 
+from erllama_daemon.choices import FlashAttention, KvType, Overflow
 from erllama_daemon.messages.adapter import (
     Adapter,
     AdapterChoice,
@@ -10,7 +11,6 @@ from erllama_daemon.messages.answer import (
     CachedDemand,
     CompleteRequest,
     HitKind,
-    Overflow,
     Sampling,
     SaveState,
     Stats,
@@ -63,10 +63,8 @@ from erllama_daemon.messages.event import (
 )
 from erllama_daemon.messages.model import (
     Evicted,
-    FlashAttention,
     ForgetRequest,
     Forgotten,
-    KvType,
     ModelOptions,
     ModelRequest,
     Unloaded,

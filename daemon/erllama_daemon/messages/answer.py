@@ -6,6 +6,8 @@ from typing import Literal, Self
 
 import msgspec
 
+from erllama_daemon import choices
+from erllama_daemon.choices import Overflow
 from erllama_daemon.messages.adapter import Adapter, AdapterChoice
 from erllama_daemon.messages.conversation import FinishReason, Message
 from erllama_daemon.messages.model import ModelOptions
@@ -19,10 +21,6 @@ as long as the conversation lasts; or it was kept nowhere."""
 CachedDemand = int | Literal["prefix"] | None
 """How many tokens the cache must hold of a prompt: so many, or all that stand before the question."""
 
-Overflow = Literal["stop", "drop", "summarize"]
-"""What to do when a conversation outgrows the context: fail, leave out its oldest turns, or put a summary in their
-place."""
-
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the next token is chosen. A temperature of 0 is greedy; without a seed one is drawn and reported.
@@ -31,11 +29,11 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `logit_bias` is added to the logits of the tokens it names.
     """
 
-    temperature: float = 0.8
-    top_k: int = 40
-    top_p: float = 0.95
-    min_p: float = 0.05
-    repeat_penalty: float = 1.0
+    temperature: float = choices.TEMPERATURE
+    top_k: int = choices.TOP_K
+    top_p: float = choices.TOP_P
+    min_p: float = choices.MIN_P
+    repeat_penalty: float = choices.REPEAT_PENALTY
     seed: int | None = None
     grammar: str | None = None
     json_schema: str | None = None
@@ -72,7 +70,7 @@ class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     session: str | None = None
     after: int | None = None
     seen: int | None = None
-    max_tokens: int = 1024
+    max_tokens: int = choices.MAX_TOKENS
     sampling: Sampling = Sampling()
     stop: list[str] = []
     logprobs: int | None = None

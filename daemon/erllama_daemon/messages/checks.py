@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 import msgspec
 
+from erllama_daemon.choices import LOGPROBS_LIMIT
 from erllama_daemon.errors import EmbeddingEmpty, GrammarInvalid, JsonSchemaInvalid, PromptEmpty, RequestInvalid
 from erllama_daemon.messages import (
     AdapterChoice,
@@ -29,7 +30,6 @@ TOKEN_LIMIT = 1 << 32
 INT_LIMIT = 1 << 31
 STOP_STRINGS_LIMIT = 16
 STOP_CHARACTERS_LIMIT = 1_000
-LOGPROBS_LIMIT = 20
 LOGIT_BIAS_LIMIT = 1_024
 GRAMMAR_BYTES_LIMIT = 256 << 10
 JSON_SCHEMA_BYTES_LIMIT = 64 << 10

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from erllama_cache.keys import FingerprintMode
+from erllama_cache.choices import FingerprintMode
 from erllama_cache.policy import PolicyKnobs
-
-KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
-
-FlashAttention = Literal["auto", "on", "off"]
+from erllama_daemon.choices import FlashAttention, KvType
 
 
 class ModelOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
