@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from erllama_cli import options
-from erllama_cli.client import Client
 from erllama_cli.drawing.progress import Waiting
 from erllama_cli.failures import reported_failures
 from erllama_cli.launcher import running_daemon
+from erllama_cli.loading import await_loaded
 from erllama_cli.model import ModelArgument, resolve_model
 from erllama_cli.options.groups import with_option_groups
 from erllama_cli.options.model import LoadOptions
 from erllama_cli.output import print_json, readable_bytes
 from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import Loading, ModelRequest, ModelStatus
+from erllama_daemon.messages import ModelRequest
 
 EXAMPLES = """\b
 Examples:
@@ -41,16 +39,3 @@ def load(
         elif not quiet:
             size = readable_bytes(loaded.resident_bytes)
             print(f"loaded: {loaded.context_size:,} tokens of context, {loaded.parallel} at once, {size} of memory")
-
-
-def await_loaded(client: Client, request: ModelRequest, waiting: Waiting) -> ModelStatus:
-    """The model once it is loaded, drawn meanwhile. Raises what `Client.load` raises."""
-    try:
-        with closing(client.load(request)) as events:
-            for event in events:
-                if not isinstance(event, Loading):
-                    return event.status
-                waiting.show(event)
-        raise AssertionError("a load ends with Loaded or raises")
-    finally:
-        waiting.clear()

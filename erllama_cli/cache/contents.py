@@ -5,11 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from erllama_cli.completion.candidates import complete_session
 from erllama_cli.model import model_name, short_name
 from erllama_cli.results.cache import ChatName
 from erllama_daemon.directories import Directories
@@ -19,17 +16,6 @@ if TYPE_CHECKING:
     from erllama_daemon.sessions.chats import Chat
 
 SHOWN_DIGITS = 12
-
-ModelOption = Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Only what this model computed.")]
-SessionOption = Annotated[
-    str | None,
-    typer.Option(
-        "--session",
-        metavar="NAME",
-        help="Only what this conversation uses: its name, its id, or how its id begins.",
-        autocompletion=complete_session,
-    ),
-]
 
 
 @dataclass(frozen=True)

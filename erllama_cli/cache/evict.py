@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.removal import DryRun, remove
+from erllama_cli.cache.options import DryRun
+from erllama_cli.cache.removal import remove
 from erllama_cli.client import Client
 from erllama_cli.completion.candidates import complete_session
 from erllama_cli.durations import duration_s

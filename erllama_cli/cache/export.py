@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import typer
@@ -37,7 +37,7 @@ Output = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 
 
-class _Cargo(msgspec.Struct, frozen=True, kw_only=True):
+class _Cargo(NamedTuple):
     """What is to be taken along."""
 
     found: Survey

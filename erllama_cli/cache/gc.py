@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from erllama_cli import options
+from erllama_cli.cache.options import DryRun
 from erllama_cli.cache.quota import disk_quota
-from erllama_cli.cache.removal import DryRun
 from erllama_cli.drawing.progress import Bar
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import print_json, readable_bytes

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from erllama_cli.client import Client
 from erllama_cli.drawing.progress import Bar
@@ -15,8 +13,6 @@ from erllama_daemon.messages import ForgetRequest
 
 if TYPE_CHECKING:
     from erllama_cache.disk.row import Row
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would go, and let nothing go.")]
 
 
 def remove(

@@ -12,7 +12,7 @@ from erllama_cli.client import Client
 from erllama_cli.conversation.hold import Hold
 from erllama_cli.drawing.progress import Waiting
 from erllama_cli.failures import failure_of, print_failure
-from erllama_cli.load import await_loaded
+from erllama_cli.loading import await_loaded
 from erllama_cli.model import resolve_model, same_model
 from erllama_cli.one_line import one_line
 from erllama_cli.options.opening import OpeningOptions

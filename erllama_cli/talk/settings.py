@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from erllama_daemon.choices import MAX_TOKENS
 from erllama_cli.talk.registry import ChatCommand
 from erllama_cli.talk.told import tell, tell_columns
 from erllama_cli.talk.window import Window
+from erllama_daemon.choices import MAX_TOKENS
 from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import CompleteRequest, Message, Sampling
 from erllama_daemon.messages.checks import check_complete

@@ -166,7 +166,7 @@ def test_a_quota_that_is_too_small_is_named_and_the_conversation_comes_all_the_s
 ) -> None:
     run("cache", "export", home.llamas_id, "-o", str(archive))
     emptied(home)
-    monkeypatch.setattr("erllama_cli.cache.import_.disk_quota", lambda _directories: 1)
+    monkeypatch.setattr("erllama_cli.cache.incoming.disk_quota", lambda _directories: 1)
     done = run("cache", "import", str(archive))
     assert done.exit_code == EXIT_FAILED
     assert "does not fit" in done.stderr

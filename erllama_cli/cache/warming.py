@@ -1,0 +1,97 @@
+"""Documents read into the cache, one after another."""
+
+from __future__ import annotations
+
+import msgspec
+
+from erllama_cache.errors import ErllamaError
+from erllama_cli.answer import print_answer
+from erllama_cli.client import Client
+from erllama_cli.failures import failure_of, print_failure
+from erllama_cli.files import read_text_file
+from erllama_cli.options import DisplayOptions
+from erllama_cli.question import STDIN_ONLY, piped_text, question_about
+from erllama_cli.results.cache import WarmedFile
+from erllama_daemon.directories import user_directories
+from erllama_daemon.errors import DocumentUnreadable, NothingToPin, PromptEmpty, RequestInvalid
+from erllama_daemon.messages import CompleteRequest, RemoteError, Stats
+
+DOCUMENT_BYTES_LIMIT = 64 << 20
+
+_OF_ONE_DOCUMENT = {"context_exceeded", "prompt_empty"}
+"""Errors of the daemon's that say nothing about the next document."""
+
+
+def warm_document(
+    client: Client, request: CompleteRequest, file: str, display: DisplayOptions, *, pin: bool
+) -> WarmedFile:
+    """What became of one document, told to the user. Raises what would befall every other one too."""
+    try:
+        document = _read(file)
+        question = msgspec.structs.replace(request, messages=[*request.messages, question_about(document)])
+        done = _warmed(file, print_answer(client, question, display))
+        if pin:
+            done = _pinned(done)
+    except (DocumentUnreadable, PromptEmpty, NothingToPin, RemoteError) as error:
+        if isinstance(error, RemoteError) and error.failure.code not in _OF_ONE_DOCUMENT:
+            raise
+        return _failed(file, error)
+    if not (display.as_json or display.quiet):
+        print(_line(done), flush=True)
+    return done
+
+
+def _read(file: str) -> str:
+    if file != STDIN_ONLY:
+        return read_text_file(file, DOCUMENT_BYTES_LIMIT, DocumentUnreadable)
+    try:
+        return piped_text()
+    except RequestInvalid as error:
+        raise DocumentUnreadable(reason=error.details["reason"]) from error
+
+
+def _warmed(file: str, stats: Stats) -> WarmedFile:
+    return WarmedFile(
+        file=file,
+        tokens=stats.prompt_tokens,
+        cached_tokens=stats.cached_tokens,
+        seconds=round((stats.restore_ms + stats.prefill_ms) / 1000, 3),
+        finish_key=stats.finish_key if stats.prompt_tokens else "",
+        kept=stats.saved == "published",
+    )
+
+
+def _pinned(done: WarmedFile) -> WarmedFile:
+    """The document, whose last block no eviction takes from now on, nor what comes before it.
+
+    Raises NothingToPin, and CacheUnwritable or IndexUnusable.
+    """
+    from erllama_cache.errors import KeyUnknown
+    from erllama_cache.tending.holdings import Holdings
+
+    if not (done.kept and done.finish_key):
+        raise NothingToPin(document=done.file)
+    try:
+        with Holdings(user_directories().cache) as holdings:
+            holdings.pin([bytes.fromhex(done.finish_key)])
+    except KeyUnknown as error:
+        raise NothingToPin(document=done.file) from error
+    return msgspec.structs.replace(done, pinned=True)
+
+
+def _failed(file: str, error: ErllamaError) -> WarmedFile:
+    failure = failure_of(error)
+    if not isinstance(error, DocumentUnreadable | NothingToPin):
+        failure = msgspec.structs.replace(failure, message=f"{file}: {failure.message}")
+    print_failure(failure)
+    return WarmedFile(file=file, error=failure)
+
+
+def _line(done: WarmedFile) -> str:
+    if not done.tokens:
+        return f"{done.file}: too short to be worth keeping"
+    read = f"{done.tokens - done.cached_tokens:,} tokens read"
+    told = [read, f"{done.cached_tokens:,} from the cache", f"{done.seconds:.1f} s"]
+    told += [] if done.kept else ["not all of it kept"]
+    told += ["pinned"] if done.pinned else []
+    return f"{done.file}: {', '.join(told)}"
