@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from erllama_cli import options
-from erllama_cli.conversation.conversation import Conversation
-from erllama_cli.conversation.hold import Hold
-from erllama_cli.conversation.opening import Opened, Opening, find_session, system_at_start, tell_which
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.model import resolve_model
 from erllama_cli.options.answer import AnswerOptions, unasked_request
 from erllama_cli.options.answer_command import AnswerCommand
@@ -22,10 +17,11 @@ from erllama_cli.options.groups import with_option_groups
 from erllama_cli.options.model import LoadOptions
 from erllama_cli.options.opening import OpeningOptions, Overflowing
 from erllama_cli.options.sampling import SamplingOptions
-from erllama_cli.question import read_question, system_messages
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import PromptEmpty
-from erllama_daemon.messages import Message
+
+if TYPE_CHECKING:
+    from erllama_cli.conversation.conversation import Conversation
+    from erllama_cli.conversation.opening import Opened
+    from erllama_daemon.messages import Message
 
 COMMAND = AnswerCommand
 EXAMPLES = """\b
@@ -62,6 +58,15 @@ def chat(
     its own.
     """
     with reported_failures(as_json=display.as_json, debug=display.debug):
+        import msgspec
+
+        from erllama_cli.conversation.conversation import Conversation
+        from erllama_cli.conversation.hold import Hold
+        from erllama_cli.conversation.opening import Opening, system_at_start
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.question import system_messages
+        from erllama_daemon.directories import user_directories
+
         is_window = sys.stdin is not None and sys.stdin.isatty()
         which.check(model, system, private=answering.private)
         resolved, other = (None if each is None else resolve_model(each) for each in (model, which.other_model))
@@ -95,6 +100,12 @@ def chat(
 
 def _question(model: str | None, which: OpeningOptions) -> Message:
     """Standard input. An empty one hides no conversation that is not there."""
+    from erllama_cli.conversation.opening import find_session
+    from erllama_cli.launcher import running_daemon
+    from erllama_cli.question import read_question
+    from erllama_daemon.directories import user_directories
+    from erllama_daemon.errors import PromptEmpty
+
     try:
         return read_question(None)
     except PromptEmpty:
@@ -104,6 +115,8 @@ def _question(model: str | None, which: OpeningOptions) -> Message:
 
 
 def _converse(conversation: Conversation, opened: Opened, question: Message | None) -> None:
+    from erllama_cli.conversation.opening import tell_which
+
     display = conversation.display
     if not (display.quiet or display.as_json) and (question is not None or opened.origin is not None):
         tell_which(opened)

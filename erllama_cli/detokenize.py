@@ -8,14 +8,8 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
 from erllama_cli.output import print_json, write_whole_text
-from erllama_cli.question import read_text
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.messages import DetokenizeRequest
-from erllama_daemon.messages.checks import check_tokens
 
 EXAMPLES = """\b
 Examples:
@@ -38,6 +32,12 @@ def detokenize(
     Spaces, commas or line breaks stand between ids. No line break is added, except on a terminal.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.question import read_text
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.messages import DetokenizeRequest
+        from erllama_daemon.messages.checks import check_tokens
+
         resolved = resolve_model(model)
         tokens = [_token(word) for word in read_text(" ".join(ids) if ids else None).replace(",", " ").split()]
         check_tokens(tokens)
@@ -49,6 +49,8 @@ def detokenize(
 
 
 def _token(word: str) -> int:
+    from erllama_daemon.errors import RequestInvalid
+
     if not (word.isascii() and word.isdigit() and len(word) < 20):
         raise RequestInvalid(reason=f"{word!r} is no token id")
     return int(word)

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
 from erllama_cli.output import print_json, write_text
-from erllama_cli.question import STDIN_ONLY, read_text, valid_text
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.messages import EmbedRequest
-from erllama_daemon.messages.checks import check_embed
 
 EXAMPLES = """\b
 Examples:
@@ -40,6 +33,13 @@ def embed(
     All of standard input is one text unless --lines is given.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        import msgspec
+
+        from erllama_cli.launcher import running_daemon
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.messages import EmbedRequest
+        from erllama_daemon.messages.checks import check_embed
+
         request = EmbedRequest(model=resolve_model(model), texts=_read_texts(texts or [], by_line=lines))
         check_embed(request)
         embeddings = running_daemon(user_directories()).embed(request)
@@ -50,6 +50,9 @@ def embed(
 
 
 def _read_texts(texts: list[str], *, by_line: bool) -> list[str]:
+    from erllama_cli.question import STDIN_ONLY, read_text, valid_text
+    from erllama_daemon.errors import RequestInvalid
+
     if texts and texts != [STDIN_ONLY]:
         if by_line:
             raise RequestInvalid(reason="--lines is for standard input")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from erllama_cli import options
-from erllama_cli.client import Client
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import short_name
 from erllama_cli.output import Table, print_json, print_table, readable_bytes, readable_seconds
-from erllama_cli.results.loaded import LoadedModels
-from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import ModelStatus
+
+if TYPE_CHECKING:
+    from erllama_daemon.messages import ModelStatus
 
 EXAMPLES = """\b
 Examples:
@@ -22,6 +23,10 @@ HEADER = ("model", "status", "running", "waiting", "context", "memory", "ram cac
 def ps(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
     """Show the models that are loaded. Starts no daemon: without one, there are none."""
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.client import Client
+        from erllama_cli.results.loaded import LoadedModels
+        from erllama_daemon.directories import user_directories
+
         status = Client(user_directories()).status()
         models = [] if status is None else status.models
         if as_json:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
 from erllama_cli.files import read_text_file
-from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
 from erllama_cli.output import print_json, write_text, write_whole_text
-from erllama_cli.question import read_question, system_messages
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.messages import RenderRequest
 
 TOOLS_BYTES_LIMIT = 256 << 10
 
@@ -45,6 +39,11 @@ def render(
     The question is read as by `erllama run`. No line break is added, except on a terminal.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.question import read_question, system_messages
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.messages import RenderRequest
+
         resolved = resolve_model(model)
         described = [] if tools is None else _read_tools(tools)
         messages = [*system_messages(system), read_question(prompt)]
@@ -59,6 +58,10 @@ def render(
 
 
 def _read_tools(path: str) -> list[dict[str, Any]]:
+    import msgspec
+
+    from erllama_daemon.errors import RequestInvalid
+
     text = read_text_file(path, TOOLS_BYTES_LIMIT, RequestInvalid)
     try:
         return msgspec.json.decode(text, type=list[dict[str, Any]])

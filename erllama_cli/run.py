@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from erllama_cli import options
-from erllama_cli.answer import print_answer, print_result
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
 from erllama_cli.options.answer import AnswerOptions, unasked_request
 from erllama_cli.options.answer_command import AnswerCommand
@@ -18,8 +15,6 @@ from erllama_cli.options.groups import with_option_groups
 from erllama_cli.options.model import LoadOptions
 from erllama_cli.options.opening import FollowingOptions
 from erllama_cli.options.sampling import SamplingOptions
-from erllama_cli.question import read_question, system_messages
-from erllama_daemon.directories import user_directories
 
 COMMAND = AnswerCommand
 EXAMPLES = """\b
@@ -55,6 +50,13 @@ def run(
     What is piped in goes before the prompt, so that a document that is asked about again is not read again.
     """
     with reported_failures(as_json=display.as_json, debug=display.debug):
+        import msgspec
+
+        from erllama_cli.answer import print_answer, print_result
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.question import read_question, system_messages
+        from erllama_daemon.directories import user_directories
+
         following.check(system, private=answering.private, no_cache=answering.no_cache)
         resolved = resolve_model(model)
         request = unasked_request(answering, choosing, loading, as_json=display.as_json)

@@ -8,12 +8,8 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
 from erllama_cli.output import print_json, write_text
-from erllama_cli.question import read_text
-from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import TokenizeRequest
 
 EXAMPLES = """\b
 Examples:
@@ -39,6 +35,11 @@ def tokenize(
     With --pieces, line breaks, tabs and other control characters are written as in a Python string.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.question import read_text
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.messages import TokenizeRequest
+
         request = TokenizeRequest(model=resolve_model(model), text=read_text(text), first=first)
         tokenized = running_daemon(user_directories()).tokenize(request)
         if as_json:

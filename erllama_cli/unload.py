@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from erllama_cli import options
-from erllama_cli.client import Client
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import ModelArgument, model_name
 from erllama_cli.output import print_json
-from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import ModelRequest, Unloaded
 
 EXAMPLES = """\b
 Examples:
@@ -20,6 +17,10 @@ def unload(
 ) -> None:
     """Save what a model holds and let it go, once its requests are done. Starts no daemon."""
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.client import Client
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.messages import ModelRequest, Unloaded
+
         client = Client(user_directories())
         request = ModelRequest(model=model_name(model))
         done = client.unload(request) if client.answers() else Unloaded(unloaded=False)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from erllama_cli.client import AdapterAction
-from erllama_cli.launcher import running_daemon
 from erllama_cli.output import Table, print_json, print_table
-from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import AdapterList, AdapterRequest
-from erllama_daemon.messages.checks import check_adapter_named
+
+if TYPE_CHECKING:
+    from erllama_cli.client import AdapterAction
+    from erllama_daemon.messages import AdapterList, AdapterRequest
 
 SHOWN_DIGITS = 12
 
@@ -22,6 +21,10 @@ AdapterArgument = Annotated[
 
 def ask(action: AdapterAction, request: AdapterRequest) -> AdapterList:
     """What is attached once that is done. Raises RequestInvalid and what the daemon answers."""
+    from erllama_cli.launcher import running_daemon
+    from erllama_daemon.directories import user_directories
+    from erllama_daemon.messages.checks import check_adapter_named
+
     check_adapter_named(request)
     return running_daemon(user_directories()).adapters(action, request)
 

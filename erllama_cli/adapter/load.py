@@ -8,10 +8,8 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.adapter.attached import ask, show
-from erllama_cli.adapter.file import adapter_path
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import ModelArgument, resolve_model
-from erllama_daemon.messages import AdapterRequest
 
 EXAMPLES = """\b
 Examples:
@@ -29,5 +27,8 @@ def load(
 ) -> None:
     """Attach an adapter, and show what is attached."""
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.adapter.file import adapter_path
+        from erllama_daemon.messages import AdapterRequest
+
         request = AdapterRequest(model=resolve_model(model), adapter=adapter_path(file), scale=scale)
         show(ask("load", request), as_json=as_json, quiet=quiet)

@@ -8,10 +8,8 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.adapter.attached import AdapterArgument, ask, show
-from erllama_cli.adapter.file import adapter_name
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import ModelArgument, resolve_model
-from erllama_daemon.messages import AdapterRequest
 
 EXAMPLES = """\b
 Examples:
@@ -30,5 +28,8 @@ def scale(
 ) -> None:
     """Change how strongly an adapter is applied."""
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.adapter.file import adapter_name
+        from erllama_daemon.messages import AdapterRequest
+
         request = AdapterRequest(model=resolve_model(model), adapter=adapter_name(adapter), scale=strength)
         show(ask("scale", request), as_json=as_json, quiet=quiet)

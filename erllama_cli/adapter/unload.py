@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from erllama_cli import options
 from erllama_cli.adapter.attached import AdapterArgument, ask, show
-from erllama_cli.adapter.file import adapter_name
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import ModelArgument, resolve_model
-from erllama_daemon.messages import AdapterRequest
 
 EXAMPLES = """\b
 Examples:
@@ -23,5 +21,8 @@ def unload(
 ) -> None:
     """Detach an adapter, and show what is still attached."""
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.adapter.file import adapter_name
+        from erllama_daemon.messages import AdapterRequest
+
         request = AdapterRequest(model=resolve_model(model), adapter=adapter_name(adapter))
         show(ask("unload", request), as_json=as_json, quiet=quiet)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.removal import forget, remove
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import print_json
-from erllama_cli.results.cache import RemovalReport
-from erllama_daemon.directories import Directories, user_directories
-from erllama_daemon.messages import ForgetRequest
+
+if TYPE_CHECKING:
+    from erllama_cli.results.cache import RemovalReport
+    from erllama_daemon.directories import Directories
 
 EXAMPLES = """\b
 Examples:
@@ -30,6 +30,8 @@ def clear(
     Nothing is lost but time: conversations stay, and go on once their tokens have been read again.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_daemon.directories import user_directories
+
         report = _clear(user_directories(), even_pinned=pinned, quiet=quiet)
         if as_json:
             print_json(report)
@@ -40,6 +42,8 @@ def clear(
 def _clear(directories: Directories, *, even_pinned: bool, quiet: bool) -> RemovalReport:
     from erllama_cache.tending.holdings import Holdings
     from erllama_cache.tending.survey import survey
+    from erllama_cli.cache.removal import forget, remove
+    from erllama_daemon.messages import ForgetRequest
 
     if directories.cache.is_dir():
         with Holdings(directories.cache) as holdings:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erllama_cli import options
 from erllama_cli.cache.options import DryRun
-from erllama_cli.cache.removal import remove
-from erllama_cli.client import Client
 from erllama_cli.completion.candidates import complete_session
-from erllama_cli.durations import duration_s
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import model_name
 from erllama_cli.options.groups import with_option_groups
 from erllama_cli.output import print_json
-from erllama_cli.results.cache import RemovalReport
-from erllama_daemon.directories import Directories, user_directories
-from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.messages import Evicted, ModelRequest
+
+if TYPE_CHECKING:
+    from erllama_daemon.directories import Directories
+    from erllama_daemon.messages import Evicted
 
 EXAMPLES = """\b
 Examples:
@@ -60,6 +57,11 @@ class DiskOptions:
         """Whether anything is."""
         return self != DiskOptions()
 
+    @property
+    def choose(self) -> bool:
+        """Whether they choose any blocks."""
+        return self != DiskOptions(dry_run=self.dry_run)
+
 
 @with_option_groups
 def evict(
@@ -79,8 +81,12 @@ def evict(
     stays extends. Nothing is lost but time. Starts no daemon.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.cache.eviction import delete
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.messages import Evicted
+
         directories = user_directories()
-        report = _delete(disk, directories, quiet=quiet) if model is None else _save_live(model, disk, directories)
+        report = delete(disk, directories, quiet=quiet) if model is None else _save_live(model, disk, directories)
         if as_json:
             print_json(report)
         elif not quiet:
@@ -92,52 +98,12 @@ def _live(evicted: Evicted) -> str:
 
 
 def _save_live(model: str, disk: DiskOptions, directories: Directories) -> Evicted:
+    from erllama_cli.client import Client
+    from erllama_daemon.errors import RequestInvalid
+    from erllama_daemon.messages import Evicted, ModelRequest
+
     if disk.is_given:
         raise RequestInvalid(reason="MODEL saves what it holds live, the options delete blocks on disk: give only one")
     client = Client(directories)
     request = ModelRequest(model=model_name(model))
     return client.evict(request) if client.answers() else Evicted(sequences=0, saved=0)
-
-
-def _delete(disk: DiskOptions, directories: Directories, *, quiet: bool) -> RemovalReport:
-    import time
-
-    from erllama_cache.tending.selection import Selection
-    from erllama_cache.tending.survey import Survey, survey
-
-    def only_of(session: str, found: Survey) -> list[bytes]:
-        from erllama_daemon.sessions.chats import find_chat, read_chats
-
-        chats = read_chats(directories.sessions)
-        wanted = find_chat(chats, session)
-        others = [key for each in chats if each is not wanted for key in each.all_keys]
-        return [row.key for row in found.only_of(wanted.all_keys, others)]
-
-    if disk == DiskOptions(dry_run=disk.dry_run):
-        raise RequestInvalid(reason="say what is to go: MODEL, --bytes, --older-than, --model, --session or --key")
-    freed_bytes, unused_s = _size(disk.size), _age_s(disk.older_than)
-    found = survey(directories.cache)
-    selection = Selection(
-        unused_s=unused_s,
-        models=() if disk.of_model is None else (disk.of_model, model_name(disk.of_model)),
-        below=None if disk.key is None else found.resolve(disk.key),
-        only=None if disk.session is None else only_of(disk.session, found),
-        freed_bytes=freed_bytes,
-    )
-    return remove(selection.rows(found, time.time()), directories, dry_run=disk.dry_run, quiet=quiet)
-
-
-def _size(text: str | None) -> int | None:
-    from erllama_cache.sizes import parse_size
-
-    try:
-        return None if text is None else parse_size(text)
-    except ValueError as error:
-        raise RequestInvalid(reason=f"--bytes: {error}") from error
-
-
-def _age_s(text: str | None) -> float | None:
-    seconds = None if text is None else duration_s(text)
-    if seconds is not None and seconds < 0:
-        raise RequestInvalid(reason="--older-than: nothing is older than forever")
-    return seconds

@@ -5,22 +5,19 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erllama_cli import options
-from erllama_cli.adapter.file import adapter_choice
 from erllama_cli.completion.candidates import complete_session
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.model import resolve_model
 from erllama_cli.options.answer import AdapterFiles, Reproducible
 from erllama_cli.output import Table, print_json, print_table
-from erllama_cli.question import read_question, system_messages
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import PromptEmpty, RequestInvalid
-from erllama_daemon.messages import ExplainedBlock, ExplainRequest, Explanation, Message, Miss
+
+if TYPE_CHECKING:
+    from erllama_daemon.messages import ExplainedBlock, Explanation, Message, Miss
 
 EXAMPLES = """\b
 Examples:
@@ -64,6 +61,13 @@ def explain(
     The prompt is put together as they would; nothing is computed, saved or counted as a hit.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.adapter.file import adapter_choice
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.question import system_messages
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.errors import RequestInvalid
+        from erllama_daemon.messages import ExplainRequest
+
         if model is None and session is None:
             raise RequestInvalid(reason="it names neither a model nor a session")
         if system is not None and session is not None:
@@ -83,6 +87,9 @@ def explain(
 
 
 def _question(prompt: str | None, *, may_lack: bool) -> list[Message]:
+    from erllama_cli.question import read_question
+    from erllama_daemon.errors import PromptEmpty
+
     try:
         return [read_question(prompt)]
     except PromptEmpty:

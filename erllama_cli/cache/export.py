@@ -8,21 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import msgspec
 import typer
 
 from erllama_cli import options
 from erllama_cli.cache.names import Names, find_named
-from erllama_cli.drawing.progress import Bar
 from erllama_cli.failures import reported_failures
 from erllama_cli.files import STREAM
 from erllama_cli.output import counted, print_json, readable_bytes
-from erllama_cli.results.cache import ExportReport
-from erllama_daemon.directories import Directories, user_directories
-from erllama_daemon.errors import RequestInvalid
 
 if TYPE_CHECKING:
     from erllama_cache.tending.survey import Survey
+    from erllama_cli.drawing.progress import Bar
+    from erllama_cli.results.cache import ExportReport
+    from erllama_daemon.directories import Directories
     from erllama_daemon.sessions.transcript import Transcript
 
 EXAMPLES = """\b
@@ -59,6 +57,9 @@ def export(
     private as the conversation.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.drawing.progress import Bar
+        from erllama_daemon.directories import user_directories
+
         _check_output(output, force=force, as_json=as_json)
         directories = user_directories()
         cargo = _gather(names, directories)
@@ -72,6 +73,8 @@ def export(
 
 
 def _check_output(output: str, *, force: bool, as_json: bool) -> None:
+    from erllama_daemon.errors import RequestInvalid
+
     if output == STREAM and as_json:
         raise RequestInvalid(reason="standard output cannot take both the archive and --json")
     if output == STREAM and sys.stdout.isatty():
@@ -100,7 +103,10 @@ def _gather(names: Sequence[str], directories: Directories) -> _Cargo:
 
 
 def _write(cargo: _Cargo, output: str, cache: Path, bar: Bar) -> ExportReport:
+    import msgspec
+
     from erllama_cache.tending.archive import export_chains, write_chains
+    from erllama_cli.results.cache import ExportReport
 
     chat = msgspec.Raw(msgspec.json.encode(cargo.transcripts))
     if output == STREAM:

@@ -6,11 +6,8 @@ from typing import TYPE_CHECKING
 
 from erllama_cli import options
 from erllama_cli.cache.options import DryRun
-from erllama_cli.cache.quota import disk_quota
-from erllama_cli.drawing.progress import Bar
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import print_json, readable_bytes
-from erllama_daemon.directories import user_directories
 
 if TYPE_CHECKING:
     from erllama_cache.tending.garbage import Garbage
@@ -44,6 +41,9 @@ def gc(
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cache.tending.garbage import collect, find_garbage
+        from erllama_cli.cache.quota import disk_quota
+        from erllama_cli.drawing.progress import Bar
+        from erllama_daemon.directories import user_directories
 
         directories = user_directories()
         quota = disk_quota(directories)

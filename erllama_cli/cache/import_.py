@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.incoming import on_disk, sum_of, take_in
-from erllama_cli.drawing.progress import Bar
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import counted, print_json
-from erllama_cli.results.cache import ImportReport
-from erllama_daemon.directories import user_directories
 
 if TYPE_CHECKING:
-    pass
+    from erllama_cli.results.cache import ImportReport
 
 EXAMPLES = """\b
 Examples:
@@ -40,6 +36,10 @@ def import_(
     A conversation that is here already is left as it is. Every block is checked before it is taken in.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.cache.incoming import on_disk, sum_of, take_in
+        from erllama_cli.drawing.progress import Bar
+        from erllama_daemon.directories import user_directories
+
         directories = user_directories()
         reports = []
         for file in files:

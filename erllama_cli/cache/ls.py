@@ -7,13 +7,8 @@ from typing import Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.chain import chains
-from erllama_cli.cache.contents import Contents
-from erllama_cli.cache.listed_block import listed_blocks
-from erllama_cli.cache.listing import in_order, show_blocks, show_chains
 from erllama_cli.cache.options import ModelOption, Order, SessionOption
 from erllama_cli.failures import reported_failures
-from erllama_daemon.directories import user_directories
 
 EXAMPLES = """\b
 Examples:
@@ -40,6 +35,12 @@ def ls(
     own. Needs no daemon.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.cache.chain import chains
+        from erllama_cli.cache.contents import Contents
+        from erllama_cli.cache.listed_block import listed_blocks
+        from erllama_cli.cache.listing import in_order, show_blocks, show_chains
+        from erllama_daemon.directories import user_directories
+
         contents = Contents.read(user_directories())
         wanted = contents.keys(model=model, session=session)
         if blocks:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erllama_cli.completion.candidates import complete_chat_or_key
-from erllama_daemon.errors import NameAmbiguous, NameUnknown
 
 if TYPE_CHECKING:
     from erllama_daemon.sessions.chats import Chat
@@ -25,6 +24,8 @@ Names = Annotated[
 
 def find_named(name: str, chats: Collection[Chat], keys: Collection[bytes]) -> Chat | bytes:
     """The conversation or the key that `name` is or, alone, begins. Raises NameUnknown and NameAmbiguous."""
+    from erllama_daemon.errors import NameAmbiguous, NameUnknown
+
     found: list[Chat | bytes] = [chat for chat in chats if name and (chat.name == name or chat.id.startswith(name))]
     for chat in chats:
         if name in (chat.name, chat.id):

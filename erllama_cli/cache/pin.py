@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from erllama_cli import options
 from erllama_cli.cache.names import Names, find_named
-from erllama_cli.cache.pin_report import pin_report
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import counted, print_json, readable_bytes
-from erllama_daemon.directories import Directories, user_directories
-from erllama_daemon.errors import ChatNotCached
+
+if TYPE_CHECKING:
+    from erllama_daemon.directories import Directories
 
 EXAMPLES = """\b
 Examples:
@@ -28,6 +29,8 @@ def pin(
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cache.tending.holdings import Holdings
+        from erllama_cli.cache.pin_report import pin_report
+        from erllama_daemon.directories import user_directories
 
         directories = user_directories()
         keys = _ends(names, directories)
@@ -46,6 +49,7 @@ def pin(
 def _ends(names: Sequence[str], directories: Directories) -> list[bytes]:
     """The block that each name stands for; of a conversation, the last one that is here. Raises ChatNotCached too."""
     from erllama_cache.tending.survey import survey
+    from erllama_daemon.errors import ChatNotCached
     from erllama_daemon.sessions.chats import read_chats
 
     found, chats, ends = survey(directories.cache), read_chats(directories.sessions), list[bytes]()

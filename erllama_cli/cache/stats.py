@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from erllama_cli import options
-from erllama_cli.client import Client
 from erllama_cli.failures import reported_failures
 from erllama_cli.one_line import line_width
 from erllama_cli.output import Table, counted, print_json, print_table, readable_bytes, readable_seconds
-from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import ModelStatus
 
 if TYPE_CHECKING:
     from erllama_cache.counters import Counters
     from erllama_cache.stats import StoreStats, TierStats
+    from erllama_daemon.messages import ModelStatus
 
 EXAMPLES = """\b
 Examples:
@@ -54,8 +50,12 @@ def stats(
 
 def _read() -> StoreStats:
     # Imported here: only `stats` needs SQLite.
+    import msgspec
+
     from erllama_cache.stats import TierStats, read_stats
+    from erllama_cli.client import Client
     from erllama_cli.quotas import disk_bytes, quotas_in_force
+    from erllama_daemon.directories import user_directories
 
     directories = user_directories()
     status = Client(directories).status()
@@ -73,6 +73,8 @@ def _read() -> StoreStats:
 
 
 def _print_stats(shown: StoreStats) -> None:
+    import textwrap
+
     print(shown.path)
     print()
     for name, tier in (("ram", shown.tiers.ram), ("disk", shown.tiers.disk)):
@@ -83,6 +85,8 @@ def _print_stats(shown: StoreStats) -> None:
 
 
 def _print_counters(shown: StoreStats) -> None:
+    import msgspec
+
     counts = [[name, f"{count:,}"] for name, count in msgspec.structs.asdict(shown.counters).items()]
     print_table(Table(("counter", "value"), counts, numeric=frozenset({"value"})))
 

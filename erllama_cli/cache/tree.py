@@ -7,13 +7,9 @@ from typing import Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.contents import Contents
 from erllama_cli.cache.options import ModelOption, SessionOption
-from erllama_cli.cache.roots import print_roots, roots
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import print_json
-from erllama_cli.results.cache import CacheTree
-from erllama_daemon.directories import user_directories
 
 EXAMPLES = """\b
 Examples:
@@ -37,6 +33,11 @@ def tree(
     size on disk, how often it was hit, and the beginning of its key. Needs no daemon.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.cache.contents import Contents
+        from erllama_cli.cache.roots import print_roots, roots
+        from erllama_cli.results.cache import CacheTree
+        from erllama_daemon.directories import user_directories
+
         directories = user_directories()
         contents = Contents.read(directories)
         if model is not None or session is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from erllama_cli import options
 from erllama_cli.cache.names import Names, find_named
-from erllama_cli.cache.pin_report import pin_report
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import counted, print_json
-from erllama_daemon.directories import Directories, user_directories
+
+if TYPE_CHECKING:
+    from erllama_daemon.directories import Directories
 
 EXAMPLES = """\b
 Examples:
@@ -22,6 +24,8 @@ def unpin(
     """Let evictions take chains again that were pinned by the same names."""
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cache.tending.holdings import Holdings
+        from erllama_cli.cache.pin_report import pin_report
+        from erllama_daemon.directories import user_directories
 
         directories = user_directories()
         keys = _pinned(names, directories)

@@ -9,20 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.cache.recompute import findings, recompute_blocks
-from erllama_cli.drawing.progress import Bar
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.model import resolve_model
 from erllama_cli.output import counted, print_json, readable_bytes
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import EXIT_FAILED, RequestInvalid
-from erllama_daemon.messages import Recomputed, RecomputeRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from erllama_cache.tending.verification import OnProgress, Verdict
+    from erllama_daemon.messages import Recomputed, RecomputeRequest
 
 EXAMPLES = """\b
 Examples:
@@ -64,6 +59,11 @@ def verify(
     1 if something is wrong and was not repaired.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.cache.recompute import findings
+        from erllama_cli.drawing.progress import Bar
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.errors import EXIT_FAILED
+
         request = _request(recompute, model, seed)
         with Bar("checking blocks", shown=not quiet) as bar:
             verdict = _look(user_directories().cache, bar.show, repair=repair)
@@ -83,6 +83,9 @@ def verify(
 
 def _request(count: int | None, model: str | None, seed: int | None) -> RecomputeRequest | None:
     """What is asked of a model, if anything is; without a seed, each time other blocks. Raises RequestInvalid."""
+    from erllama_daemon.errors import RequestInvalid
+    from erllama_daemon.messages import RecomputeRequest
+
     if count is None or model is None:
         if (count, model, seed) != (None, None, None):
             raise RequestInvalid(reason="--recompute and --model go together, and --seed with them")
@@ -92,6 +95,11 @@ def _request(count: int | None, model: str | None, seed: int | None) -> Recomput
 
 
 def _recomputed(request: RecomputeRequest, *, quiet: bool) -> Recomputed:
+    from erllama_cli.cache.recompute import recompute_blocks
+    from erllama_cli.drawing.progress import Bar
+    from erllama_cli.launcher import running_daemon
+    from erllama_daemon.directories import user_directories
+
     with Bar("computing blocks again", shown=not quiet) as bar:
         return recompute_blocks(running_daemon(user_directories()), request, bar.show)
 

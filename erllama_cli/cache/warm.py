@@ -7,20 +7,13 @@ from typing import Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.adapter.file import adapter_choice
-from erllama_cli.cache.warming import warm_document
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.model import ModelArgument, resolve_model
 from erllama_cli.options import DisplayOptions
 from erllama_cli.options.answer import AdapterFiles
 from erllama_cli.options.groups import with_option_groups
 from erllama_cli.options.model import LoadOptions
 from erllama_cli.output import print_json
-from erllama_cli.question import system_messages
-from erllama_cli.results.cache import Warmed
-from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import CompleteRequest
 
 EXAMPLES = """\b
 Examples:
@@ -47,6 +40,14 @@ def warm(
     A document that cannot be read does not stop the others; the exit code is that of the first.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.adapter.file import adapter_choice
+        from erllama_cli.cache.warming import warm_document
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.question import system_messages
+        from erllama_cli.results.cache import Warmed
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.messages import CompleteRequest
+
         request = CompleteRequest(
             model=resolve_model(model),
             messages=system_messages(system),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from erllama_cli.launcher import DAEMON_COMMAND
-
 EXAMPLES = """\b
 Examples:
   erllama daemon run"""
@@ -13,4 +11,6 @@ Examples:
 
 def run() -> None:
     """Run the daemon here, in the foreground, until Ctrl-C."""
+    from erllama_cli.launcher import DAEMON_COMMAND
+
     os.execv(DAEMON_COMMAND[0], DAEMON_COMMAND)

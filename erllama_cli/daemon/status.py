@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from erllama_cli import options
-from erllama_cli.client import Client
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import short_name
 from erllama_cli.output import Table, print_json, print_table, readable_bytes, readable_seconds
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import EXIT_UNREACHABLE
-from erllama_daemon.messages import DaemonStatus, ModelStatus
+
+if TYPE_CHECKING:
+    from erllama_daemon.messages import DaemonStatus, ModelStatus
 
 EXAMPLES = """\b
 Examples:
@@ -22,6 +23,11 @@ Examples:
 def status(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
     """Show the daemon and the models it holds. Ends with 4 if none runs; starts none."""
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.client import Client
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.errors import EXIT_UNREACHABLE
+        from erllama_daemon.messages import DaemonStatus
+
         directories = user_directories()
         found = Client(directories).status()
         shown = found or DaemonStatus(running=False, socket=str(directories.socket))

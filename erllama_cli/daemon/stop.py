@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 from erllama_cli import options
-from erllama_cli.client import Client
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import print_json
-from erllama_cli.results.daemon import Stopped
-from erllama_daemon.directories import Directories, user_directories
-from erllama_daemon.errors import DaemonStillRuns
+
+if TYPE_CHECKING:
+    from erllama_cli.client import Client
+    from erllama_daemon.directories import Directories
 
 EXAMPLES = """\b
 Examples:
@@ -24,6 +25,10 @@ _PAUSE_S = 0.02
 def stop(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False) -> None:
     """Stop the daemon once it has saved what it holds. Does nothing if none runs."""
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.client import Client
+        from erllama_cli.results.daemon import Stopped
+        from erllama_daemon.directories import user_directories
+
         directories = user_directories()
         client = Client(directories)
         found = client.status()
@@ -37,6 +42,8 @@ def stop(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: o
 
 
 def _await_end(client: Client, directories: Directories, pid: int | None) -> None:
+    from erllama_daemon.errors import DaemonStillRuns
+
     deadline = time.monotonic() + STOP_TIMEOUT_S
     while client.answers() or (pid is not None and _lives(pid)):
         if time.monotonic() > deadline:

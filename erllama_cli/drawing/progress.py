@@ -13,11 +13,11 @@ from erllama_cli.drawing.painter import Ticker
 from erllama_cli.drawing.screen import can_draw
 from erllama_cli.one_line import one_line
 from erllama_cli.output import counted
-from erllama_daemon.messages import Loading, Prefilling, Queued, Summarizing
 
 if TYPE_CHECKING:
     from erllama_cli.drawing.page import Line, Page
     from erllama_cli.drawing.region import Region
+    from erllama_daemon.messages import Loading, Prefilling, Queued, Summarizing
 
 DELAY_S = 0.5
 """What is over sooner is not worth drawing."""
@@ -102,6 +102,8 @@ class Waiting:
 
 
 def _stage(event: Loading | Queued | Prefilling | Summarizing) -> Stage:
+    from erllama_daemon.messages import Loading, Queued, Summarizing
+
     match event:
         case Loading():
             return Stage(f"loading {one_line(event.model)}", event.progress or None)

@@ -44,14 +44,11 @@ class ForkedSession(msgspec.Struct, frozen=True, kw_only=True):
     finish_key: str | None
 
 
-Format = Literal["json", "md"]
-
-
 class ExportedSessions(msgspec.Struct, frozen=True, kw_only=True):
     """What is in the file: conversations by id."""
 
     path: str
-    format: Format
+    format: Literal["json", "md"]
     sessions: list[str]
     bytes: int
 

@@ -6,26 +6,26 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import msgspec
 import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
 from erllama_cli.files import STREAM
 from erllama_cli.output import counted, print_json, readable_bytes, write_whole_text
-from erllama_cli.results.sessions import ExportedSessions, Format
 from erllama_cli.sessions.named import NAMES
-from erllama_daemon.directories import Directories, user_directories
-from erllama_daemon.errors import ExportUnwritable, RequestInvalid
-from erllama_daemon.messages import Session
+
+if TYPE_CHECKING:
+    from erllama_daemon.directories import Directories
+    from erllama_daemon.messages import Session
 
 EXAMPLES = """\b
 Examples:
   erllama sessions export build -o build.md
   erllama sessions export --all -o conversations.json
   erllama sessions export build | ssh elsewhere erllama sessions import -"""
+Format = Literal["json", "md"]
 
 
 def export(
@@ -52,6 +52,9 @@ def export(
     it along. The file is as private as the conversations.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.results.sessions import ExportedSessions
+        from erllama_daemon.directories import user_directories
+
         _check(names or [], output, everything=everything, force=force, as_json=as_json)
         chosen: Format = kind or ("md" if Path(output).suffix.lower() in (".md", ".markdown") else "json")
         directories = user_directories()
@@ -65,6 +68,8 @@ def export(
 
 
 def _check(names: Sequence[str], output: str, *, everything: bool, force: bool, as_json: bool) -> None:
+    from erllama_daemon.errors import RequestInvalid
+
     if everything == bool(names):
         raise RequestInvalid(reason="say which conversations to export: either their names or --all")
     if output == STREAM and as_json:
@@ -83,6 +88,8 @@ def _ids(names: Sequence[str], directories: Directories) -> list[str]:
 
 
 def _json(ids: Sequence[str], directories: Directories) -> bytes:
+    import msgspec
+
     from erllama_cli.sessions.portable import Conversations
     from erllama_daemon.sessions.transcript import read_transcript
 
@@ -93,6 +100,7 @@ def _json(ids: Sequence[str], directories: Directories) -> bytes:
 def _markdown(ids: Sequence[str]) -> bytes:
     from erllama_cli.launcher import running_daemon
     from erllama_cli.sessions.markdown import as_markdown
+    from erllama_daemon.directories import user_directories
 
     client = running_daemon(user_directories())
 
@@ -105,6 +113,7 @@ def _markdown(ids: Sequence[str]) -> bytes:
 def _write(data: bytes, output: str) -> None:
     """Raises ExportUnwritable; then what was there is there still."""
     from erllama_cache.disk.atomic import write_atomically
+    from erllama_daemon.errors import ExportUnwritable
 
     if output == STREAM:
         write_whole_text(data.decode())

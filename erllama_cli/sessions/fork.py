@@ -8,12 +8,8 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.output import counted, print_json
-from erllama_cli.question import valid_text
-from erllama_cli.results.sessions import ForkedSession
 from erllama_cli.sessions.named import Name, named
-from erllama_daemon.directories import user_directories
 
 EXAMPLES = """\b
 Examples:
@@ -38,6 +34,11 @@ def fork(
     the other.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.question import valid_text
+        from erllama_cli.results.sessions import ForkedSession
+        from erllama_daemon.directories import user_directories
+
         client = running_daemon(user_directories())
         origin = client.session(name)
         forked = client.fork(origin, name=None if new is None else valid_text(new, "NEW"), turn=turn)

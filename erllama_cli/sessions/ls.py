@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
 from erllama_cli.fitted import fitted
-from erllama_cli.launcher import running_daemon
 from erllama_cli.model import short_name
 from erllama_cli.one_line import cut, one_line
 from erllama_cli.output import Table, print_json, print_table, readable_seconds
-from erllama_cli.question import valid_text
-from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import SessionList, SessionSummary
+
+if TYPE_CHECKING:
+    from erllama_daemon.messages import SessionList, SessionSummary
 
 EXAMPLES = """\b
 Examples:
@@ -45,6 +44,10 @@ def ls(
     is how long ago something was said or changed.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.question import valid_text
+        from erllama_daemon.directories import user_directories
+
         wanted = "" if text is None else valid_text(text, "TEXT")
         listed = running_daemon(user_directories()).session_list(wanted)
         if as_json:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.output import print_json
-from erllama_cli.question import valid_text
-from erllama_cli.results.sessions import RenamedSession
 from erllama_cli.sessions.named import Name, NewName, named
-from erllama_daemon.directories import user_directories
 
 EXAMPLES = """\b
 Examples:
@@ -30,6 +26,11 @@ def rename(
     A name may hold spaces, quotes, colons and emoji. Without one a conversation goes by how it began.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.question import valid_text
+        from erllama_cli.results.sessions import RenamedSession
+        from erllama_daemon.directories import user_directories
+
         client = running_daemon(user_directories())
         before = client.session(name)
         now = client.change_session(before, name=valid_text(new, "NEW"))

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from erllama_cache.errors import ErllamaError
 from erllama_cli import options
-from erllama_cli.asking import Left, ask_line, can_ask
-from erllama_cli.client import Client
 from erllama_cli.failures import failure_of, print_failure, reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.output import counted, print_json, readable_bytes
-from erllama_cli.results.sessions import Removed
 from erllama_cli.sessions.named import NAMES, named
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import EXIT_FAILED
-from erllama_daemon.messages import DeletedSession, Failure, RemoteError, Session
+
+if TYPE_CHECKING:
+    from erllama_cache.errors import ErllamaError
+    from erllama_cli.client import Client
+    from erllama_daemon.messages import DeletedSession, Failure, Session
 
 EXAMPLES = """\b
 Examples:
@@ -40,6 +37,13 @@ def rm(
     conversation that cannot be deleted does not keep the others.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cache.errors import ErllamaError
+        from erllama_cli.asking import can_ask
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.results.sessions import Removed
+        from erllama_daemon.directories import user_directories
+        from erllama_daemon.errors import EXIT_FAILED
+
         client = running_daemon(user_directories())
         found, failures = _find(client, names)
         if found and not yes and can_ask() and not _agreed(found):
@@ -63,6 +67,8 @@ def rm(
 
 def _find(client: Client, names: list[str]) -> tuple[list[Session], list[Failure]]:
     """Each conversation once, and what was said of the names that none has."""
+    from erllama_daemon.messages import RemoteError
+
     found: dict[str, Session] = {}
     failures = []
     for name in names:
@@ -82,6 +88,8 @@ def _told(error: ErllamaError) -> Failure:
 
 
 def _agreed(sessions: list[Session]) -> bool:
+    from erllama_cli.asking import Left, ask_line
+
     for session in sessions:
         print(f"{named(session)}: {counted(session.turns, 'turn')}", file=sys.stderr)
     try:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
-from erllama_cli.launcher import running_daemon
 from erllama_cli.output import print_json
-from erllama_cli.results.sessions import ShownSession
 from erllama_cli.sessions.named import Name
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import TurnUnknown
-from erllama_daemon.messages import Session, SessionTurn
+
+if TYPE_CHECKING:
+    from erllama_daemon.messages import Session, SessionTurn
 
 EXAMPLES = """\b
 Examples:
@@ -41,6 +39,10 @@ def show(
     the whole keys, from which `erllama run --parent` goes on.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.launcher import running_daemon
+        from erllama_cli.results.sessions import ShownSession
+        from erllama_daemon.directories import user_directories
+
         client = running_daemon(user_directories())
         session = client.session(name)
         turns = client.turns(session)
@@ -60,6 +62,7 @@ def show(
 
 def _turn(session: Session, turns: list[SessionTurn], name: str) -> SessionTurn:
     """As the daemon finds it: a number alone is the turn that the conversation leads over, or else the latest."""
+    from erllama_daemon.errors import TurnUnknown
     from erllama_daemon.sessions.tree import find_turn
 
     found = find_turn(turns, name)
