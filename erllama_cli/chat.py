@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,7 +91,7 @@ def chat(
                 session=opened.session,
                 system=system_at_start(opened.session, head),
                 request=request,
-                display=dataclasses.replace(display, in_chat=is_window),
+                display=display.but(in_chat=is_window),
                 hold=hold,
             )
             _converse(conversation, opened, question)

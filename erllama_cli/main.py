@@ -7,6 +7,9 @@ import sys
 COMPLETED_LINE = "_ERLLAMA_COMPLETE_LINE"
 """Where a shell puts the command line that it wants completed."""
 
+_GARBAGE_THRESHOLD = 200_000
+"""So many objects are made before garbage is looked for: importing makes many, and none of them is any."""
+
 
 def main() -> None:
     """Run the command in `sys.argv` and leave with its exit code."""
@@ -15,6 +18,16 @@ def main() -> None:
 
         print(f"erllama {__version__}")
         return
-    from erllama_cli.command import run_command
+    import gc
 
-    run_command()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
+    from erllama_cli.command import run_command
+    from erllama_cli.leaving import leave
+
+    try:
+        run_command()
+    except SystemExit as end:
+        if isinstance(end.code, int | None):
+            leave(end.code or 0)
+        raise
+    leave(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,7 @@ from erllama_cli.cache.options import DryRun
 from erllama_cli.completion.candidates import complete_session
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import model_name
-from erllama_cli.options.groups import with_option_groups
+from erllama_cli.options.groups import OptionGroup, with_option_groups
 from erllama_cli.output import print_json
 
 if TYPE_CHECKING:
@@ -27,8 +26,7 @@ Examples:
   erllama cache evict --session 3f2a --json | jq .bytes"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class DiskOptions:
+class DiskOptions(OptionGroup):
     """Which blocks on disk are to go: those that answer to all that is given."""
 
     size: Annotated[
@@ -53,14 +51,15 @@ class DiskOptions:
     dry_run: DryRun = False
 
     @property
-    def is_given(self) -> bool:
-        """Whether anything is."""
-        return self != DiskOptions()
-
-    @property
     def choose(self) -> bool:
         """Whether they choose any blocks."""
-        return self != DiskOptions(dry_run=self.dry_run)
+        chosen = (self.size, self.older_than, self.of_model, self.session, self.key)
+        return any(each is not None for each in chosen)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything is."""
+        return self.choose or self.dry_run
 
 
 @with_option_groups

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+
+from erllama_cli.options.groups import OptionGroup
 
 System = Annotated[
     str | None, typer.Option("-s", "--system", metavar="TEXT", help="What the model should know before all else.")
@@ -15,8 +16,7 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress and
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-@dataclass(frozen=True, kw_only=True)
-class DisplayOptions:
+class DisplayOptions(OptionGroup):
     """How an answer is shown.
 
     `stats` adds a line about what it took, and `in_chat` says that commands such as /thinking can be typed after it.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erllama_cli.options.answer_command import PREFIX, REQUIRE_CACHED
 from erllama_cli.options.contradictions import refuse_together, refuse_without
+from erllama_cli.options.groups import OptionGroup
 from erllama_daemon.choices import LOGPROBS_LIMIT, MAX_TOKENS
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ LogitsDigest = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnswerOptions:
+class AnswerOptions(OptionGroup):
     """What is asked of an answer, whatever the question."""
 
     max_tokens: MaxTokens = MAX_TOKENS

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erllama_cache.choices import KNOBS, FingerprintMode
+from erllama_cli.options.groups import OptionGroup
 from erllama_daemon.choices import FlashAttention, KvType
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ KeepAlive = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadOptions:
+class LoadOptions(OptionGroup):
     """How a model is loaded. What is not given is as it is loaded now, or else the default."""
 
     ctx: Context = None

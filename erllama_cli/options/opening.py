@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import typer
 
 from erllama_cli.completion.candidates import complete_session
 from erllama_cli.options.contradictions import refuse_together, refuse_without
+from erllama_cli.options.groups import OptionGroup
 from erllama_daemon.choices import Overflow
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
@@ -65,8 +65,7 @@ Parent = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class OpeningOptions:
+class OpeningOptions(OptionGroup):
     """Which conversation is meant, besides MODEL."""
 
     resume: Continue = False
@@ -100,8 +99,7 @@ class OpeningOptions:
         refuse_without(("--system", system), new)
 
 
-@dataclass(frozen=True, kw_only=True)
-class FollowingOptions:
+class FollowingOptions(OptionGroup):
     """What a single question follows, if anything."""
 
     session: SessionOfRun = None

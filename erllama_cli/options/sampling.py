@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from erllama_cli.options.groups import OptionGroup
 from erllama_daemon.choices import MIN_P, REPEAT_PENALTY, TEMPERATURE, TOP_K, TOP_P
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ LogitBias = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SamplingOptions:
+class SamplingOptions(OptionGroup):
     """The sampler keys of one answer."""
 
     temperature: Temperature = TEMPERATURE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import sys
 
 from erllama_cli.conversation.conversation import Conversation
@@ -21,7 +20,7 @@ def talk(conversation: Conversation, *, resumed: bool) -> None:
     Ctrl-C during an answer stops it, at the prompt it clears the line. A turn or a command that fails is told, and the
     conversation goes on.
     """
-    conversation.display = dataclasses.replace(conversation.display, in_chat=True)
+    conversation.display = conversation.display.but(in_chat=True)
     window = Window(conversation=conversation)
     reader = new_line_reader(window)
     window.edits = reader.edits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,17 +105,17 @@ def _shown_thinking(window: Window) -> str:
 def _change_thinking(window: Window, text: str) -> None:
     choice = _chosen("thinking", text, (*_SWITCH, DEFAULT))
     wanted = None if choice == DEFAULT else choice == "on"
-    window.conversation.display = dataclasses.replace(window.conversation.display, thinking=wanted)
+    window.conversation.display = window.conversation.display.but(thinking=wanted)
 
 
 def _change_stats(window: Window, text: str) -> None:
     wanted = _chosen("stats", text, _SWITCH) == "on"
-    window.conversation.display = dataclasses.replace(window.conversation.display, stats=wanted)
+    window.conversation.display = window.conversation.display.but(stats=wanted)
 
 
 def _change_markdown(window: Window, text: str) -> None:
     wanted = _chosen("markdown", text, _SWITCH) == "on"
-    window.conversation.display = dataclasses.replace(window.conversation.display, markdown=wanted)
+    window.conversation.display = window.conversation.display.but(markdown=wanted)
 
 
 def _change_status(window: Window, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -227,7 +226,7 @@ def test_a_value_out_of_range_is_a_usage_error(run: Run, user_home: Path, option
 def test_nan_lies_in_no_range_even_if_the_parser_lets_it_pass(key: str) -> None:
     changes: Any = {key: math.nan}
     with pytest.raises(RequestInvalid, match=key):
-        check_sampling(dataclasses.replace(SamplingOptions(), **changes).sampling())
+        check_sampling(SamplingOptions(**changes).sampling())
 
 
 def test_logprobs_need_json(run: Run, user_home: Path) -> None:
