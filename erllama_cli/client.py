@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
 import sys
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from erllama_cli.exchange import AnswerBroken, Exchange
 from erllama_daemon.directories import Directories
 from erllama_daemon.errors import DaemonIncompatible, DaemonLost, DaemonUnreachable, SocketPathTooLong
 from erllama_daemon.messages import (
@@ -229,27 +229,22 @@ class Client:
     @contextmanager
     def _ask(
         self, method: str, path: str, body: msgspec.Struct | None = None, timeout_s: float | None = None
-    ) -> Iterator[http.client.HTTPResponse]:
-        connection = http.client.HTTPConnection("localhost")
+    ) -> Iterator[Exchange]:
         payload = None if body is None else msgspec.json.encode(body)
-        headers = {} if payload is None else {"Content-Type": "application/json"}
         try:
-            connection.sock = self._connect()
-            connection.sock.settimeout(timeout_s)
+            connection = self._connect()
         except OSError as error:
             raise self._unreachable(error) from error
+        connection.settimeout(timeout_s)
         try:
-            connection.request(method, path, payload, headers)
-            response = connection.getresponse()
-            if response.status >= http.client.BAD_REQUEST:
-                raise RemoteError(self._decoded(response.read(), Failure))
-            yield response
-        except (ConnectionError, http.client.HTTPException) as error:
+            with connection, Exchange(connection, method, path, payload) as response:
+                if response.is_refusal:
+                    raise RemoteError(self._decoded(response.read(), Failure))
+                yield response
+        except (ConnectionError, AnswerBroken) as error:
             raise DaemonLost(log=self._directories.daemon_log) from error
         except TimeoutError as error:
             raise self._unreachable(error) from error
-        finally:
-            connection.close()
 
     def _connect(self) -> socket.socket:
         path = os.fsencode(self._directories.socket)
