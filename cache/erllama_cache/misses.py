@@ -8,7 +8,8 @@ from typing import Protocol
 
 from erllama_cache.chains import Shelf, longest_chain
 from erllama_cache.disk.departure import Departure
-from erllama_cache.disk.origins import Difference, Origin
+from erllama_cache.disk.difference import Difference
+from erllama_cache.disk.origins import Origin
 from erllama_cache.keys import TOKEN_BYTES, BlockKind, block_key, pack_tokens, unpack_tokens
 from erllama_cache.ref import Child
 

@@ -9,7 +9,8 @@ import pytest
 from cache.samples import OTHER_ROOT, ROOT, make_block, make_chain
 from msgspec.structs import replace
 
-from erllama_cache.disk.origins import AdapterOrigin, Difference, Origin
+from erllama_cache.disk.difference import Difference
+from erllama_cache.disk.origins import AdapterOrigin, Origin
 from erllama_cache.keys import BlockKind, RootRecord
 from erllama_cache.misses import CutElsewhere, Departed, Diverged, Elsewhere, Generated, Wanted, why_missing
 from erllama_cache.store import Store

@@ -9,7 +9,7 @@ import pytest
 from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon
 
-from erllama_cache.disk.origins import Difference
+from erllama_cache.disk.difference import Difference
 from erllama_daemon.errors import EXIT_USAGE
 from erllama_daemon.messages import (
     Adapter,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from erllama_cache.disk.atomic import write_atomically
+from erllama_cache.disk.difference import Difference
 from erllama_cache.keys import RootRecord
 
 FRESH_S = 3600.0
@@ -23,14 +24,6 @@ class AdapterOrigin(msgspec.Struct, frozen=True):
     name: str
     sha256: str
     scale: float
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """One thing in which two roots differ, in words: what it is, how it is there, and how it is here."""
-
-    name: str
-    there: str
-    here: str
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):

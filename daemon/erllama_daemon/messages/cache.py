@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from erllama_cache.disk.departure import Departure
-from erllama_cache.disk.origins import Difference
+from erllama_cache.disk.difference import Difference
 from erllama_daemon.messages.adapter import Adapter, AdapterChoice
 from erllama_daemon.messages.conversation import Message
 from erllama_daemon.messages.event import Failure
