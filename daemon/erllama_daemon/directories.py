@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import platformdirs
 
 _NAME = "erllama"
 
 
-@dataclass(frozen=True, slots=True)
-class Directories:
+class Directories(NamedTuple):
     """The five folders of one user. Nothing is created by looking.
 
     `cache` is disposable; `data` holds the sessions and is not; `runtime` holds the socket and the locks and

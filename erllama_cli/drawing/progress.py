@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from erllama_cli.drawing.painter import Ticker
 from erllama_cli.drawing.screen import can_draw
@@ -40,8 +39,7 @@ class Clock(Protocol):
 NewClock = Callable[[Callable[[], None]], Clock]
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """What is waited for, and the share of it that is done, if anybody knows."""
 
     text: str
