@@ -179,9 +179,10 @@ def test_no_daemon_and_no_heavy_module_is_needed() -> None:
     program = (
         "import os, sys; os.environ.update(_ERLLAMA_COMPLETE='complete_zsh',"
         " _ERLLAMA_COMPLETE_LINE='erllama sessions show ');"
-        "from erllama_cli.main import main; main();"
+        "import atexit; atexit.register(lambda:"
         "print({'rich', 'httpx', 'prompt_toolkit', 'numpy', 'llama_cpp', 'erllama_cli.chat', 'erllama_cli.cache.tree'}"
-        " & set(sys.modules), file=sys.stderr)"
+        " & set(sys.modules), file=sys.stderr));"
+        "from erllama_cli.main import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == len(NAMES)
