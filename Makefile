@@ -29,8 +29,9 @@ format: $(READY)  ## put the code in order
 docs: $(READY)  ## write the man pages and completions anew
 	$(BIN)/python scripts/generate_docs.py
 
-bench: $(READY)  ## cold and warm, llama.cpp beside erllama, and the cache at scale, each side by side in one run
+bench: $(READY)  ## start-up (needs hyperfine), cold and warm, llama.cpp beside erllama, and the cache at scale, each in one run
 	$(BIN)/pip install --quiet --editable '.[bench]'
+	$(BIN)/python bench/startup.py
 	$(BIN)/python bench/reuse.py
 	$(BIN)/python bench/speed.py
 	$(BIN)/python bench/scale.py --svg docs/bytes-written.svg
