@@ -99,9 +99,7 @@ def main() -> None:
     hyperfine = shutil.which("hyperfine")
     if hyperfine is None:
         sys.exit("hyperfine measures these; install it (it is a package of that name, of Debian's too)")
-    os.environ.pop(
-        "PYTHONDONTWRITEBYTECODE", None
-    )  # an installed erllama is compiled
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed erllama is compiled
     with own_daemon():
         prepare()
         compared = measure(hyperfine, arguments.rounds, arguments.runs)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tab and line break, and what turns the direction of everything that follows."""
+_UNPRINTABLE = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+"""Control characters but tab and line break, and what turns the direction of everything that follows.
+
+As text: it is compiled when a terminal is first written to."""
 
 
 def printable(text: str) -> str:
     """`text` on as many lines, with what would move the cursor, or worse, written out."""
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
+    return re.sub(_UNPRINTABLE, lambda found: found[0].encode("unicode_escape").decode(), text.replace("\r\n", "\n"))
 
 
 class Printable:

@@ -8,10 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
-from erllama_cli.drawing.painter import Ticker
 from erllama_cli.drawing.screen import can_draw
-from erllama_cli.one_line import one_line
-from erllama_cli.output import counted
 
 if TYPE_CHECKING:
     from erllama_cli.drawing.page import Line, Page
@@ -63,7 +60,8 @@ class Waiting:
 
     def show(self, event: Loading | Queued | Prefilling | Summarizing) -> None:
         """Have it drawn how far it has come."""
-        self.show_stage(_stage(event))
+        if self._shown:
+            self.show_stage(_stage(event))
 
     def show_stage(self, stage: Stage) -> None:
         """As `show`, for what no event tells of."""
@@ -100,6 +98,8 @@ class Waiting:
 
 
 def _stage(event: Loading | Queued | Prefilling | Summarizing) -> Stage:
+    from erllama_cli.one_line import one_line
+    from erllama_cli.output import counted
     from erllama_daemon.messages import Loading, Queued, Summarizing
 
     match event:
@@ -134,6 +134,8 @@ def _line(stage: Stage, spinner: str, page: Page) -> Line:
 
 
 def _new_clock(tick: Callable[[], None]) -> Clock:
+    from erllama_cli.drawing.painter import Ticker
+
     return Ticker(tick, delay_s=DELAY_S, pause_s=_TICK_S)
 
 

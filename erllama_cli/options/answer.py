@@ -12,9 +12,11 @@ from erllama_cli.options.groups import OptionGroup
 from erllama_daemon.choices import LOGPROBS_LIMIT, MAX_TOKENS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from erllama_cli.options.model import LoadOptions
     from erllama_cli.options.sampling import SamplingOptions
-    from erllama_daemon.messages import CachedDemand, CompleteRequest
+    from erllama_daemon.messages import AdapterChoice, CachedDemand, CompleteRequest
 
 _MOST_DIGITS = 20
 """Of a number; which ones make sense is checked with the whole request."""
@@ -78,7 +80,6 @@ def unasked_request(
     """A request that lacks only its question. Raises the usage error of the first option that makes no sense."""
     from msgspec.structs import replace
 
-    from erllama_cli.adapter.file import adapter_choice
     from erllama_cli.question import valid_text
     from erllama_daemon.messages import CompleteRequest, Message
     from erllama_daemon.messages.checks import check_complete
@@ -91,7 +92,7 @@ def unasked_request(
         sampling=choosing.sampling(),
         stop=[valid_text(stop, "--stop") for stop in answering.stop or []],
         logprobs=answering.logprobs,
-        adapters=[adapter_choice(file) for file in answering.adapter or []],
+        adapters=_adapters(answering.adapter) if answering.adapter else [],
         reproducible=answering.reproducible,
         private=answering.private,
         cache=not answering.no_cache,
@@ -102,6 +103,12 @@ def unasked_request(
     # Any question will do: the user's own is checked where it is read.
     check_complete(replace(request, messages=[Message("user", ["?"])]))
     return request
+
+
+def _adapters(files: Sequence[str]) -> list[AdapterChoice]:
+    from erllama_cli.adapter.file import adapter_choice
+
+    return [adapter_choice(file) for file in files]
 
 
 def _demand(text: str | None) -> CachedDemand:

@@ -81,7 +81,6 @@ class LoadOptions(OptionGroup):
 
     def model_options(self) -> ModelOptions:
         """What they add up to. Raises RequestInvalid."""
-        from erllama_cli.durations import duration_s
         from erllama_daemon.messages import ModelOptions
         from erllama_daemon.messages.checks import check_options
 
@@ -96,10 +95,16 @@ class LoadOptions(OptionGroup):
             policy=policy_of(self.policy) if self.policy else None,
             fingerprint_mode=self.fingerprint_mode,
             fingerprint=None if self.fingerprint is None else self.fingerprint.lower(),
-            keep_alive_s=None if self.keep_alive is None else duration_s(self.keep_alive),
+            keep_alive_s=None if self.keep_alive is None else _seconds(self.keep_alive),
         )
         check_options(options)
         return options
+
+
+def _seconds(duration: str) -> float:
+    from erllama_cli.durations import duration_s
+
+    return duration_s(duration)
 
 
 def policy_of(knobs: Sequence[str]) -> PolicyKnobs:

@@ -12,7 +12,7 @@ from erllama_cli.options.contradictions import refuse_together, refuse_without
 from erllama_cli.options.groups import OptionGroup
 from erllama_daemon.choices import Overflow
 
-_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_KEY = "[0-9a-fA-F]{64}"
 
 IfOpen = Literal["fork", "wait", "fail"]
 
@@ -119,7 +119,7 @@ class FollowingOptions(OptionGroup):
             refuse_together(named, option)
         refuse_together(key, ("--system", system))
         refuse_without(("--overflow", self.overflow), named, key)
-        if self.parent is not None and not _KEY.fullmatch(self.parent):
+        if self.parent is not None and not re.fullmatch(_KEY, self.parent):
             from erllama_daemon.errors import RequestInvalid
 
             raise RequestInvalid(reason="--parent takes the finish_key of an answer: 64 hexadecimal digits")

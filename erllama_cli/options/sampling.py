@@ -10,6 +10,7 @@ from erllama_cli.options.groups import OptionGroup
 from erllama_daemon.choices import MIN_P, REPEAT_PENALTY, TEMPERATURE, TOP_K, TOP_P
 
 if TYPE_CHECKING:
+    from erllama_cache.errors import ErllamaError
     from erllama_daemon.messages import Sampling
 
 Temperature = Annotated[
@@ -58,16 +59,15 @@ class SamplingOptions(OptionGroup):
 
     def sampling(self) -> Sampling:
         """What they add up to, the files read. Raises RequestInvalid, GrammarInvalid or JsonSchemaInvalid."""
-        from erllama_cli.files import read_text_file
         from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid
         from erllama_daemon.messages import Sampling
         from erllama_daemon.messages.checks import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
 
         grammar = json_schema = None
         if self.grammar is not None:
-            grammar = read_text_file(self.grammar, GRAMMAR_BYTES_LIMIT, GrammarInvalid)
+            grammar = _text_of(self.grammar, GRAMMAR_BYTES_LIMIT, GrammarInvalid)
         if self.json_schema is not None:
-            json_schema = read_text_file(self.json_schema, JSON_SCHEMA_BYTES_LIMIT, JsonSchemaInvalid)
+            json_schema = _text_of(self.json_schema, JSON_SCHEMA_BYTES_LIMIT, JsonSchemaInvalid)
         return Sampling(
             temperature=self.temperature,
             top_k=self.top_k,
@@ -79,6 +79,12 @@ class SamplingOptions(OptionGroup):
             json_schema=json_schema,
             logit_bias=dict(map(_bias, self.logit_bias or [])),
         )
+
+
+def _text_of(path: str, limit: int, error: type[ErllamaError]) -> str:
+    from erllama_cli.files import read_text_file
+
+    return read_text_file(path, limit, error)
 
 
 def _bias(text: str) -> tuple[int, float]:
