@@ -51,6 +51,7 @@ def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
         }
         command(**given, **gathered)
 
+    grouped.__annotations__ = {}  # or those of `command` would be evaluated once more; the signature has them all
     grouped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return grouped
 
