@@ -25,7 +25,8 @@ def new_app(words: Sequence[str] = ()) -> typer.Typer:
         from erllama_cli.completion.shells import offer_scripts
 
         offer_scripts()
-    return lazy_app("erllama", ERLLAMA, "erllama_cli", _options, offers_scripts=True)
+    is_command = bool(words) and words[0] in ERLLAMA.commands  # whose own options they are not
+    return lazy_app("erllama", ERLLAMA, "erllama_cli", _options, offers_scripts=not is_command)
 
 
 def run_command() -> None:
