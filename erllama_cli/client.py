@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import sys
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from typing import Literal, TypeVar
+from collections.abc import Callable, Generator
+from typing import Literal
 from urllib.parse import quote
 
 import msgspec
 
-from erllama_cli.exchange import AnswerBroken, Exchange
+from erllama_cli.connection import Connector, Decoded
 from erllama_daemon.directories import Directories
-from erllama_daemon.errors import DaemonIncompatible, DaemonLost, DaemonUnreachable, SocketPathTooLong
+from erllama_daemon.errors import (
+    DaemonLost,
+)
 from erllama_daemon.messages import (
     Accepted,
     AdapterList,
@@ -47,6 +45,7 @@ from erllama_daemon.messages import (
     RecomputeEvent,
     RecomputeRequest,
     Recomputing,
+    Reloaded,
     RemoteError,
     RenderedPrompt,
     RenderRequest,
@@ -66,42 +65,48 @@ from erllama_daemon.messages import (
 
 AnswerEvent = Accepted | Loading | Queued | Prefilling | Summarizing | Token | Thinking | Done
 AdapterAction = Literal["load", "unload", "scale", "ls"]
-Decoded = TypeVar("Decoded")
 
-_SOCKET_PATH_LIMIT = 103 if sys.platform == "darwin" else 107
 _STATUS_TIMEOUT_S = 10.0
 
 
 class Client:
     """Asks one daemon. Every call opens a connection of its own.
 
-    Each method raises the failure that the daemon answered (`RemoteError`), `DaemonUnreachable` when nobody
-    answers, `DaemonLost` when the answer breaks off, and `DaemonIncompatible` when it makes no sense.
+    A daemon that has gone since, or is going and takes no requests, is replaced by `revive` if that is given, and asked
+    again: it has done nothing yet. Each method raises the failure that the daemon answered (`RemoteError`),
+    `DaemonUnreachable` when nobody answers, `DaemonLost` when the answer breaks off, and `DaemonIncompatible` when it
+    makes no sense.
     """
 
-    def __init__(self, directories: Directories) -> None:
+    def __init__(self, directories: Directories, revive: Callable[[], None] | None = None) -> None:
         self._directories = directories
+        self._connector = Connector(directories, revive)
 
     def answers(self) -> bool:
         """Whether somebody listens at the socket."""
         try:
-            self._connect().close()
+            self._connector.connect().close()
         except (FileNotFoundError, ConnectionRefusedError):
             return False
         except OSError as error:
-            raise self._unreachable(error) from error
+            raise self._connector.unreachable(error) from error
         return True
 
     def status(self) -> DaemonStatus | None:
         """What the daemon does, or None if there is none. Never starts one."""
         if not self.answers():
             return None
-        with self._ask("GET", "/v1/status", timeout_s=_STATUS_TIMEOUT_S) as response:
-            return self._decoded(response.read(), DaemonStatus)
+        with self._connector.ask("GET", "/v1/status", timeout_s=_STATUS_TIMEOUT_S) as response:
+            return self._connector.decoded(response.read(), DaemonStatus)
+
+    def reload(self) -> Reloaded:
+        """Have the daemon read its configuration again; what is different now."""
+        with self._connector.ask("POST", "/v1/reload") as response:
+            return self._connector.decoded(response.read(), Reloaded)
 
     def stop(self) -> None:
         """Tell the daemon to save what it holds and end. Returns before it has."""
-        with self._ask("POST", "/v1/stop") as response:
+        with self._connector.ask("POST", "/v1/stop") as response:
             response.read()
 
     def new_session(self, model: str, *, private: bool = False, name: str | None = None) -> Session:
@@ -110,7 +115,7 @@ class Client:
 
     def forget_session(self, session: Session) -> None:
         """Have a private conversation gone, with all that was computed for it. One that is gone already is fine."""
-        with self._ask("DELETE", _path_of(session.id)) as response:
+        with self._connector.ask("DELETE", _path_of(session.id)) as response:
             response.read()
 
     def session(self, name: str) -> Session:
@@ -151,8 +156,8 @@ class Client:
 
     def delete_session(self, session: Session) -> DeletedSession:
         """Have a conversation gone, with the turns and the cached blocks that only it needs."""
-        with self._ask("DELETE", _path_of(session.id)) as response:
-            return self._decoded(response.read(), DeletedSession)
+        with self._connector.ask("DELETE", _path_of(session.id)) as response:
+            return self._connector.decoded(response.read(), DeletedSession)
 
     def complete(self, request: CompleteRequest) -> Generator[AnswerEvent, None, None]:
         """The events of one answer as they come; the last is `Done`.
@@ -206,73 +211,25 @@ class Client:
         return self._answer(f"/v1/adapters/{action}", request, AdapterList)
 
     def _got(self, path: str, kind: type[Decoded]) -> Decoded:
-        with self._ask("GET", path) as response:
-            return self._decoded(response.read(), kind)
+        with self._connector.ask("GET", path) as response:
+            return self._connector.decoded(response.read(), kind)
 
     def _answer(self, path: str, body: msgspec.Struct, kind: type[Decoded]) -> Decoded:
-        with self._ask("POST", path, body) as response:
-            return self._decoded(response.read(), kind)
+        with self._connector.ask("POST", path, body) as response:
+            return self._connector.decoded(response.read(), kind)
 
     def _events(
         self, path: str, body: msgspec.Struct, decoder: msgspec.json.Decoder[Decoded | Failure], last: type
     ) -> Generator[Decoded, None, None]:
-        with self._ask("POST", path, body) as response:
+        with self._connector.ask("POST", path, body) as response:
             while line := response.readline():
-                event = self._checked(decoder.decode, line)
+                event = self._connector.checked(decoder.decode, line)
                 if isinstance(event, Failure):
                     raise RemoteError(event)
                 yield event
                 if isinstance(event, last):
                     return
         raise DaemonLost(log=self._directories.daemon_log)
-
-    @contextmanager
-    def _ask(
-        self, method: str, path: str, body: msgspec.Struct | None = None, timeout_s: float | None = None
-    ) -> Iterator[Exchange]:
-        payload = None if body is None else msgspec.json.encode(body)
-        try:
-            connection = self._connect()
-        except OSError as error:
-            raise self._unreachable(error) from error
-        connection.settimeout(timeout_s)
-        try:
-            with connection, Exchange(connection, method, path, payload) as response:
-                if response.is_refusal:
-                    raise RemoteError(self._decoded(response.read(), Failure))
-                yield response
-        except (ConnectionError, AnswerBroken) as error:
-            raise DaemonLost(log=self._directories.daemon_log) from error
-        except TimeoutError as error:
-            raise self._unreachable(error) from error
-
-    def _connect(self) -> socket.socket:
-        path = os.fsencode(self._directories.socket)
-        if len(path) > _SOCKET_PATH_LIMIT:
-            raise SocketPathTooLong(socket=self._directories.socket, length=len(path), limit=_SOCKET_PATH_LIMIT)
-        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connected.connect(path)
-        except OSError:
-            connected.close()
-            raise
-        return connected
-
-    def _decoded(self, payload: bytes, kind: type[Decoded]) -> Decoded:
-        return self._checked(msgspec.json.Decoder(kind).decode, payload)
-
-    def _checked(self, decode: Callable[[bytes], Decoded], payload: bytes) -> Decoded:
-        try:
-            return decode(payload)
-        except msgspec.MsgspecError as error:
-            raise DaemonIncompatible(socket=self._directories.socket) from error
-
-    def _unreachable(self, error: OSError) -> DaemonUnreachable:
-        return DaemonUnreachable(
-            socket=self._directories.socket,
-            reason=(error.strerror or str(error)).lower(),
-            log=self._directories.daemon_log,
-        )
 
 
 def _path_of(session: str) -> str:

@@ -3,41 +3,88 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 
 from erllama_cli.client import Client
-from erllama_daemon.directories import Directories, create_private
-from erllama_daemon.errors import DaemonUnreachable
+from erllama_cli.connection import unreachable
+from erllama_daemon.directories import SOCKET_VARIABLE, Directories, create_private
+from erllama_daemon.errors import DaemonLost, DaemonUnreachable
 
 # -P: a folder that happens to hold an `erllama_daemon` of its own is never imported from.
 DAEMON_COMMAND = (sys.executable, "-P", "-m", "erllama_daemon")
 
 START_TIMEOUT_S = 30.0
+LEAVE_TIMEOUT_S = 120.0
 _FIRST_PAUSE_S = 0.005
 _LONGEST_PAUSE_S = 0.05
 
+_IN_BACKGROUND = "--in-background"
+_NOT_INHERITED = ("NOTIFY_SOCKET", "JOURNAL_STREAM", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+"""What systemd says to a service that a command may be part of, and not to the daemon that it starts."""
+
+_LAST_WORDS = re.compile(r"(?:\S+ [A-Z]+ )?erllama: ")
+
 
 def running_daemon(directories: Directories) -> Client:
-    """A client of the daemon, which is started if nobody listens. Raises DaemonUnreachable and ConfigInvalid."""
+    """A client of the daemon, which is started if nobody listens, also later, when it has ended by itself.
+
+    A daemon at the socket that ERLLAMA_SOCKET names is somebody else's to start. Raises DaemonUnreachable and
+    ConfigInvalid.
+    """
+    if directories.given_socket is None:
+        client = Client(directories, lambda: _revive(directories))
+        start_daemon(directories)
+        return client
+    client = Client(directories)
+    if not client.answers():
+        raise unreachable(directories, "nobody listens")
+    return client
+
+
+def start_daemon(directories: Directories) -> bool:
+    """Starts the daemon if nobody listens, wherever its socket is; whether that was so.
+
+    Raises DaemonUnreachable and ConfigInvalid.
+    """
     client = Client(directories)
     if client.answers():
-        return client
+        return False
     from filelock import FileLock
 
     from erllama_daemon.config import read_config
 
     read_config(directories.config_file)  # what the daemon would say to its log alone
     try:
-        create_private(directories.runtime)
-        with FileLock(directories.runtime / "start.lock", timeout=2 * START_TIMEOUT_S):
-            if not client.answers():
-                _start(client, directories)
+        create_private(directories.start_lock.parent)
+        with FileLock(directories.start_lock, timeout=2 * START_TIMEOUT_S):
+            if client.answers():
+                return False
+            _start(client, directories)
     except OSError as error:
-        raise _unreachable(directories, (error.strerror or str(error)).lower()) from error
-    return client
+        raise unreachable(directories, (error.strerror or str(error)).lower()) from error
+    return True
+
+
+def _revive(directories: Directories) -> None:
+    """Starts the daemon anew, once one that is about to end has ended."""
+    client, deadline = Client(directories), time.monotonic() + LEAVE_TIMEOUT_S
+    while _is_leaving(client):
+        if time.monotonic() > deadline:
+            raise unreachable(directories, f"it is stopping, and has not ended within {LEAVE_TIMEOUT_S:.0f} s")
+        time.sleep(_LONGEST_PAUSE_S)
+    start_daemon(directories)
+
+
+def _is_leaving(client: Client) -> bool:
+    try:
+        status = client.status()
+    except (DaemonLost, DaemonUnreachable):
+        return True  # in the middle of leaving
+    return status is not None and status.draining
 
 
 def _start(client: Client, directories: Directories) -> None:
@@ -48,9 +95,9 @@ def _start(client: Client, directories: Directories) -> None:
     pause = _FIRST_PAUSE_S
     while not client.answers():
         if process.poll() is not None and not client.answers():
-            raise _unreachable(directories, _last_words(directories, log_start) or "it ended at once")
+            raise _not_started(directories, _last_words(directories, log_start) or "it ended at once")
         if time.monotonic() > deadline:
-            raise _unreachable(directories, f"it did not start within {START_TIMEOUT_S:.0f} s")
+            raise _not_started(directories, f"it did not start within {START_TIMEOUT_S:.0f} s")
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
     # If it ends while this command lives, no zombie may pretend that it still runs.
@@ -60,21 +107,33 @@ def _start(client: Client, directories: Directories) -> None:
 def _spawn(directories: Directories) -> subprocess.Popen[bytes]:
     """The daemon's process: in a session of its own, so that no Ctrl-C and no closed terminal ends it."""
     create_private(directories.log)
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    if directories.given_socket is not None:
+        environment[SOCKET_VARIABLE] = str(directories.given_socket)  # it works in another folder
     log = os.open(directories.daemon_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
-            DAEMON_COMMAND, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+            (*DAEMON_COMMAND, _IN_BACKGROUND),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+            env=environment,
         )
     finally:
         os.close(log)
 
 
 def _last_words(directories: Directories, start: int) -> str:
+    """What the log ends with, if it has grown since it ended at `start`; a shorter one was begun anew meanwhile."""
     with directories.daemon_log.open("rb") as log:
-        log.seek(start)
+        log.seek(start if start <= os.fstat(log.fileno()).st_size else 0)
         lines = log.read().decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "").removeprefix("erllama: ").rstrip(".")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    found = _LAST_WORDS.match(last)
+    return last[found.end() if found else 0 :].rstrip(".")
 
 
-def _unreachable(directories: Directories, reason: str) -> DaemonUnreachable:
+def _not_started(directories: Directories, reason: str) -> DaemonUnreachable:
     return DaemonUnreachable(socket=directories.socket, reason=reason, log=directories.daemon_log)

@@ -57,6 +57,10 @@ class Store:
     def ram_bytes(self, ram_bytes: int) -> None:
         self._ram.quota_bytes = ram_bytes
 
+    def limit_disk(self, disk_bytes: int, write_bytes_per_day: int | None) -> None:
+        """Another quota on disk, and another for a day's writes; what is above it goes when room is made next."""
+        self._disk.limit(disk_bytes, write_bytes_per_day)
+
     def open(self) -> None:
         """Open the directory and start the writer. Raises CacheUnlockable."""
         self._disk.open()

@@ -233,6 +233,7 @@ class Writer:
         job.future.set_result(outcome)
 
     def _publish(self, block: Block, in_use: set[bytes]) -> SaveOutcome:
+        started = time.monotonic()
         try:
             written = self._disk.publish(block, in_use)
         except Exception as error:
@@ -244,6 +245,14 @@ class Writer:
             return SaveOutcome.PRESENT
         self._tally.add(f"saves_{block.reason}")
         self._tally.add("bytes_written", written)
+        _log.info(
+            "block saved: key=%s reason=%s tokens=%d bytes=%d ms=%.0f",
+            block.key.hex(),
+            block.reason,
+            len(block.tokens),
+            written,
+            (time.monotonic() - started) * 1000,
+        )
         return SaveOutcome.SAVED
 
     def _drop(self, job: _Job) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -10,12 +11,16 @@ import platformdirs
 
 _NAME = "erllama"
 
+SOCKET_VARIABLE = "ERLLAMA_SOCKET"
+"""The environment variable that has commands ask the daemon at another socket, and a daemon listen there."""
+
 
 class Directories(NamedTuple):
     """The five folders of one user. Nothing is created by looking.
 
     `cache` is disposable; `data` holds the sessions and is not; `runtime` holds the socket and the locks and
     is gone after a reboot; `log` holds what the daemon and its workers print; `config` holds what the user writes.
+    `given_socket` is where the environment has the daemon's socket, None for its place in `runtime`.
     """
 
     cache: Path
@@ -23,11 +28,27 @@ class Directories(NamedTuple):
     runtime: Path
     log: Path
     config: Path
+    given_socket: Path | None = None
 
     @property
     def socket(self) -> Path:
         """The Unix socket of the daemon."""
-        return self.runtime / "daemon.sock"
+        return self.given_socket or self.runtime / "daemon.sock"
+
+    @property
+    def lock(self) -> Path:
+        """The file that the daemon at this socket holds locked: one daemon a socket."""
+        return self.socket.with_name(f"{self.socket.name}.lock")
+
+    @property
+    def start_lock(self) -> Path:
+        """The file that a command holds locked while it starts a daemon for this socket."""
+        return self.socket.with_name(f"{self.socket.name}.start")
+
+    @property
+    def sessions_lock(self) -> Path:
+        """The file that a daemon holds locked while the sessions are in its care: one daemon a database."""
+        return self.sessions.with_name(f"{self.sessions.name}.lock")
 
     @property
     def sessions(self) -> Path:
@@ -55,6 +76,12 @@ def create_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
+def given_socket() -> Path | None:
+    """The socket that ERLLAMA_SOCKET names, absolute; None if it is not set or empty."""
+    given = os.environ.get(SOCKET_VARIABLE)
+    return Path(os.path.expanduser(given)).absolute() if given else None  # noqa: PTH111 - a home may be unknown
+
+
 def user_directories() -> Directories:
     """The folders of the user who runs this process."""
     with warnings.catch_warnings():
@@ -67,4 +94,5 @@ def user_directories() -> Directories:
         runtime=Path(runtime),
         log=Path(platformdirs.user_log_dir(_NAME)),
         config=Path(platformdirs.user_config_dir(_NAME)),
+        given_socket=given_socket(),
     )

@@ -1,4 +1,4 @@
-"""The daemon's process: takes the lock, binds the socket, serves, and leaves nothing behind."""
+"""The daemon's process: takes the lock, listens, serves, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -6,36 +6,29 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import struct
 import sys
-import time
-from collections.abc import AsyncIterator
-from types import FrameType
+from collections.abc import Iterator
 
 import uvicorn
-from filelock import FileLock, Timeout
-from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.config import Config, read_config
-from erllama_daemon.directories import Directories, create_private, user_directories
-from erllama_daemon.errors import DaemonAlreadyRuns, DaemonUnreachable, SocketPathTooLong
-from erllama_daemon.http.answers import Answers
-from erllama_daemon.http.app import App, create_app
-from erllama_daemon.http.conversations import Conversations
-from erllama_daemon.models.supervisor import Supervisor
-from erllama_daemon.models.worker_process import STOP_TIMEOUT_S
-from erllama_daemon.sessions.retention import Retention
+from erllama_daemon.config import Config, DaemonConfig, read_config
+from erllama_daemon.directories import Directories, user_directories
+from erllama_daemon.errors import ConfigInvalid, DaemonUnreachable
+from erllama_daemon.life.drain import GOODBYE_S, longest_s
+from erllama_daemon.life.life import Life, Start
+from erllama_daemon.life.listener import BACKLOG, Listener, bind, given_listener
+from erllama_daemon.life.locks import only_daemon
+from erllama_daemon.life.log import LogFile, open_log
+from erllama_daemon.life.origin import started_by
+from erllama_daemon.life.systemd import Notifier
+from erllama_daemon.messages import StartedBy
 
 log = logging.getLogger(__name__)
-
-SOCKET_PATH_LIMIT = 107
-"""Bytes of `sun_path`, less the final NUL."""
-
-GRACE_S = 5
-"""How long answers that were cut off by a stop have to reach their clients."""
 
 
 class OwnerOnlyProtocol(H11Protocol):
@@ -51,140 +44,134 @@ class OwnerOnlyProtocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """Ends like a daemon should: a signal first cancels what is running, so that it is saved and answered."""
+    """Serves one life, which says when it ends. Sleeps while nothing is asked."""
 
-    answers: Answers
+    def __init__(self, life: Life) -> None:
+        super().__init__(
+            uvicorn.Config(
+                life.asgi,
+                http=OwnerOnlyProtocol,
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                date_header=False,
+                backlog=BACKLOG,
+                timeout_graceful_shutdown=GOODBYE_S,
+            )
+        )
+        self._life = life
+        self._closed = asyncio.Event()
+        life.doors = self
 
-    def stop(self) -> None:
-        """Cancels every request and ends the server soon."""
-        self.answers.cancel_all()
+    @property
+    def has_visitors(self) -> bool:
+        """Whether a client is connected."""
+        return bool(self.server_state.connections)
+
+    def close_doors(self) -> None:
+        """Accepts nobody any more; those who are connected stay."""
+        for server in self.servers:
+            server.close()
+
+    def close(self) -> None:
+        """Ends the server, once what it has to say has been read, or a short time has passed."""
         self.should_exit = True
+        self._closed.set()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        asyncio.get_event_loop().call_soon_threadsafe(self.answers.cancel_all)
-        super().handle_exit(sig, frame)
+    def slam(self) -> None:
+        """Ends the server now."""
+        self.force_exit = True
+        self.close()
 
+    async def main_loop(self) -> None:
+        """Waits for the end; clients are served meanwhile."""
+        await self.on_tick(0)
+        self._life.begin()
+        await self._closed.wait()
 
-def bind(directories: Directories) -> socket.socket:
-    """A listening socket, 0600 in a 0700 folder, in place of one that a dead daemon left.
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Has signals do what a daemon's do."""
+        loop = asyncio.get_running_loop()
+        had_terminal = os.isatty(2)
 
-    The caller holds the daemon's lock. Raises SocketPathTooLong and DaemonUnreachable.
-    """
-    path = directories.socket
-    length = len(os.fsencode(path))
-    if length > SOCKET_PATH_LIMIT:
-        raise SocketPathTooLong(socket=path, length=length, limit=SOCKET_PATH_LIMIT)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    previous = os.umask(0o177)
-    try:
-        path.unlink(missing_ok=True)
-        listener.bind(os.fspath(path))
-    except OSError as error:
-        listener.close()
-        raise DaemonUnreachable(socket=path, reason=error, log=directories.daemon_log) from error
-    finally:
-        os.umask(previous)
-    return listener
+        def hang_up() -> None:
+            # Who keeps a daemon in a window and closes that does not ask for another configuration.
+            if had_terminal and not os.isatty(2):
+                self._life.stop()
+            else:
+                self._life.hang_up()
 
-
-def acquire_lock(directories: Directories) -> FileLock:
-    """The lock that makes a daemon the only one; held until the process ends, however it ends.
-
-    Waits for a daemon that is on its way out. Raises DaemonAlreadyRuns if one answers.
-    """
-    create_private(directories.runtime)
-    directories.runtime.chmod(0o700)
-    lock = FileLock(directories.runtime / "daemon.lock")
-    deadline = time.monotonic() + STOP_TIMEOUT_S
-    while True:
-        try:
-            lock.acquire(timeout=0.2)
-        except Timeout:
-            if _answers(directories) or time.monotonic() > deadline:
-                raise DaemonAlreadyRuns(socket=directories.socket) from None
-        else:
-            return lock
-
-
-async def serve(directories: Directories, config: Config) -> None:
-    """Serves until it is told to stop by a signal or a request."""
-    conversations = Conversations(directories.sessions)
-    supervisor = Supervisor(directories.cache, log=directories.daemon_log, config=config)
-    listener = bind(directories)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_starlette: Starlette) -> AsyncIterator[None]:
-        log.info("daemon started: pid=%d socket=%s", os.getpid(), directories.socket)
-        async with _meanwhile(retention_of(conversations, app.answers, config)):
-            yield
-        # After a signal nothing behind `server.serve` runs, so everything is put away here.
-        app.answers.cancel_all()
-        await app.answers.finish()
-        await supervisor.stop()
-        conversations.close()
-        directories.socket.unlink(missing_ok=True)
-        log.info("daemon stopped: pid=%d", os.getpid())
-
-    app = App(directories, supervisor, conversations, lambda: server.stop())
-    settings = uvicorn.Config(
-        create_app(app, lifespan),
-        http=OwnerOnlyProtocol,
-        loop="asyncio",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    server = Server(settings)
-    server.answers = app.answers
-    await server.serve(sockets=[listener])
-
-
-def retention_of(conversations: Conversations, answers: Answers, config: Config) -> Retention | None:
-    """What lets unused conversations go, if the user wants that."""
-    keep_s = config.sessions.keep
-    return None if keep_s is None else Retention(conversations.kept, answers.delete_unused, keep_s)
-
-
-@contextlib.asynccontextmanager
-async def _meanwhile(retention: Retention | None) -> AsyncIterator[None]:
-    if retention is None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._life.stop_or_hurry)
+        loop.add_signal_handler(signal.SIGHUP, hang_up)
         yield
-        return
-    task = asyncio.create_task(retention.run())
+
+
+async def serve(start: Start) -> None:
+    """Serves until a signal, a request or the daemon's own idleness ends it."""
+    life = Life(start)
     try:
-        yield
+        await Server(life).serve(sockets=[start.listener.socket])
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await life.close()
 
 
 def main() -> int:
-    """Runs the daemon in the foreground; its log goes to stderr."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    """Runs the daemon until its end."""
+    by = started_by(sys.argv[1:], os.environ)
     directories = user_directories()
     try:
-        config = read_config(directories.config_file)
-        with acquire_lock(directories):
-            asyncio.run(serve(directories, config))
+        _run(by, directories)
     except ErllamaError as error:
-        print(f"erllama: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        log.info("stopped by Ctrl-C")
+        return _told(by, error)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return _told(by, DaemonUnreachable(socket=directories.socket, reason=reason, log=directories.daemon_log))
     return 0
 
 
-def _answers(directories: Directories) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+def _run(by: StartedBy, directories: Directories) -> None:
+    notifier, given = Notifier.of_environment(), given_listener(os.environ)
+    if given is not None and given.path != directories.socket:
+        directories = directories._replace(given_socket=given.path)
+    config, log_file = _configured(by, directories)
+    with only_daemon(directories, is_activated=given is not None, patience_s=longest_s(config)):
+        listener: Listener = given or bind(directories)
+        start = Start(
+            directories=directories,
+            config=config,
+            read=lambda: read_config(directories.config_file),
+            listener=listener,
+            by=by,
+            log=log_file,
+            notifier=notifier,
+        )
         try:
-            probe.connect(os.fspath(directories.socket))
-        except OSError:
-            return False
-        return True
+            asyncio.run(serve(start))
+        finally:
+            listener.remove()
+
+
+def _configured(by: StartedBy, directories: Directories) -> tuple[Config, LogFile | None]:
+    """The configuration, and the log that it wants; the reason why it is not valid is in the log too."""
+    try:
+        config = read_config(directories.config_file)
+    except ConfigInvalid:
+        open_log(by, directories.daemon_log, DaemonConfig())
+        raise
+    return config, open_log(by, directories.daemon_log, config.daemon)
+
+
+def _told(by: StartedBy, error: ErllamaError) -> int:
+    """Says why the daemon does not run, where its log goes; the command that started it reads it there."""
+    if by == "foreground":
+        print(f"erllama: {error}" + (f"\n{error.hint}" if error.hint else ""), file=sys.stderr)
+    else:
+        log.critical("erllama: %s", error)
+    return error.exit_code
 
 
 def _peer_uid(peer: socket.socket) -> int:

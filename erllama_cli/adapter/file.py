@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from erllama_cli.question import valid_text
+from erllama_daemon.directories import given_socket
 from erllama_daemon.errors import AdapterUnreadable
 from erllama_daemon.messages import AdapterChoice
 from erllama_daemon.messages.checks import check_adapter_choice
@@ -23,9 +24,12 @@ def adapter_choice(text: str) -> AdapterChoice:
 def adapter_path(file: str) -> str:
     """The absolute path of an adapter's file, for the daemon works in another folder.
 
-    Raises AdapterUnreadable if nothing is there, so that no daemon starts in vain.
+    One that ERLLAMA_SOCKET names may be another machine's: it is told what the user wrote. Raises AdapterUnreadable if
+    nothing is there, so that no daemon starts in vain.
     """
     path = Path(valid_text(file, "an adapter's path"))
+    if given_socket() is not None:
+        return file
     if "\0" in file or not path.exists():
         raise AdapterUnreadable(path=file, reason="there is no such file")
     if path.is_dir():
@@ -36,6 +40,8 @@ def adapter_path(file: str) -> str:
 def adapter_name(adapter: str) -> str:
     """An attached adapter by its handle or a part of it, or by its file, which may be gone by now."""
     valid_text(adapter, "the adapter")
+    if given_socket() is not None:
+        return adapter
     if os.sep in adapter or adapter.endswith(".gguf") or Path(adapter).is_file():
         return str(Path(adapter).absolute())
     return adapter

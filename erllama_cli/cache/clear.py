@@ -30,9 +30,9 @@ def clear(
     Nothing is lost but time: conversations stay, and go on once their tokens have been read again.
     """
     with reported_failures(as_json=as_json, debug=debug):
-        from erllama_daemon.directories import user_directories
+        from erllama_cli.cache.this_machine import directories_here
 
-        report = _clear(user_directories(), even_pinned=pinned, quiet=quiet)
+        report = _clear(directories_here(), even_pinned=pinned, quiet=quiet)
         if as_json:
             print_json(report)
         elif not quiet:

@@ -81,10 +81,10 @@ def evict(
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.cache.eviction import delete
-        from erllama_daemon.directories import user_directories
+        from erllama_cli.cache.this_machine import directories_here
         from erllama_daemon.messages import Evicted
 
-        directories = user_directories()
+        directories = directories_here()
         report = delete(disk, directories, quiet=quiet) if model is None else _save_live(model, disk, directories)
         if as_json:
             print_json(report)

@@ -57,11 +57,11 @@ def export(
     private as the conversation.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.cache.this_machine import directories_here
         from erllama_cli.drawing.progress import Bar
-        from erllama_daemon.directories import user_directories
 
         _check_output(output, force=force, as_json=as_json)
-        directories = user_directories()
+        directories = directories_here()
         cargo = _gather(names, directories)
         with Bar("exporting blocks", shown=not quiet) as bar:
             report = _write(cargo, output, directories.cache, bar)

@@ -42,10 +42,10 @@ def gc(
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cache.tending.garbage import collect, find_garbage
         from erllama_cli.cache.quota import disk_quota
+        from erllama_cli.cache.this_machine import directories_here
         from erllama_cli.drawing.progress import Bar
-        from erllama_daemon.directories import user_directories
 
-        directories = user_directories()
+        directories = directories_here()
         quota = disk_quota(directories)
         if dry_run:
             garbage = find_garbage(directories.cache, quota)

@@ -37,10 +37,10 @@ def import_(
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.cache.incoming import on_disk, sum_of, take_in
+        from erllama_cli.cache.this_machine import directories_here
         from erllama_cli.drawing.progress import Bar
-        from erllama_daemon.directories import user_directories
 
-        directories = user_directories()
+        directories = directories_here()
         reports = []
         for file in files:
             with on_disk(file) as path, Bar("importing blocks", shown=not quiet) as bar:

@@ -39,9 +39,9 @@ def ls(
         from erllama_cli.cache.contents import Contents
         from erllama_cli.cache.listed_block import listed_blocks
         from erllama_cli.cache.listing import in_order, show_blocks, show_chains
-        from erllama_daemon.directories import user_directories
+        from erllama_cli.cache.this_machine import directories_here
 
-        contents = Contents.read(user_directories())
+        contents = Contents.read(directories_here())
         wanted = contents.keys(model=model, session=session)
         if blocks:
             listed = [block for block in listed_blocks(contents) if bytes.fromhex(block.key) in wanted]

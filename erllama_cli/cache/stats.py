@@ -53,11 +53,11 @@ def _read() -> StoreStats:
     import msgspec
 
     from erllama_cache.stats import TierStats, read_stats
+    from erllama_cli.cache.this_machine import directories_here
     from erllama_cli.client import Client
     from erllama_cli.quotas import disk_bytes, quotas_in_force
-    from erllama_daemon.directories import user_directories
 
-    directories = user_directories()
+    directories = directories_here()
     status = Client(directories).status()
     models: list[ModelStatus] = [] if status is None else status.models
     quotas = quotas_in_force(directories, status)

@@ -35,10 +35,10 @@ def tree(
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.cache.contents import Contents
         from erllama_cli.cache.roots import print_roots, roots
+        from erllama_cli.cache.this_machine import directories_here
         from erllama_cli.results.cache import CacheTree
-        from erllama_daemon.directories import user_directories
 
-        directories = user_directories()
+        directories = directories_here()
         contents = Contents.read(directories)
         if model is not None or session is not None:
             contents = contents.only(contents.keys(model=model, session=session))

@@ -25,9 +25,9 @@ def unpin(
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cache.tending.holdings import Holdings
         from erllama_cli.cache.pin_report import pin_report
-        from erllama_daemon.directories import user_directories
+        from erllama_cli.cache.this_machine import directories_here
 
-        directories = user_directories()
+        directories = directories_here()
         keys = _pinned(names, directories)
         if keys:
             with Holdings(directories.cache) as holdings:

@@ -60,13 +60,13 @@ def verify(
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.cache.recompute import findings
+        from erllama_cli.cache.this_machine import directories_here
         from erllama_cli.drawing.progress import Bar
-        from erllama_daemon.directories import user_directories
         from erllama_daemon.errors import EXIT_FAILED
 
         request = _request(recompute, model, seed)
         with Bar("checking blocks", shown=not quiet) as bar:
-            verdict = _look(user_directories().cache, bar.show, repair=repair)
+            verdict = _look(directories_here().cache, bar.show, repair=repair)
         recomputed = None if request is None else _recomputed(request, quiet=quiet)
         if as_json:
             print_json(_report(verdict, recomputed))
@@ -96,12 +96,12 @@ def _request(count: int | None, model: str | None, seed: int | None) -> Recomput
 
 def _recomputed(request: RecomputeRequest, *, quiet: bool) -> Recomputed:
     from erllama_cli.cache.recompute import recompute_blocks
+    from erllama_cli.cache.this_machine import directories_here
     from erllama_cli.drawing.progress import Bar
     from erllama_cli.launcher import running_daemon
-    from erllama_daemon.directories import user_directories
 
     with Bar("computing blocks again", shown=not quiet) as bar:
-        return recompute_blocks(running_daemon(user_directories()), request, bar.show)
+        return recompute_blocks(running_daemon(directories_here()), request, bar.show)
 
 
 def _report(verdict: Verdict, recomputed: Recomputed | None) -> Verdict:

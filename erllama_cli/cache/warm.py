@@ -41,6 +41,7 @@ def warm(
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.adapter.file import adapter_choice
+        from erllama_cli.cache.this_machine import directories_here
         from erllama_cli.cache.warming import warm_document
         from erllama_cli.launcher import running_daemon
         from erllama_cli.question import system_messages
@@ -55,7 +56,7 @@ def warm(
             adapters=[adapter_choice(file) for file in adapter or []],
             options=loading.model_options(),
         )
-        client = running_daemon(user_directories())
+        client = running_daemon(directories_here() if pin else user_directories())
         display = DisplayOptions(as_json=as_json, quiet=quiet, debug=debug)
         warmed = [warm_document(client, request, file, display, pin=pin) for file in files]
         if as_json:

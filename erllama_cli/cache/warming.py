@@ -6,13 +6,13 @@ import msgspec
 
 from erllama_cache.errors import ErllamaError
 from erllama_cli.answer import print_answer
+from erllama_cli.cache.this_machine import directories_here
 from erllama_cli.client import Client
 from erllama_cli.failures import failure_of, print_failure
 from erllama_cli.files import read_text_file
 from erllama_cli.options import DisplayOptions
 from erllama_cli.question import STDIN_ONLY, piped_text, question_about
 from erllama_cli.results.cache import WarmedFile
-from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import DocumentUnreadable, NothingToPin, PromptEmpty, RequestInvalid
 from erllama_daemon.messages import CompleteRequest, RemoteError, Stats
 
@@ -72,7 +72,7 @@ def _pinned(done: WarmedFile) -> WarmedFile:
     if not (done.kept and done.finish_key):
         raise NothingToPin(document=done.file)
     try:
-        with Holdings(user_directories().cache) as holdings:
+        with Holdings(directories_here().cache) as holdings:
             holdings.pin([bytes.fromhex(done.finish_key)])
     except KeyUnknown as error:
         raise NothingToPin(document=done.file) from error

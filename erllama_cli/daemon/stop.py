@@ -45,10 +45,27 @@ def _await_end(client: Client, directories: Directories, pid: int | None) -> Non
     from erllama_daemon.errors import DaemonStillRuns
 
     deadline = time.monotonic() + STOP_TIMEOUT_S
-    while client.answers() or (pid is not None and _lives(pid)):
+    while _is_there(client, directories, pid):
         if time.monotonic() > deadline:
             raise DaemonStillRuns(pid=pid, seconds=STOP_TIMEOUT_S, log=directories.daemon_log)
         time.sleep(_PAUSE_S)
+
+
+def _is_there(client: Client, directories: Directories, pid: int | None) -> bool:
+    """Whether the daemon of this process has not ended.
+
+    One here is not asked: if its socket is systemd's, that would start the next. The process of one at the socket that
+    ERLLAMA_SOCKET names may be another machine's.
+    """
+    from erllama_daemon.errors import DaemonLost, DaemonUnreachable
+
+    if directories.given_socket is None and pid is not None:
+        return _lives(pid)
+    try:
+        found = client.status()
+    except (DaemonLost, DaemonUnreachable):
+        return False
+    return found is not None and found.pid == pid
 
 
 def _lives(pid: int) -> bool:

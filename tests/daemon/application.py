@@ -17,6 +17,7 @@ from starlette.types import Message as AsgiMessage
 from erllama_daemon.directories import user_directories
 from erllama_daemon.http.app import App, create_app
 from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.messages import DaemonStatus, Reloaded
 from erllama_daemon.models.supervisor import Supervisor
 
 COMMAND = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
@@ -51,6 +52,19 @@ class Response:
         await self.task
 
 
+class NoLife:
+    """A daemon that neither ends nor changes."""
+
+    def stop(self) -> None:
+        pass
+
+    def reload(self) -> Reloaded:
+        return Reloaded([], [])
+
+    def told(self, status: DaemonStatus) -> DaemonStatus:
+        return status
+
+
 class Daemon:
     """The application over fake workers, asked without a socket."""
 
@@ -62,7 +76,7 @@ class Daemon:
         self.supervisor = Supervisor(
             folder / "cache", log=folder / "log", command=COMMAND, available_bytes=lambda: None
         )
-        self.app = App(self.directories, self.supervisor, self.conversations, lambda: None)
+        self.app = App(self.directories, self.supervisor, self.conversations, NoLife())
         self._asgi = create_app(self.app)
 
     def model(self, name: str = "a", **script: object) -> str:

@@ -23,13 +23,14 @@ from erllama_daemon import frames
 from erllama_daemon.errors import ContextExceeded
 from erllama_daemon.messages import Adapter, Explanation, Failure, Message, Recomputed, Stats
 
-PROMPTS = ("die", "die once", "hang", "queue", "queue then hang", "think", "think silently", "busy")
+PROMPTS = ("deaf", "die", "die once", "hang", "queue", "queue then hang", "think", "think silently", "busy")
 FINGERPRINT = "a" * 64
 
 
 class Script(msgspec.Struct, kw_only=True):
     """How a worker loads, ends and answers. A gate is a file that must appear before it goes on.
 
+    It prints `prints` before it loads, and never says a word to the prompt "deaf", not even when that is cancelled.
     `answers` has other texts answered to some prompts. With `counts_words`, a prompt has one token a word, and fits if
     it has fewer than the context; else every prompt has three and fits.
     """
@@ -41,6 +42,7 @@ class Script(msgspec.Struct, kw_only=True):
     ram_bytes: int = 2
     answers: dict[str, str] = {}
     counts_words: bool = False
+    prints: str = ""
 
 
 def wait_for(gate: str | None) -> None:
@@ -117,6 +119,7 @@ class FakeWorker:
         self._ram_quota = configuration.ram_bytes
         self._script = msgspec.json.decode(path.read_bytes(), type=Script)
         self._adapters = [self._adapter(each.path, each.scale) for each in configuration.adapters]
+        sys.stderr.write(self._script.prints)
         if self._load(configuration):
             while (body := frames.read_body(sys.stdin.buffer)) is not None:
                 self._handle(frames.to_worker_decoder.decode(body))
@@ -154,7 +157,7 @@ class FakeWorker:
                 sys.exit(0)
             case frames.RamQuota():
                 self._ram_quota = frame.bytes
-            case frames.Cancel() | frames.Configure():
+            case frames.Cancel() | frames.Configure() | frames.DiskQuota():
                 pass
             case _:
                 self._call(frame)
@@ -169,6 +172,8 @@ class FakeWorker:
             )
             return
         self._die(prompt)
+        if prompt == "deaf":
+            return
         if prompt == "busy":
             self._send(frames.Failed(frame.id, Failure("busy", "Too many.", None, 1)))
             return

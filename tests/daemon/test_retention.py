@@ -16,7 +16,6 @@ from erllama_daemon.config import Config
 from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.messages import DeletedSession, Message
-from erllama_daemon.server import retention_of
 from erllama_daemon.sessions.retention import DAY_S, Retention
 from erllama_daemon.sessions.store import Sessions
 from erllama_daemon.sessions.turn import Turn
@@ -165,7 +164,7 @@ def test_without_a_setting_nothing_ever_goes(tell: Tell, conversations: Conversa
         session = said_in(conversations.kept)
         clock.now += 1000 * KEEP_S
         answers = Answers(house.supervisor, conversations, house.folder / "cache")
-        assert retention_of(conversations, answers, Config()) is None
+        await Retention(conversations.kept, answers.delete_unused, Config().sessions.keep, clock=clock).sweep()
         assert ids(conversations.kept) == {session}
 
     tell(story)

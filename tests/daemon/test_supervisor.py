@@ -199,7 +199,7 @@ def test_keep_alive_of_zero_unloads_at_once_and_forgets_the_options(tell: Tell) 
         assert not other.worker.is_stopping
         other.release()
         await until(lambda: other.worker.is_stopping)
-        await other.worker.stop()
+        await other.worker.stop("asked")
         assert await house.loaded() == []
         assert len(house.seen(path, "Shutdown")) == 1
         await house.touch(path)

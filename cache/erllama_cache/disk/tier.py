@@ -60,6 +60,11 @@ class DiskTier:
         self._pins = Pins(directory)
         self._room = Room(self.files, self.index, quota_bytes)
 
+    def limit(self, quota_bytes: int, write_bytes_per_day: int | None) -> None:
+        """Other quotas. What is above the new one goes when room is made next."""
+        self.quota_bytes = self._room.quota_bytes = quota_bytes
+        self.write_bytes_per_day = write_bytes_per_day
+
     def open(self) -> None:
         """Create the directory, bring index and files into agreement, and enforce the quota.
 
@@ -190,6 +195,7 @@ class DiskTier:
     def _make_room(self, needed: int, spared: Collection[bytes]) -> None:
         if gone := self._room.make(needed, spared):
             self._tally.add("evicted", gone)
+            _log.info("blocks evicted: count=%d needed_bytes=%d quota_bytes=%d", gone, needed, self.quota_bytes)
 
     def _enter(self, block: Block) -> None:
         row = Row.of(block, used=time.time(), label=block.label, is_pinned=block.key in self._pins)
@@ -225,6 +231,7 @@ class DiskTier:
             return False
         if moved:
             self._tally.add("quarantined")
+            _log.warning("block quarantined: key=%s", key.hex())
         return moved
 
     def _forget(self, key: bytes, why: Departure) -> None:

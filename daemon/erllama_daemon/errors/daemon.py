@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.errors.exit_codes import EXIT_FAILED, EXIT_UNREACHABLE
+from erllama_daemon.errors.exit_codes import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
 
 
 class DaemonUnreachable(ErllamaError):
@@ -12,6 +12,22 @@ class DaemonUnreachable(ErllamaError):
     code = "daemon_unreachable"
     exit_code = EXIT_UNREACHABLE
     hint = "Look at its log: {log}"
+
+
+class GivenSocketUnreachable(DaemonUnreachable):
+    """No daemon answers at {socket}, where ERLLAMA_SOCKET points: {reason}."""
+
+    code = "given_socket_unreachable"
+    exit_code = EXIT_UNREACHABLE
+    hint = "Connect it again, or unset ERLLAMA_SOCKET to ask this machine's own daemon."
+
+
+class DaemonStopping(ErllamaError):
+    """The daemon is stopping and takes no new requests."""
+
+    code = "daemon_stopping"
+    exit_code = EXIT_UNREACHABLE
+    hint = "Ask again once it has ended."
 
 
 class DaemonLost(ErllamaError):
@@ -45,12 +61,44 @@ class DaemonAlreadyRuns(ErllamaError):
     exit_code = EXIT_FAILED
 
 
+class DaemonLocked(ErllamaError):
+    """A daemon that does not answer holds {lock}."""
+
+    code = "daemon_locked"
+    exit_code = EXIT_FAILED
+    hint = "If it does not end by itself, look for its process with: fuser {lock}"
+
+
+class SessionsInUse(ErllamaError):
+    """The conversations in {path} are in the care of a daemon at another socket."""
+
+    code = "sessions_in_use"
+    exit_code = EXIT_FAILED
+    hint = "Stop that one, or give this one a data folder of its own with XDG_DATA_HOME."
+
+
+class ListenerUnusable(ErllamaError):
+    """The socket that the daemon was started with cannot be served: {reason}."""
+
+    code = "listener_unusable"
+    exit_code = EXIT_FAILED
+    hint = "It takes one ListenStream= with an absolute path in the socket unit."
+
+
+class CacheElsewhere(ErllamaError):
+    """ERLLAMA_SOCKET points at another daemon, and this command works on the cache of this machine, {path}."""
+
+    code = "cache_elsewhere"
+    exit_code = EXIT_USAGE
+    hint = "Run it where that daemon runs, or without ERLLAMA_SOCKET for the cache here."
+
+
 class SocketPathTooLong(ErllamaError):
     """The socket path {socket} has {length} bytes; a Unix socket allows {limit}."""
 
     code = "socket_path_too_long"
     exit_code = EXIT_UNREACHABLE
-    hint = "Set XDG_RUNTIME_DIR to a shorter folder."
+    hint = "Set XDG_RUNTIME_DIR to a shorter folder, or ERLLAMA_SOCKET to a shorter path."
 
 
 class Busy(ErllamaError):

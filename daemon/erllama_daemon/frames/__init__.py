@@ -53,6 +53,7 @@ from erllama_daemon.frames.report import (
 from erllama_daemon.frames.request import (
     Cancel,
     Configure,
+    DiskQuota,
     Generate,
     History,
     RamQuota,
@@ -69,6 +70,7 @@ __all__ = [
     "Configure",
     "Detokenize",
     "Detokenized",
+    "DiskQuota",
     "Embed",
     "Embedded",
     "EvictLive",

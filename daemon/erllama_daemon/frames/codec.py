@@ -8,12 +8,12 @@ import msgspec
 
 from erllama_daemon.frames.call import Call, CallAnswer
 from erllama_daemon.frames.report import Failed, Finished, LoadFailed, LoadProgress, Prefilled, Ready, Text, Waiting
-from erllama_daemon.frames.request import Cancel, Configure, Generate, RamQuota, Shutdown
+from erllama_daemon.frames.request import Cancel, Configure, DiskQuota, Generate, RamQuota, Shutdown
 
 LENGTH_BYTES = 4
 """Each frame is its length as little-endian u32, then that many bytes of MessagePack."""
 
-ToWorker = Configure | Generate | Cancel | RamQuota | Call | Shutdown
+ToWorker = Configure | Generate | Cancel | RamQuota | DiskQuota | Call | Shutdown
 
 FromWorker = Ready | LoadProgress | LoadFailed | Waiting | Prefilled | Text | Finished | Failed | CallAnswer
 

@@ -89,5 +89,12 @@ class RamQuota(msgspec.Struct, frozen=True, tag=True):
     bytes: int
 
 
+class DiskQuota(msgspec.Struct, frozen=True, tag=True):
+    """What the cache may hold on disk and write to it in a day from now on, as in `Configure`."""
+
+    disk_bytes: int | None
+    write_bytes_per_day: int | None
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag=True):
     """Cancel everything, save, exit."""

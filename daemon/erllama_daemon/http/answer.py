@@ -15,6 +15,7 @@ from erllama_cache.errors import ErllamaError
 from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon import frames
 from erllama_daemon.errors import ContextExceeded, InternalError
+from erllama_daemon.http.answer_log import log_failed, log_finished
 from erllama_daemon.http.question import Question
 from erllama_daemon.http.summary import Summary, pasts, summary_tokens
 from erllama_daemon.http.turn import OpenTurn
@@ -68,6 +69,7 @@ class Answer:
         self._asked = self.id
         self._is_cancelled = False
         self._load_ms = 0.0
+        self._started = time.monotonic()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._events.put_nowait(Accepted(self.id))
 
@@ -87,12 +89,12 @@ class Answer:
             finally:
                 self._turn_lock.release()
         except _Lost as lost:
-            self._events.put_nowait(lost.failure)
+            self._fail(lost.failure)
         except ErllamaError as error:
-            self._events.put_nowait(Failure.of(error))
+            self._fail(Failure.of(error))
         except Exception as error:
             log.exception("an answer failed")
-            self._events.put_nowait(Failure.of(InternalError(reason=repr(error))))
+            self._fail(Failure.of(InternalError(reason=repr(error))))
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """What the client sees, to the last event. A client that hangs up must `cancel`."""
@@ -148,13 +150,22 @@ class Answer:
             number = await self._turn.keep(ended, worker.ready.result().fingerprint)
             await self._forget(worker)
             stats = msgspec.structs.replace(ended.stats, load_ms=self._load_ms)
+            log_finished(self.id, self._question, stats, self._ms)
             self._events.put_nowait(Done(self._turn.told(stats, number)))
             return
         await self._forget(worker)
         if isinstance(ended, frames.Failed):
-            self._events.put_nowait(ended.failure)
+            self._fail(ended.failure)
         else:
             self._end_unstarted()
+
+    def _fail(self, failure: Failure) -> None:
+        log_failed(self.id, self._question, failure, self._ms)
+        self._events.put_nowait(failure)
+
+    @property
+    def _ms(self) -> float:
+        return (time.monotonic() - self._started) * 1000
 
     def _end_unstarted(self) -> None:
         question = self._question
@@ -166,6 +177,7 @@ class Answer:
             load_ms=self._load_ms,
             saved="off" if not question.request.cache else "private" if question.scope else "published",
         )
+        log_finished(self.id, self._question, stats, self._ms)
         self._events.put_nowait(Done(stats))
 
     async def _unless_cancelled(self, waiting: Coroutine[Any, Any, _Found]) -> _Found | None:

@@ -26,6 +26,11 @@ class Answers:
         # A lock lives as long as an answer holds it.
         self._turn_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def count(self) -> int:
+        """How many are under way, or not kept yet."""
+        return len(self._tasks)
+
     def start(self, question: Question) -> Answer:
         """Starts an answer. One question of a session is answered after the other."""
         turn_lock, sessions = asyncio.Lock(), self._conversations.kept

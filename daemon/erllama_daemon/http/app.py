@@ -6,8 +6,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -26,22 +25,35 @@ from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.model_endpoints import ModelEndpoints
 from erllama_daemon.http.question import Question
 from erllama_daemon.http.session_endpoints import SessionEndpoints
-from erllama_daemon.messages import CompleteRequest, DaemonStatus
+from erllama_daemon.messages import CompleteRequest, DaemonStatus, Reloaded
 from erllama_daemon.messages.checks import check_complete
 from erllama_daemon.models.file import find_model
 from erllama_daemon.models.supervisor import Supervisor
 
 
+class Life(Protocol):
+    """The daemon's own life, as far as clients may ask for it."""
+
+    def stop(self) -> None:
+        """Cancels every request, has it saved, and then ends the daemon. Returns before that."""
+
+    def reload(self) -> Reloaded:
+        """Reads the configuration again. Raises ConfigInvalid, and nothing has changed."""
+
+    def told(self, status: DaemonStatus) -> DaemonStatus:
+        """The status with what is to be said of its life."""
+
+
 class App:
-    """The endpoints of answers and of the daemon itself. `stop` is called when a client asks the daemon to end."""
+    """The endpoints of answers and of the daemon itself."""
 
     def __init__(
-        self, directories: Directories, supervisor: Supervisor, conversations: Conversations, stop: Callable[[], None]
+        self, directories: Directories, supervisor: Supervisor, conversations: Conversations, life: Life
     ) -> None:
         self._directories = directories
         self._supervisor = supervisor
         self._conversations = conversations
-        self._stop = stop
+        self._life = life
         self._started = time.monotonic()
         self.answers = Answers(supervisor, conversations, directories.cache)
 
@@ -52,6 +64,7 @@ class App:
             Route("/v1/complete", self.complete, methods=["POST"]),
             Route("/v1/cancel/{id}", self.cancel, methods=["POST"]),
             Route("/v1/stop", self.stop, methods=["POST"]),
+            Route("/v1/reload", self.reload, methods=["POST"]),
             *CallEndpoints(self._supervisor).routes(),
             *CacheEndpoints(self._supervisor, self._conversations).routes(),
             *ModelEndpoints(self._supervisor).routes(),
@@ -69,7 +82,7 @@ class App:
             models=await self._supervisor.statuses(),
             quotas=self._supervisor.quotas,
         )
-        return json_response(status)
+        return json_response(self._life.told(status))
 
     async def complete(self, request: Request) -> Response:
         """POST /v1/complete, CompleteRequest → NDJSON of Event. A client that hangs up cancels."""
@@ -87,8 +100,12 @@ class App:
 
     async def stop(self, _request: Request) -> Response:
         """POST /v1/stop: every request is cancelled and saved, then the daemon ends."""
-        self._stop()
+        self._life.stop()
         return Response(status_code=202)
+
+    async def reload(self, _request: Request) -> Response:
+        """POST /v1/reload → Reloaded: the configuration is read again. One that is not valid changes nothing."""
+        return json_response(self._life.reload())
 
     async def _question(self, request: CompleteRequest) -> Question:
         check_complete(request)
@@ -104,10 +121,9 @@ class App:
         return Question(request, request.model, find_model(request.model), None, scope)
 
 
-def create_app(app: App, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None) -> Starlette:
+def create_app(app: App) -> Starlette:
     """The ASGI application around the endpoints."""
     return Starlette(
         routes=app.routes(),
-        lifespan=lifespan,
         exception_handlers={ErllamaError: error_response, Exception: error_response},
     )

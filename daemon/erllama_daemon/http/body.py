@@ -30,6 +30,7 @@ _STATUS_OF_CODE = {
     "adapter_unknown": 404,
     "not_supported": 501,
     "busy": 503,
+    "daemon_stopping": 503,
 }
 _STATUS_OF_EXIT = {EXIT_USAGE: 400, EXIT_MODEL: 404, EXIT_CONTEXT: 413}
 _Body = TypeVar("_Body")
@@ -75,6 +76,11 @@ class LinesResponse(StreamingResponse):
 
 async def error_response(_request: Request, error: Exception) -> Response:
     """The response for whatever an endpoint raised."""
+    return failure_response(error)
+
+
+def failure_response(error: Exception) -> Response:
+    """The response that tells of an error."""
     failure = Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
     status = _STATUS_OF_CODE.get(failure.code) or _STATUS_OF_EXIT.get(failure.exit_code, 500)
     return json_response(failure, status)

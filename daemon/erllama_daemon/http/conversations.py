@@ -19,6 +19,11 @@ class Conversations:
         self.kept = Sessions(path)
         self.private = Sessions(None)
 
+    @property
+    def has_private(self) -> bool:
+        """Whether there is a private one, which would be gone with this process."""
+        return not self.private.is_empty()
+
     def holding(self, session_id: str) -> Sessions:
         """Where the conversation of this id would be."""
         return self.private if is_private(session_id) else self.kept

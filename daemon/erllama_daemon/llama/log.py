@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import sys
@@ -34,7 +35,9 @@ class NativeLog:
             return
         if level == _ERROR_LEVEL:
             self._errors.append(line)
-        print(f"llama.cpp: {line}", file=sys.stderr, flush=True)
+        name = "ERROR" if level == _ERROR_LEVEL else "WARNING"
+        with contextlib.suppress(OSError):  # nobody reads any more once the daemon is gone
+            print(f"{name} llama.cpp: {line}", file=sys.stderr, flush=True)
 
 
 @functools.cache

@@ -69,11 +69,7 @@ from erllama_daemon.messages.model import (
     ModelRequest,
     Unloaded,
 )
-from erllama_daemon.messages.status import (
-    DaemonStatus,
-    ModelStatus,
-    Quotas,
-)
+from erllama_daemon.messages.status import DaemonStatus, ModelStatus, Quotas, Reloaded, StartedBy
 from erllama_daemon.messages.text import (
     Detokenized,
     DetokenizeRequest,
@@ -135,6 +131,7 @@ __all__ = [
     "RecomputeRequest",
     "Recomputed",
     "Recomputing",
+    "Reloaded",
     "RemoteError",
     "RenderRequest",
     "RenderedPrompt",
@@ -146,6 +143,7 @@ __all__ = [
     "SessionSummary",
     "SessionTurn",
     "SessionTurns",
+    "StartedBy",
     "Stats",
     "Summarizing",
     "Thinking",

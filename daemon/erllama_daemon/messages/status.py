@@ -49,8 +49,16 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True):
     write_bytes_per_day: int | None = None
 
 
+StartedBy = Literal["command", "systemd", "foreground"]
+"""Who started the daemon: a command that needed it, systemd, or somebody who keeps it in the foreground."""
+
+
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Answer of `GET /v1/status`. The command prints the same with `running: false` when there is none."""
+    """Answer of `GET /v1/status`. The command prints the same with `running: false` when there is none.
+
+    `log` is the file that it logs to, None if that is its standard error or the journal. It ends by itself after
+    `idle_exit_s` seconds without a request, with None never. One that is `draining` saves what it holds and ends soon.
+    """
 
     running: bool
     socket: str
@@ -59,3 +67,18 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     uptime_s: float | None = None
     models: list[ModelStatus] = []
     quotas: Quotas | None = None
+    log: str | None = None
+    started_by: StartedBy | None = None
+    idle_exit_s: float | None = None
+    draining: bool = False
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """Answer of `POST /v1/reload`: the keys of the configuration that are different now, with dots between.
+
+    Those `changed` are in force: for what is loaded next, as far as they say how a model is loaded. Those of
+    `after_restart` take a daemon that is started anew.
+    """
+
+    changed: list[str]
+    after_restart: list[str]

@@ -144,7 +144,7 @@ class Keeper:
                 return False
             await self._until_idle(worker)
             self._kept_options = ModelOptions()
-            await worker.stop()
+            await worker.stop("asked")
             return True
 
     async def make_room(self) -> None:
@@ -152,7 +152,11 @@ class Keeper:
         if (worker := self.worker) is not None:
             if not worker.is_stopping:
                 self._kept_options = worker.options
-            await worker.stop()
+            await worker.stop("memory is needed")
+
+    def configure(self, policy: PolicyKnobs) -> None:
+        """Another policy from the configuration, for the next load."""
+        self._default_policy = Policy().with_knobs(policy)
 
     def forget_adapter(self, adapter: str) -> None:
         """Leaves out an adapter at the next load, which its file may have made impossible: by path or handle."""
@@ -197,7 +201,7 @@ class Keeper:
     def _expire(self, worker: WorkerProcess) -> None:
         if worker is self.worker and not worker.leases and not worker.is_stopping:
             self._kept_options = ModelOptions()
-            worker.begin_stop()
+            worker.begin_stop("keep_alive is over")
 
     def _forget_expiry(self) -> None:
         if self._expiry is not None:
@@ -218,7 +222,7 @@ class Keeper:
             if worker is not None and not (worker.is_usable and _fits(worker, options)):
                 if worker.is_ready and not worker.is_stopping:
                     self._kept_options = worker.options
-                await worker.stop()
+                await worker.stop("other options")
             if self.worker is None:
                 self.worker = await self._load(model, _merged(self._kept_options, options))
             return self._enter(self.worker, options)

@@ -44,6 +44,11 @@ class RamBudget:
         """What all workers together may hold now."""
         return self._bytes
 
+    def resize(self, whole_bytes: int) -> None:
+        """Another whole; memory that is short stays so."""
+        is_whole, self._whole_bytes = self._bytes == self._whole_bytes, whole_bytes
+        self._set(whole_bytes if is_whole else min(self._bytes, whole_bytes), "the configuration changed")
+
     def share_of_next(self) -> int:
         """What each worker may hold, once there is one more."""
         return self._bytes // (len(self._workers()) + 1)

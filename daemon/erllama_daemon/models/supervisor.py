@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -20,6 +19,7 @@ from erllama_daemon.models.deaths import Deaths
 from erllama_daemon.models.keeper import Keeper, Lease, Start
 from erllama_daemon.models.policy import configured_policy
 from erllama_daemon.models.ram_budget import WATCH_PERIOD_S, RamBudget
+from erllama_daemon.models.status_row import status_row
 from erllama_daemon.models.worker_process import OnLoading, Request, WorkerProcess
 
 STATUS_TIMEOUT_S = 2.0
@@ -158,11 +158,37 @@ class Supervisor:
         """Leaves out an adapter at the model's next load."""
         self._keeper(path).forget_adapter(adapter)
 
+    def configure(self, config: Config) -> None:
+        """Another configuration: its quotas at once, how models are loaded at their next load."""
+        self._config = config
+        self._quotas = config.cache.quotas
+        self._ram.resize(self._quotas.ram_bytes)
+        for keeper in self._keepers.values():
+            keeper.configure(configured_policy(config, keeper.path.resolve()))
+        for worker in self._workers():
+            worker.limit_disk(self._quotas.disk_bytes, self._quotas.write_bytes_per_day)
+
+    @property
+    def holds_models(self) -> bool:
+        """Whether a model is loaded, or on its way to be."""
+        return bool(self._workers())
+
+    @property
+    def stop_timeout_s(self) -> float:
+        """How long `stop` may take."""
+        return max((worker.stop_timeout_s for worker in self._workers()), default=0.0)
+
     async def stop(self) -> None:
         """Stops every worker, for good; each saves what is live first."""
         self._is_stopping = True
         async with self._starting:
-            await asyncio.gather(*(worker.stop() for worker in self._workers()))
+            await asyncio.gather(*(worker.stop("the daemon ends") for worker in self._workers()))
+
+    def kill(self) -> None:
+        """Ends every worker at once and for good; what is live is lost."""
+        self._is_stopping = True
+        for worker in self._workers():
+            worker.kill()
 
     async def statuses(self) -> list[ModelStatus]:
         """One row for each worker, loading ones included."""
@@ -233,30 +259,7 @@ class Supervisor:
     async def _status(self, keeper: Keeper, worker: WorkerProcess) -> ModelStatus:
         ready = worker.ready.result() if worker.is_ready else None
         status = await self._ask_status(worker) if ready is not None and not worker.is_stopping else None
-        expires_s = keeper.expires_s
-        return ModelStatus(
-            id=worker.model,
-            path=worker.configuration.path,
-            pid=worker.pid,
-            status=status.status if status else _unasked_status(worker),
-            backend=ready.backend if ready else "",
-            context_size=ready.context_size if ready else 0,
-            quant_type=ready.quant_type if ready else "",
-            quant_bits=ready.quant_bits if ready else 0.0,
-            tier="disk",
-            fingerprint=status.fingerprint if status else ready.fingerprint if ready else "",
-            queue_depth=status.queue_depth if status else 0,
-            live_sequences=status.live_sequences if status else 0,
-            resident_bytes=memory.resident_bytes(worker.pid),
-            ram_rows=status.ram_rows if status else 0,
-            ram_bytes=status.ram_bytes if status else 0,
-            ram_quota_bytes=status.ram_quota_bytes if status else 0,
-            running=status.running if status else 0,
-            parallel=ready.parallel if ready else worker.configuration.parallel,
-            adapters=status.adapters if status else worker.adapters,
-            idle_s=round(keeper.idle_s, 3),
-            expires_s=None if expires_s is None else round(expires_s, 3),
-        )
+        return status_row(keeper, worker, ready, status)
 
     async def _forget_scope(self, worker: WorkerProcess, scope: str) -> None:
         if not worker.is_ready or worker.is_stopping:
@@ -294,10 +297,3 @@ def _unless_failed(answer: frames.FromWorker) -> frames.FromWorker:
     if isinstance(answer, frames.Failed):
         raise RemoteError(answer.failure)
     return answer
-
-
-def _unasked_status(worker: WorkerProcess) -> Literal["loading", "idle", "prefilling"]:
-    """What a worker that has not said so is doing."""
-    if not worker.ready.done():
-        return "loading"
-    return "prefilling" if worker.running else "idle"

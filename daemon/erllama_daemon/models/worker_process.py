@@ -6,24 +6,25 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from erllama_cache.policy import Policy
 from erllama_daemon import frames
 from erllama_daemon.errors import AnswerCutOff, WorkerDied
 from erllama_daemon.frames import FromWorker, ToWorker
+from erllama_daemon.log_line import facts
 from erllama_daemon.messages import Adapter, Failure, ModelOptions, RemoteError
+from erllama_daemon.models.worker_log import log_end, log_output, log_ready
 
 log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 10.0
 """How long a worker may take to end besides its last saves, for which its policy sets the time."""
 
-STOP_TIMEOUT_S = Policy().evict_save_timeout_ms / 1000 + STOP_GRACE_S
-"""How long a worker with the default policy may take to end."""
+LAST_WORDS_S = 1.0
 
 Request = frames.Generate | frames.Call
 OnLoading = Callable[[float], None]
@@ -78,6 +79,13 @@ class WorkerProcess:
         self._progress = 0.0
         self._watchers: list[OnLoading] = []
         self._ending: asyncio.Task[None] | None = None
+        self._why: str | None = None
+        self._started = time.monotonic()
+        self._printer = (
+            None
+            if process.stderr is None
+            else asyncio.create_task(log_output(process.stderr, configuration.model, process.pid))
+        )
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
@@ -90,9 +98,11 @@ class WorkerProcess:
         on_exit: Callable[[WorkerProcess], None],
     ) -> Self:
         """A worker that begins to load its model. `on_exit` is called once, when its process has ended."""
-        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, limit=1 << 24, cwd="/")
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=1 << 24, cwd="/"
+        )
         worker = cls(process, configuration, options, adapters, on_exit)
-        log.info("worker started: model=%s pid=%d", worker.model, worker.pid)
+        log.info("worker started: %s", facts(model=worker.model, pid=worker.pid, file=configuration.path))
         worker.send(configuration)
         return worker
 
@@ -145,6 +155,10 @@ class WorkerProcess:
             self._ram_bytes = ram_bytes
             self.send(frames.RamQuota(ram_bytes))
 
+    def limit_disk(self, disk_bytes: int | None, write_bytes_per_day: int | None) -> None:
+        """Sets what it may hold on disk, None for the default, and write to it in a day, None for any number."""
+        self.send(frames.DiskQuota(disk_bytes, write_bytes_per_day))
+
     def ask(self, request: Request) -> asyncio.Queue[FromWorker]:
         """Sends a request and gives the queue of its answers; `forget` it after the last one.
 
@@ -183,18 +197,24 @@ class WorkerProcess:
                 self._watchers.remove(on_loading)
         self.ready.result()
 
-    def begin_stop(self) -> asyncio.Task[None]:
+    def begin_stop(self, why: str) -> asyncio.Task[None]:
         """Tells the worker to save and exit; one that is still loading has nothing to save and is killed.
 
-        Gives the task that ends with the process, always the same one.
+        Gives the task that ends with the process, always the same one. `why` is for the log.
         """
         if self._ending is None:
+            self._why = why
             self._ending = asyncio.create_task(self._end_process())
         return self._ending
 
-    async def stop(self) -> None:
+    async def stop(self, why: str) -> None:
         """`begin_stop`, and waits until the process is gone; one that takes too long is killed."""
-        await asyncio.wait((self.begin_stop(),))
+        await asyncio.wait((self.begin_stop(why),))
+
+    def kill(self) -> None:
+        """Ends the process at once; nothing more is saved."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
 
     def _write(self, encoded: bytes) -> None:
         if self._process.stdin is not None and not self._process.stdin.is_closing():
@@ -206,8 +226,7 @@ class WorkerProcess:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), self.stop_timeout_s)
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            self.kill()
         await self._reader
 
     async def _read(self) -> None:
@@ -223,7 +242,12 @@ class WorkerProcess:
             log.exception("the worker of %s speaks nonsense", self.model)
             self._process.kill()
         await self._process.wait()
-        log.info("worker ended: model=%s pid=%d, it %s", self.model, self.pid, self._end())
+        if self._printer is not None:
+            # Its last words come first, unless a process of its own still has the pipe.
+            await asyncio.wait((self._printer,), timeout=LAST_WORDS_S)
+            self._printer.cancel()
+        is_clean = self.is_stopping and self._process.returncode == 0
+        log_end(self.model, self.pid, self._why, self._end(), is_unload=is_clean and self.is_ready, is_clean=is_clean)
         if not self.ready.done():
             self._fail_loading(self._error(" while loading"))
         try:
@@ -235,6 +259,7 @@ class WorkerProcess:
     def _dispatch(self, frame: FromWorker) -> None:
         match frame:
             case frames.Ready():
+                log_ready(frame, self.model, self.pid, time.monotonic() - self._started)
                 self.ready.set_result(frame)
             case frames.LoadFailed():
                 self._fail_loading(RemoteError(frame.failure))

@@ -20,13 +20,16 @@ Delete = Callable[[str, float], Awaitable[DeletedSession | None]]
 
 
 class Retention:
-    """Deletes what was not used for `keep_s` seconds, at once and then once a day. `clock` gives Unix seconds."""
+    """Deletes what was not used for `keep_s` seconds, at once and then once a day; for None, nothing.
+
+    `clock` gives Unix seconds.
+    """
 
     def __init__(
         self,
         sessions: Sessions,
         delete: Delete,
-        keep_s: float,
+        keep_s: float | None,
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -36,16 +39,24 @@ class Retention:
         self._keep_s = keep_s
         self._clock = clock
         self._sleep = sleep
+        self._changed = asyncio.Event()
+
+    def configure(self, keep_s: float | None) -> None:
+        """Another time to keep, at once."""
+        self._keep_s = keep_s
+        self._changed.set()
 
     async def run(self) -> None:
         """Runs until it is cancelled. What fails is logged and tried again a day later."""
         while True:
             await self.sweep()
-            await self._sleep(DAY_S)
+            await self._a_day()
 
     async def sweep(self) -> None:
         """Deletes what is old enough now, one conversation after the other."""
-        moment = self._clock() - self._keep_s
+        if (keep_s := self._keep_s) is None:
+            return
+        moment = self._clock() - keep_s
         try:
             unused = await asyncio.to_thread(self._sessions.unused_since, moment)
         except ErllamaError as error:
@@ -61,8 +72,20 @@ class Retention:
                 log.info(
                     "deleted the conversation %s, unused for %.0f days: turns=%d blocks=%d bytes=%d",
                     session,
-                    self._keep_s / DAY_S,
+                    keep_s / DAY_S,
                     deleted.turns,
                     deleted.blocks,
                     deleted.bytes,
                 )
+
+    async def _a_day(self) -> None:
+        """Waits for a day, or until there is another time to keep."""
+        waiting = [asyncio.ensure_future(self._sleep(DAY_S)), asyncio.ensure_future(self._changed.wait())]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            self._changed.clear()
+            if waiting[0].done():
+                waiting[0].result()
+        finally:
+            for each in waiting:
+                each.cancel()

@@ -263,6 +263,11 @@ class Sessions:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return deleted
 
+    def is_empty(self) -> bool:
+        """Whether there is no conversation."""
+        with self._reading() as database:
+            return database.execute("SELECT 1 FROM sessions LIMIT 1").fetchone() is None
+
     def unused_since(self, moment: float) -> list[str]:
         """The conversations that were last used before a moment (Unix seconds), the longest unused first."""
         with self._reading() as database:

@@ -7,6 +7,8 @@ gone: the worker saves what is live and exits, so no daemon's death leaves a pro
 
 from __future__ import annotations
 
+import faulthandler
+import logging
 import os
 import signal
 import sys
@@ -29,6 +31,7 @@ from erllama_daemon.errors import ModelUnreadable
 from erllama_daemon.frames import (
     Cancel,
     Configure,
+    DiskQuota,
     FromWorker,
     Generate,
     LoadFailed,
@@ -40,6 +43,7 @@ from erllama_daemon.frames import (
     read_body,
     to_worker_decoder,
 )
+from erllama_daemon.log_line import worker_lines
 from erllama_daemon.memory import available_bytes, return_freed
 from erllama_daemon.messages import Failure
 from erllama_daemon.worker.calls import Calls
@@ -86,11 +90,10 @@ class Worker:
         self._fingerprint = fingerprint
         self._frames = frames
         self._save_timeout_s = configuration.policy.evict_save_timeout_ms / 1000
-        disk_bytes = configuration.disk_bytes
         self._store = Store(
             cache,
             ram_bytes=configuration.ram_bytes,
-            disk_bytes=default_disk_bytes(cache) if disk_bytes is None else disk_bytes,
+            disk_bytes=_disk_bytes(configuration.cache, configuration.disk_bytes),
             write_bytes_per_day=configuration.write_bytes_per_day,
         )
         self._store.open()
@@ -169,6 +172,10 @@ class Worker:
                 self._calls.cancel(frame.id)
             case RamQuota():
                 self._limit_ram(frame.bytes)
+            case DiskQuota():
+                self._store.limit_disk(
+                    _disk_bytes(self._configuration.cache, frame.disk_bytes), frame.write_bytes_per_day
+                )
             case Shutdown() | Configure():
                 return False
             case _:
@@ -180,6 +187,10 @@ class Worker:
         self._store.ram_bytes = ram_bytes
         if is_less:
             return_freed()
+
+
+def _disk_bytes(cache: str, disk_bytes: int | None) -> int:
+    return default_disk_bytes(Path(cache)) if disk_bytes is None else disk_bytes
 
 
 def _fingerprint_memo(configuration: Configure) -> Path:
@@ -245,8 +256,18 @@ def _take_stdout() -> BinaryIO:
     return pipe
 
 
+def _print_log() -> None:
+    """Has what this process logs printed, a line an event, as the daemon reads it."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(worker_lines())
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+    logging.getLogger("filelock").setLevel(logging.WARNING)
+    faulthandler.enable()
+
+
 def main() -> int:
     """The process: the first frame says what to load."""
+    _print_log()
     frames, stdin = FrameWriter(_take_stdout()), sys.stdin.buffer
     # Ctrl-C in the daemon's terminal reaches the whole group; the daemon decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,99 @@
+"""Where the daemon's log goes: to a file that is rotated, to a terminal, or to systemd's journal."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from erllama_daemon.config import DaemonConfig
+from erllama_daemon.directories import create_private
+from erllama_daemon.life.origin import is_journal
+from erllama_daemon.log_line import JournalLine, OneLine, dated_lines
+from erllama_daemon.messages import StartedBy
+
+
+class LogFile(RotatingFileHandler):
+    """A file of at most `log_bytes`, 0600 in a 0700 folder, and the `log_files` before it: `daemon.log.1`, ….
+
+    What is printed to this process's standard output and error goes to the current one as well, from whatever code.
+    A file that was moved or removed by somebody else is replaced by a new one. Raises OSError.
+    """
+
+    def __init__(self, path: Path, config: DaemonConfig) -> None:
+        create_private(path.parent)
+        path.parent.chmod(0o700)
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self.configure(config)
+        self.setFormatter(dated_lines())
+
+    def configure(self, config: DaemonConfig) -> None:
+        """Other limits, from the next line on."""
+        self.acquire()
+        try:
+            self.maxBytes, self.backupCount = int(config.log_bytes), config.log_files
+        finally:
+            self.release()
+
+    def reopen(self) -> None:
+        """Goes on in the file of that name, a new one if it was moved away."""
+        self.acquire()
+        try:
+            self._close_stream()
+            self.stream = self._open()
+        finally:
+            self.release()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one line."""
+        if self._is_moved():
+            self.reopen()
+        super().emit(record)
+
+    def doRollover(self) -> None:  # noqa: N802 - logging's name
+        """Puts the file aside and begins a new one; without any to keep, the old one is gone."""
+        if self.backupCount <= 0:
+            Path(self.baseFilename).unlink(missing_ok=True)
+        super().doRollover()
+
+    def _open(self) -> TextIOWrapper:
+        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        os.fchmod(handle, 0o600)
+        for standard in (1, 2):
+            os.dup2(handle, standard)
+        return os.fdopen(handle, "a", encoding=self.encoding, errors=self.errors)
+
+    def _is_moved(self) -> bool:
+        try:
+            there = Path(self.baseFilename).stat()
+            return self.stream is None or not os.path.samestat(there, os.fstat(self.stream.fileno()))
+        except (OSError, ValueError):
+            return True
+
+    def _close_stream(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+
+
+def open_log(by: StartedBy, path: Path, config: DaemonConfig) -> LogFile | None:
+    """Begins to log: to `path` in the background, else to standard error. Raises OSError."""
+    log = LogFile(path, config) if by == "command" else None
+    handler: logging.Handler = log or logging.StreamHandler(sys.stderr)
+    if log is None:
+        handler.setFormatter(JournalLine("%(message)s") if is_journal(os.environ) else _lines())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    for chatty in ("uvicorn", "asyncio", "filelock"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    faulthandler.enable()
+    return log
+
+
+def _lines() -> OneLine:
+    return dated_lines()

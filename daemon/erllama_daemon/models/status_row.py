@@ -1,0 +1,47 @@
+"""One loaded model, as a status shows it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from erllama_daemon import frames, memory
+from erllama_daemon.messages import ModelStatus
+from erllama_daemon.models.keeper import Keeper
+from erllama_daemon.models.worker_process import WorkerProcess
+
+
+def status_row(
+    keeper: Keeper, worker: WorkerProcess, ready: frames.Ready | None, status: frames.Status | None
+) -> ModelStatus:
+    """What a worker said of itself, None for what it has not said, and what its keeper knows."""
+    expires_s = keeper.expires_s
+    return ModelStatus(
+        id=worker.model,
+        path=worker.configuration.path,
+        pid=worker.pid,
+        status=status.status if status else _unasked_status(worker),
+        backend=ready.backend if ready else "",
+        context_size=ready.context_size if ready else 0,
+        quant_type=ready.quant_type if ready else "",
+        quant_bits=ready.quant_bits if ready else 0.0,
+        tier="disk",
+        fingerprint=status.fingerprint if status else ready.fingerprint if ready else "",
+        queue_depth=status.queue_depth if status else 0,
+        live_sequences=status.live_sequences if status else 0,
+        resident_bytes=memory.resident_bytes(worker.pid),
+        ram_rows=status.ram_rows if status else 0,
+        ram_bytes=status.ram_bytes if status else 0,
+        ram_quota_bytes=status.ram_quota_bytes if status else 0,
+        running=status.running if status else 0,
+        parallel=ready.parallel if ready else worker.configuration.parallel,
+        adapters=status.adapters if status else worker.adapters,
+        idle_s=round(keeper.idle_s, 3),
+        expires_s=None if expires_s is None else round(expires_s, 3),
+    )
+
+
+def _unasked_status(worker: WorkerProcess) -> Literal["loading", "idle", "prefilling"]:
+    """What a worker that has not said so is doing."""
+    if not worker.ready.done():
+        return "loading"
+    return "prefilling" if worker.running else "idle"

@@ -1,0 +1,165 @@
+"""What the log says, and that no line of it is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from daemon.house import House, Tell, until
+
+from erllama_daemon.life.origin import started_by
+from erllama_daemon.log_line import JournalLine, dated_lines, facts, worker_lines
+from erllama_daemon.models import worker_log
+
+WRITE = """
+import logging, os, sys
+from pathlib import Path
+from erllama_daemon.config import ByteSize, DaemonConfig
+from erllama_daemon.life.log import open_log
+
+path, files = Path(sys.argv[1]), int(sys.argv[2])
+log = open_log("command", path, DaemonConfig(log_bytes=ByteSize(1000), log_files=files))
+for number in range(60):
+    logging.info("event %d", number)
+    os.write(2, b"native %d\\n" % number)
+    if number == 57 and "move" in sys.argv:
+        path.rename(path.with_name("taken"))
+    if number == 58:
+        log.reopen()
+"""
+
+
+def written(path: Path, files: int, *more: str) -> dict[str, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE, str(path), str(files), *more], capture_output=True, text=True, check=True
+    )
+    assert done.stdout + done.stderr == ""
+    return {file.name: file.read_text().splitlines() for file in path.parent.iterdir()}
+
+
+def record(message: str, level: int = logging.INFO) -> logging.LogRecord:
+    return logging.LogRecord("x", level, "f", 1, message, (), None)
+
+
+def test_a_log_that_is_put_aside_loses_no_line_whoever_printed_it(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "daemon.log"
+    files = written(path, 9)
+    assert len(files) > 2
+    assert all((path.parent / name).stat().st_size < 1100 for name in files)
+    lines = [line for name in sorted(files, reverse=True) for line in files[name]]
+    for kind in ("event", "native"):
+        numbers = [int(line.rpartition(" ")[2]) for line in lines if f"{kind} " in line]
+        assert numbers == list(range(60))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(("files", "names"), [(0, {"daemon.log"}), (1, {"daemon.log", "daemon.log.1"})])
+def test_no_more_files_are_kept_than_the_user_wants(tmp_path: Path, files: int, names: set[str]) -> None:
+    found = written(tmp_path / "log" / "daemon.log", files)
+    assert set(found) == names
+    assert found["daemon.log"][-1] == "native 59"
+
+
+def test_a_log_that_somebody_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    found = written(tmp_path / "log" / "daemon.log", 0, "move")
+    assert found["taken"][-1] == "native 57"
+    assert [line.rpartition(" ")[2] for line in found["daemon.log"]] == ["58", "58", "59", "59"]
+
+
+def test_an_event_is_one_line_whatever_is_in_it() -> None:
+    told = facts(model='/a b/"c".gguf', ms=12.7, text="x\ny\x1b[2J", plain="/a/b", none=None)
+    assert told == 'model="/a b/\\"c\\".gguf" ms=13 text="x\ny\x1b[2J" plain=/a/b'
+    line = worker_lines().format(record(told))
+    assert line == 'INFO model="/a b/\\"c\\".gguf" ms=13 text="x\\ny\\x1b[2J" plain=/a/b'
+    assert dated_lines().format(record("so")).endswith(" INFO so")
+
+
+def test_an_exception_is_one_line_too() -> None:
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        failed = logging.LogRecord("x", logging.ERROR, "f", 1, "it failed", (), sys.exc_info())
+    line = worker_lines().format(failed)
+    assert line.startswith("ERROR it failed\\nTraceback ")
+    assert line.endswith("ValueError: two\\nlines")
+    assert "\n" not in line
+
+
+def test_the_journal_is_told_the_level_and_no_time() -> None:
+    assert JournalLine("%(message)s").format(record("so", logging.ERROR)) == "<3>so"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "by"),
+    [
+        (["--in-background"], {"NOTIFY_SOCKET": "/n"}, "command"),
+        ([], {"NOTIFY_SOCKET": "/n"}, "systemd"),
+        ([], {"JOURNAL_STREAM": "1:2"}, "foreground"),
+        ([], {}, "foreground"),
+    ],
+)
+def test_who_started_it_is_known(arguments: list[str], environment: dict[str, str], by: str) -> None:
+    assert started_by(arguments, environment) == by
+
+
+def test_what_has_the_journal_for_its_standard_error_was_started_by_systemd() -> None:
+    found = os.fstat(2)
+    assert started_by([], {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}) == "systemd"
+
+
+def test_what_a_worker_prints_is_logged_line_by_line_with_its_level(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_log, "LINE_BYTES", 10)
+
+    async def read() -> None:
+        stream = asyncio.StreamReader()
+        for chunk in (b"INFO sa", b"ved\nbare\n\nERROR \xff\n", b"0123456789" * 2 + b"end\nlast"):
+            stream.feed_data(chunk)
+        stream.feed_eof()
+        await worker_log.log_output(stream, "demo", 7)
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(read())
+    assert [(each.levelname, each.getMessage().removeprefix("worker says: ")) for each in caplog.records] == [
+        ("INFO", "model=demo pid=7: saved"),
+        ("WARNING", "model=demo pid=7: bare"),
+        ("ERROR", "model=demo pid=7: \\xff"),
+        ("WARNING", "model=demo pid=7: 0123456789"),
+        ("WARNING", "model=demo pid=7: 0123456789"),
+        ("WARNING", "model=demo pid=7: end"),
+        ("WARNING", "model=demo pid=7: last"),
+    ]
+
+
+def test_a_models_life_is_in_the_log_and_its_last_words_stand_before_its_end(
+    tell: Tell, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story(house: House) -> None:
+        path = house.model(prints="hello\n" + "x" * (1 << 18) + "\nbye")
+        await house.touch(path)
+        await house.supervisor.unload(path)
+        gone = house.model("b", load="die", prints="oh no")
+        with pytest.raises(Exception, match="SIGKILL"):
+            await house.touch(gone)
+        await until(lambda: not house.supervisor.holds_models)
+
+    with caplog.at_level(logging.INFO):
+        tell(story)
+    lines = [each.getMessage() for each in caplog.records if each.name.startswith("erllama")]
+    assert sum(line.count("x") for line in lines if "xxx" in line) == 1 << 18
+    told = [line for line in lines if "xxx" not in line]
+    said = [line.rpartition(": ")[2] for line in told if line.startswith("worker says: ")]
+    assert said == ["hello", "bye", "oh no"]
+    # Of what a worker prints and what it reports, either may be read first; its end is always last.
+    events = [line.partition(":")[0] for line in told if not line.startswith("worker says: ")]
+    assert events == ["worker started", "model loaded", "model unloaded", "worker started", "worker ended"]
+    assert 'why=asked how="it exited with code 0"' in told[4]
+    assert told[7].endswith('how="it was killed by SIGKILL"')
