@@ -5,7 +5,7 @@ Nothing here imports a command, so that what only lists them takes no longer tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 
@@ -98,3 +98,12 @@ ERLLAMA = Group(
         "sessions": SESSIONS,
     },
 )
+
+
+def each_command(group: Group = ERLLAMA, words: str = "") -> Iterator[tuple[str, str]]:
+    """Every command below `group`, which is called by `words`: its own words and its summary."""
+    for name, command in group.commands.items():
+        if isinstance(command, Group):
+            yield from each_command(command, f"{words}{name} ")
+        else:
+            yield f"{words}{name}", command

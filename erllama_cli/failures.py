@@ -67,6 +67,16 @@ def failure_of(error: Exception) -> Failure:
     )
 
 
+def print_usage_failure(reason: str) -> None:
+    """What is wrong with a command line, as the JSON object of a failure."""
+    from erllama_cli.output import print_json
+    from erllama_cli.results.failure import FailureReport
+    from erllama_daemon.errors import CommandLineInvalid
+    from erllama_daemon.messages import Failure
+
+    print_json(FailureReport(Failure.of(CommandLineInvalid(reason=reason))))
+
+
 def print_failure(failure: Failure) -> None:
     """The message and, on the next line, its hint: to stderr, where a terminal gets whole words and nothing harmful."""
     told = f"erllama: {failure.message}" + (f"\n{failure.hint}" if failure.hint else "")

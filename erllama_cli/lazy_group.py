@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 from typer._click import Command, Context, HelpFormatter
+from typer._click.exceptions import UsageError
 from typer._click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
@@ -58,6 +59,18 @@ class _LazyGroup(TyperGroup):
         if isinstance(found, Group):
             return get_command(lazy_app(name, found, module_name))
         return _command(name, module_name)
+
+    def invoke(self, context: Context) -> Any:
+        """Run the command. What is wrong with its line, the caller tells people; who asked for JSON gets it as JSON."""
+        wants_json = context.parent is None and "--json" in [*context._protected_args, *context.args]
+        try:
+            return super().invoke(context)
+        except UsageError as error:
+            if wants_json:
+                from erllama_cli.failures import print_usage_failure
+
+                print_usage_failure(error.format_message())
+            raise
 
     def format_commands(self, _context: Context, formatter: HelpFormatter) -> None:
         """Every command with its whole summary."""

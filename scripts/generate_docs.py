@@ -1,6 +1,6 @@
-"""Writes the man pages and the shell completions from the commands themselves.
+"""Writes the man pages, the shell completions and the JSON Schemas from the commands themselves.
 
-python scripts/generate_docs.py            write man/ and completions/
+python scripts/generate_docs.py            write man/, completions/ and docs/schema/
 python scripts/generate_docs.py --check    write nothing; end with 1 and name the files that drifted
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 os.environ.update(COLUMNS="80", NO_COLOR="1", TYPER_USE_RICH="0")
 
 import typer
+from generated import schemas
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -82,6 +83,8 @@ def generated() -> Iterator[tuple[Path, str]]:
         yield ROOT / "man" / f"{'-'.join(words)}.1", man_page(words, command)
     for shell, file in COMPLETIONS.items():
         yield ROOT / "completions" / file, SCRIPTS[shell]
+    for path, text in schemas.files():
+        yield ROOT / path, text
 
 
 def commands(words: list[str], command: object) -> Iterator[tuple[list[str], Command]]:

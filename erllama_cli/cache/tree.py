@@ -15,7 +15,7 @@ EXAMPLES = """\b
 Examples:
   erllama cache tree
   erllama cache tree --model demo --depth 2
-  erllama cache tree --json | jq '.roots[].children[] | {label, carried}'"""
+  erllama cache tree --json | jq '.roots[].children[] | [.label, .carried]'"""
 
 
 def tree(

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO
 
 import pyte
@@ -20,7 +20,10 @@ PROMPT = ">>>"
 
 
 class Terminal:
-    """A command at a terminal of its own; its answers may go elsewhere, to `stdout`, and all else to `stderr`."""
+    """A command at a terminal of its own; its answers may go elsewhere, to `stdout`, and all else to `stderr`.
+
+    It is erllama's unless another `program` is named.
+    """
 
     def __init__(
         self,
@@ -30,12 +33,13 @@ class Terminal:
         lines: int = 24,
         stdout: IO[bytes] | None = None,
         stderr: IO[bytes] | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "erllama_cli"),
     ) -> None:
         self._end, inner = pty.openpty()
         termios.tcsetwinsize(inner, (lines, columns))
         modes = termios.tcgetattr(inner)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "erllama_cli", *arguments],
+            [*program, *arguments],
             stdin=inner,
             stdout=inner if stdout is None else stdout,
             stderr=inner if stderr is None else stderr,

@@ -60,6 +60,7 @@ from erllama_daemon.errors.model import (
     WorkerDied,
 )
 from erllama_daemon.errors.request import (
+    CommandLineInvalid,
     ConfigInvalid,
     ContextExceeded,
     DocumentUnreadable,
@@ -105,6 +106,7 @@ __all__ = [
     "ChatCommandUnknown",
     "ChatNeedsModel",
     "ChatNotCached",
+    "CommandLineInvalid",
     "ConfigInvalid",
     "ContextExceeded",
     "DaemonAlreadyRuns",

@@ -13,6 +13,14 @@ class RequestInvalid(ErllamaError):
     exit_code = EXIT_USAGE
 
 
+class CommandLineInvalid(ErllamaError):
+    """The command line is not valid: {reason}"""
+
+    code = "command_line_invalid"
+    exit_code = EXIT_USAGE
+    hint = "See what the command takes with --help."
+
+
 class ConfigInvalid(ErllamaError):
     """The configuration {path} is not valid: {reason}."""
 

@@ -1,0 +1,95 @@
+"""Which objects each command prints under `--json`. For the documentation and the tests: no command imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from erllama_cache.stats import StoreStats
+from erllama_cache.tending.garbage import Garbage
+from erllama_cache.tending.verification import Verdict
+from erllama_cli.results.cache import (
+    BlockList,
+    CacheTree,
+    ChainList,
+    ExportReport,
+    ImportReport,
+    PinReport,
+    RemovalReport,
+    Warmed,
+)
+from erllama_cli.results.daemon import Stopped
+from erllama_cli.results.loaded import LoadedModels
+from erllama_cli.results.sessions import (
+    ExportedSessions,
+    ForkedSession,
+    Imported,
+    Removed,
+    RenamedSession,
+    ShownSession,
+)
+from erllama_cli.results.verification import RecomputedVerdict
+from erllama_daemon.messages import (
+    AdapterList,
+    DaemonStatus,
+    Detokenized,
+    Embeddings,
+    Evicted,
+    Explanation,
+    ModelStatus,
+    RenderedPrompt,
+    SessionList,
+    Stats,
+    Tokenized,
+    Unloaded,
+)
+
+PRINTED: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
+    "adapter load": (AdapterList,),
+    "adapter ls": (AdapterList,),
+    "adapter scale": (AdapterList,),
+    "adapter unload": (AdapterList,),
+    "cache clear": (RemovalReport,),
+    "cache evict": (Evicted, RemovalReport),
+    "cache explain": (Explanation,),
+    "cache export": (ExportReport,),
+    "cache gc": (Garbage,),
+    "cache import": (ImportReport,),
+    "cache ls": (ChainList, BlockList),
+    "cache pin": (PinReport,),
+    "cache stats": (StoreStats,),
+    "cache tree": (CacheTree,),
+    "cache unpin": (PinReport,),
+    "cache verify": (Verdict, RecomputedVerdict),
+    "cache warm": (Warmed,),
+    "chat": (Stats,),
+    "daemon status": (DaemonStatus,),
+    "daemon stop": (Stopped,),
+    "detokenize": (Detokenized,),
+    "embed": (Embeddings,),
+    "load": (ModelStatus,),
+    "ps": (LoadedModels,),
+    "render": (RenderedPrompt,),
+    "run": (Stats,),
+    "sessions export": (ExportedSessions,),
+    "sessions fork": (ForkedSession,),
+    "sessions import": (Imported,),
+    "sessions ls": (SessionList,),
+    "sessions rename": (RenamedSession,),
+    "sessions rm": (Removed,),
+    "sessions show": (ShownSession,),
+    "tokenize": (Tokenized,),
+    "unload": (Unloaded,),
+}
+"""The words of a command, and its objects: the first one by default, others as its options demand."""
+
+LINES: Mapping[str, str] = {
+    "chat": "An object a turn, each on a line of its own.",
+}
+"""Commands that print more than one object, and when."""
+
+WITHOUT_JSON: Mapping[str, str] = {
+    "daemon run": "It becomes the daemon; what that prints is a log.",
+}
+"""Commands that have no `--json`, and why."""
