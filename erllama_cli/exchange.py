@@ -31,7 +31,8 @@ class Exchange:
         connection.sendall("".join(f"{line}\r\n" for line in [*head, ""]).encode("ascii") + (body or b""))
         self._stream = connection.makefile("rb")
         self.status = self._read_status()
-        self._pieces = self._read_pieces(self._read_headers())
+        self._headers = self._read_headers()
+        self._pieces = self._read_pieces(self._headers)
         self._rest = b""
         """What came of the body and was not asked for yet."""
 
@@ -45,6 +46,11 @@ class Exchange:
     def is_refusal(self) -> bool:
         """Whether the answer says why there is none."""
         return self.status >= _LEAST_REFUSAL
+
+    def header(self, name: str) -> str | None:
+        """The value of a header whose name is in small letters, itself in small letters, or None."""
+        value = self._headers.get(name.encode("ascii"))
+        return None if value is None else value.decode("latin-1")
 
     def read(self) -> bytes:
         """The rest of the body."""

@@ -41,6 +41,11 @@ class Directories(NamedTuple):
         return self.socket.with_name(f"{self.socket.name}.lock")
 
     @property
+    def version_file(self) -> Path:
+        """Where the daemon at this socket says of which version it is."""
+        return self.socket.with_name(f"{self.socket.name}.version")
+
+    @property
     def start_lock(self) -> Path:
         """The file that a command holds locked while it starts a daemon for this socket."""
         return self.socket.with_name(f"{self.socket.name}.start")

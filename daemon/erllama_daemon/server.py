@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from erllama_cache.errors import ErllamaError
+from erllama_daemon import __version__
 from erllama_daemon.config import Config, DaemonConfig, read_config
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import ConfigInvalid, DaemonUnreachable
@@ -26,7 +27,8 @@ from erllama_daemon.life.locks import only_daemon
 from erllama_daemon.life.log import LogFile, open_log
 from erllama_daemon.life.origin import started_by
 from erllama_daemon.life.systemd import Notifier
-from erllama_daemon.messages import StartedBy
+from erllama_daemon.life.version import announced_version
+from erllama_daemon.messages import VERSION_HEADER, StartedBy
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 date_header=False,
+                headers=[(VERSION_HEADER, __version__)],
                 backlog=BACKLOG,
                 timeout_graceful_shutdown=GOODBYE_S,
             )
@@ -150,7 +153,8 @@ def _run(by: StartedBy, directories: Directories) -> None:
             notifier=notifier,
         )
         try:
-            asyncio.run(serve(start))
+            with announced_version(directories):
+                asyncio.run(serve(start))
         finally:
             listener.remove()
 

@@ -58,6 +58,9 @@ class NoLife:
     def stop(self) -> None:
         pass
 
+    def why_in_use(self) -> str | None:
+        return None
+
     def reload(self) -> Reloaded:
         return Reloaded([], [])
 

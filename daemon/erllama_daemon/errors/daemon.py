@@ -22,6 +22,14 @@ class GivenSocketUnreachable(DaemonUnreachable):
     hint = "Connect it again, or unset ERLLAMA_SOCKET to ask this machine's own daemon."
 
 
+class DaemonInUse(ErllamaError):
+    """The daemon is in use: {why}."""
+
+    code = "daemon_in_use"
+    exit_code = EXIT_FAILED
+    hint = "To end it all the same: erllama daemon stop"
+
+
 class DaemonStopping(ErllamaError):
     """The daemon is stopping and takes no new requests."""
 
@@ -39,11 +47,11 @@ class DaemonLost(ErllamaError):
 
 
 class DaemonIncompatible(ErllamaError):
-    """What the daemon at {socket} says makes no sense to this command."""
+    """What the daemon at {socket}, of {theirs}, says makes no sense to this command, of version {ours}."""
 
     code = "daemon_incompatible"
     exit_code = EXIT_UNREACHABLE
-    hint = "It may be of another version; stop it with: erllama daemon stop"
+    hint = "Update erllama if it is older, or have a daemon of its version: erllama daemon restart"
 
 
 class DaemonStillRuns(ErllamaError):

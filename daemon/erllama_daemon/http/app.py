@@ -16,7 +16,7 @@ from starlette.routing import Route
 from erllama_cache.errors import ErllamaError
 from erllama_daemon import __version__
 from erllama_daemon.directories import Directories
-from erllama_daemon.errors import RequestInvalid
+from erllama_daemon.errors import DaemonInUse, RequestInvalid
 from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body
 from erllama_daemon.http.cache_endpoints import CacheEndpoints
@@ -36,6 +36,9 @@ class Life(Protocol):
 
     def stop(self) -> None:
         """Cancels every request, has it saved, and then ends the daemon. Returns before that."""
+
+    def why_in_use(self) -> str | None:
+        """What would be missed if the daemon ended now; None if nothing would. What is cached would not."""
 
     def reload(self) -> Reloaded:
         """Reads the configuration again. Raises ConfigInvalid, and nothing has changed."""
@@ -98,8 +101,10 @@ class App:
         self.answers.cancel(int(name))
         return Response(status_code=202)
 
-    async def stop(self, _request: Request) -> Response:
-        """POST /v1/stop: every request is cancelled and saved, then the daemon ends."""
+    async def stop(self, request: Request) -> Response:
+        """POST /v1/stop: every request is cancelled and saved, then the daemon ends. With ?if=idle only if it is."""
+        if request.query_params.get("if") == "idle" and (why := self._life.why_in_use()) is not None:
+            raise DaemonInUse(why=why)
         self._life.stop()
         return Response(status_code=202)
 

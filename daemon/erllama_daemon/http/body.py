@@ -31,6 +31,7 @@ _STATUS_OF_CODE = {
     "not_supported": 501,
     "busy": 503,
     "daemon_stopping": 503,
+    "daemon_in_use": 409,
 }
 _STATUS_OF_EXIT = {EXIT_USAGE: 400, EXIT_MODEL: 404, EXIT_CONTEXT: 413}
 _Body = TypeVar("_Body")

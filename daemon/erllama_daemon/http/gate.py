@@ -24,6 +24,11 @@ class Gate:
         self._inside = 0
 
     @property
+    def is_entered(self) -> bool:
+        """Whether something is being asked."""
+        return bool(self._inside)
+
+    @property
     def idle_s(self) -> float:
         """How long nothing has been asked; 0 while something is."""
         return 0.0 if self._inside else max(0.0, self._clock() - self._used)

@@ -122,6 +122,14 @@ class Life:
             self._drain.hurry()
             self.doors.slam()
 
+    def why_in_use(self) -> str | None:
+        """What would be missed if the daemon ended now; None if nothing would. What is cached would not."""
+        if self._gate.is_entered:
+            return "it is being asked something"
+        if self._conversations.has_private:
+            return "a private conversation lives in it"
+        return None
+
     def reload(self) -> Reloaded:
         """Reads the configuration again and takes on what is different. Raises ConfigInvalid: nothing has changed."""
         start = self._start

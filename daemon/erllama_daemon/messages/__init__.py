@@ -69,7 +69,7 @@ from erllama_daemon.messages.model import (
     ModelRequest,
     Unloaded,
 )
-from erllama_daemon.messages.status import DaemonStatus, ModelStatus, Quotas, Reloaded, StartedBy
+from erllama_daemon.messages.status import VERSION_HEADER, DaemonStatus, ModelStatus, Quotas, Reloaded, StartedBy
 from erllama_daemon.messages.text import (
     Detokenized,
     DetokenizeRequest,
@@ -82,6 +82,7 @@ from erllama_daemon.messages.text import (
 )
 
 __all__ = [
+    "VERSION_HEADER",
     "Accepted",
     "Adapter",
     "AdapterChoice",

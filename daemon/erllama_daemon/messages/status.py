@@ -49,6 +49,9 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True):
     write_bytes_per_day: int | None = None
 
 
+VERSION_HEADER = "erllama-version"
+"""The header of every response that says of which version the daemon is."""
+
 StartedBy = Literal["command", "systemd", "foreground"]
 """Who started the daemon: a command that needed it, systemd, or somebody who keeps it in the foreground."""
 
