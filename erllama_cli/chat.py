@@ -76,7 +76,7 @@ def chat(
         directories = user_directories()
         with Hold(directories) as hold:
             opened = Opening(
-                client=running_daemon(directories),
+                client=running_daemon(directories, quiet=display.quiet),
                 hold=hold,
                 options=which,
                 model=resolved,

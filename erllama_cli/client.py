@@ -69,6 +69,11 @@ AdapterAction = Literal["load", "unload", "scale", "ls"]
 _STATUS_TIMEOUT_S = 10.0
 
 
+class _Identity(msgspec.Struct, frozen=True):
+    pid: int | None = None
+    version: str | None = None
+
+
 class Client:
     """Asks one daemon. Every call opens a connection of its own.
 
@@ -81,6 +86,11 @@ class Client:
     def __init__(self, directories: Directories, revive: Callable[[], None] | None = None) -> None:
         self._directories = directories
         self._connector = Connector(directories, revive)
+
+    @property
+    def daemon_version(self) -> str | None:
+        """What the daemon said of its version when it was last asked; None if it said nothing."""
+        return self._connector.daemon_version
 
     def answers(self) -> bool:
         """Whether somebody listens at the socket."""
@@ -99,14 +109,23 @@ class Client:
         with self._connector.ask("GET", "/v1/status", timeout_s=_STATUS_TIMEOUT_S) as response:
             return self._connector.decoded(response.read(), DaemonStatus)
 
+    def identity(self) -> DaemonStatus:
+        """As much of its status as a daemon of any version tells: its process, and what is known without asking."""
+        with self._connector.ask("GET", "/v1/status", timeout_s=_STATUS_TIMEOUT_S) as response:
+            found = self._connector.decoded(response.read(), _Identity)
+        return DaemonStatus(running=True, socket=str(self._directories.socket), pid=found.pid, version=found.version)
+
     def reload(self) -> Reloaded:
         """Have the daemon read its configuration again; what is different now."""
         with self._connector.ask("POST", "/v1/reload") as response:
             return self._connector.decoded(response.read(), Reloaded)
 
-    def stop(self) -> None:
-        """Tell the daemon to save what it holds and end. Returns before it has."""
-        with self._connector.ask("POST", "/v1/stop") as response:
+    def stop(self, *, only_if_idle: bool = False) -> None:
+        """Tell the daemon to save what it holds and end. Returns before it has.
+
+        With `only_if_idle`, one that is in use fails as `daemon_in_use`, and goes on; one of an earlier version ends.
+        """
+        with self._connector.ask("POST", "/v1/stop?if=idle" if only_if_idle else "/v1/stop") as response:
             response.read()
 
     def new_session(self, model: str, *, private: bool = False, name: str | None = None) -> Session:

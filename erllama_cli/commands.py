@@ -51,11 +51,17 @@ CACHE = Group(
 
 DAEMON = Group(
     "See, stop or run the daemon. It starts by itself when a command needs it.",
-    "  erllama daemon status\n  erllama daemon stop",
+    "  erllama daemon status\n  erllama daemon logs -f\n  erllama daemon install",
     {
+        "start": "Start the daemon, unless it runs. Returns when it answers.",
         "status": "Show the daemon and the models it holds. Ends with 4 if none runs; starts none.",
         "stop": "Stop the daemon once it has saved what it holds. Does nothing if none runs.",
+        "restart": "Stop the daemon once it has saved what it holds, and start it anew; starts it if none runs.",
+        "reload": "Have the daemon read its configuration again; what runs is not disturbed.",
+        "logs": "Print the last lines of the daemon's log.",
         "run": "Run the daemon here, in the foreground, until Ctrl-C.",
+        "install": "Have systemd or launchd start the daemon when it is needed, and look after it.",
+        "uninstall": "Undo what `erllama daemon install` did: the service ends, saved, and its files are removed.",
     },
 )
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from erllama_cli.exchange import AnswerBroken, Exchange
+from erllama_daemon import __version__
 from erllama_daemon.directories import Directories
 from erllama_daemon.errors import (
     DaemonIncompatible,
@@ -19,9 +20,10 @@ from erllama_daemon.errors import (
     DaemonStopping,
     DaemonUnreachable,
     GivenSocketUnreachable,
+    RequestInvalid,
     SocketPathTooLong,
 )
-from erllama_daemon.messages import Failure, RemoteError
+from erllama_daemon.messages import VERSION_HEADER, Failure, RemoteError
 
 Decoded = TypeVar("Decoded")
 
@@ -34,6 +36,8 @@ class Connector:
     def __init__(self, directories: Directories, revive: Callable[[], None] | None) -> None:
         self._directories = directories
         self._revive = revive
+        self.daemon_version: str | None = None
+        """What the daemon said of its version when it was last asked; None if it said nothing."""
 
     @contextmanager
     def ask(
@@ -47,6 +51,7 @@ class Connector:
             connection.settimeout(timeout_s)
             try:
                 with connection, Exchange(connection, method, path, payload) as response:
+                    self.daemon_version = response.header(VERSION_HEADER)
                     if not response.is_refusal:
                         yield response
                         return
@@ -56,9 +61,20 @@ class Connector:
             except TimeoutError as error:
                 raise self.unreachable(error) from error
             if revive is None or failure.code != DaemonStopping.code:
-                raise RemoteError(failure)
+                raise RemoteError(self._explained(failure))
             revive()
             revive = None
+
+    def _explained(self, failure: Failure) -> Failure:
+        """What the daemon refused; if it did not understand, its version may be why."""
+        if failure.code != RequestInvalid.code or self.daemon_version == __version__:
+            return failure
+        hint = f"The daemon is of {self._their_version}, and this command of version {__version__}: that may be why."
+        return msgspec.structs.replace(failure, hint=f"{hint} To have one of this: erllama daemon restart")
+
+    @property
+    def _their_version(self) -> str:
+        return "an earlier version" if self.daemon_version is None else f"version {self.daemon_version}"
 
     def _connected(self, revive: Callable[[], None] | None) -> socket.socket:
         try:
@@ -94,7 +110,9 @@ class Connector:
         try:
             return decode(payload)
         except msgspec.MsgspecError as error:
-            raise DaemonIncompatible(socket=self._directories.socket) from error
+            raise DaemonIncompatible(
+                socket=self._directories.socket, theirs=self._their_version, ours=__version__
+            ) from error
 
     def unreachable(self, error: OSError) -> DaemonUnreachable:
         """The error that names why the system says that nobody is there."""

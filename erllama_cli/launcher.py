@@ -11,6 +11,7 @@ import time
 
 from erllama_cli.client import Client
 from erllama_cli.connection import unreachable
+from erllama_daemon import __version__
 from erllama_daemon.directories import SOCKET_VARIABLE, Directories, create_private
 from erllama_daemon.errors import DaemonLost, DaemonUnreachable
 
@@ -29,15 +30,19 @@ _NOT_INHERITED = ("NOTIFY_SOCKET", "JOURNAL_STREAM", "LISTEN_PID", "LISTEN_FDS",
 _LAST_WORDS = re.compile(r"(?:\S+ [A-Z]+ )?erllama: ")
 
 
-def running_daemon(directories: Directories) -> Client:
+def running_daemon(directories: Directories, *, quiet: bool = False) -> Client:
     """A client of the daemon, which is started if nobody listens, also later, when it has ended by itself.
 
-    A daemon at the socket that ERLLAMA_SOCKET names is somebody else's to start. Raises DaemonUnreachable and
-    ConfigInvalid.
+    One of an earlier version gives way to one of this if it is idle, of which a terminal is told unless `quiet`. A
+    daemon at the socket that ERLLAMA_SOCKET names is somebody else's to start and to end. Raises DaemonUnreachable,
+    DaemonStillRuns and ConfigInvalid.
     """
     if directories.given_socket is None:
         client = Client(directories, lambda: _revive(directories))
-        start_daemon(directories)
+        if not start_daemon(directories) and not _is_of_this_version(directories):
+            from erllama_cli.daemon.replacement import replace_older
+
+            replace_older(directories, quiet=quiet)
         return client
     client = Client(directories)
     if not client.answers():
@@ -67,6 +72,15 @@ def start_daemon(directories: Directories) -> bool:
     except OSError as error:
         raise unreachable(directories, (error.strerror or str(error)).lower()) from error
     return True
+
+
+def _is_of_this_version(directories: Directories) -> bool:
+    """Whether the daemon says so in its file. A command that has to start quickly asks for no more."""
+    try:
+        with open(directories.version_file, "rb") as file:  # noqa: PTH123 - quicker
+            return file.read().strip() == __version__.encode()
+    except OSError:
+        return False
 
 
 def _revive(directories: Directories) -> None:

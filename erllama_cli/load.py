@@ -34,7 +34,7 @@ def load(
 
         request = ModelRequest(model=resolve_model(model), options=loading.model_options())
         waiting = Waiting(shown=not (as_json or quiet))
-        loaded = await_loaded(running_daemon(user_directories()), request, waiting)
+        loaded = await_loaded(running_daemon(user_directories(), quiet=quiet), request, waiting)
         if as_json:
             print_json(loaded)
         elif not quiet:

@@ -63,7 +63,7 @@ def run(
         request = msgspec.structs.replace(request, overflow=following.overflow or "stop")
         head = system_messages(system)
         question = read_question(prompt)
-        client = running_daemon(user_directories())
+        client = running_daemon(user_directories(), quiet=display.quiet)
         if following.session is None:
             messages, parent_key = [*head, question], following.parent_key
             request = msgspec.structs.replace(request, model=resolved, messages=messages, parent_key=parent_key)

@@ -101,7 +101,7 @@ def _recomputed(request: RecomputeRequest, *, quiet: bool) -> Recomputed:
     from erllama_cli.launcher import running_daemon
 
     with Bar("computing blocks again", shown=not quiet) as bar:
-        return recompute_blocks(running_daemon(directories_here()), request, bar.show)
+        return recompute_blocks(running_daemon(directories_here(), quiet=quiet), request, bar.show)
 
 
 def _report(verdict: Verdict, recomputed: Recomputed | None) -> Verdict:

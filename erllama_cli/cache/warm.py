@@ -56,7 +56,7 @@ def warm(
             adapters=[adapter_choice(file) for file in adapter or []],
             options=loading.model_options(),
         )
-        client = running_daemon(directories_here() if pin else user_directories())
+        client = running_daemon(directories_here() if pin else user_directories(), quiet=quiet)
         display = DisplayOptions(as_json=as_json, quiet=quiet, debug=debug)
         warmed = [warm_document(client, request, file, display, pin=pin) for file in files]
         if as_json:

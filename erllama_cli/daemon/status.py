@@ -12,6 +12,8 @@ from erllama_cli.model import short_name
 from erllama_cli.output import Table, print_json, print_table, readable_bytes, readable_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from erllama_daemon.messages import DaemonStatus, ModelStatus
 
 EXAMPLES = """\b
@@ -42,13 +44,7 @@ def status(as_json: options.AsJson = False, debug: options.Debug = False) -> Non
 
 
 def _print_status(status: DaemonStatus) -> None:
-    facts = (
-        ("process", str(status.pid)),
-        ("version", str(status.version)),
-        ("up for", readable_seconds(status.uptime_s or 0.0)),
-        ("socket", status.socket),
-    )
-    for name, value in facts:
+    for name, value in _facts(status):
         print(f"{name:8} {value}")
     if status.models:
         print_table(
@@ -58,6 +54,41 @@ def _print_status(status: DaemonStatus) -> None:
                 numeric=frozenset({"context", "queued", "memory", "process"}),
             )
         )
+
+
+_ORIGINS = {
+    "command": "a command that needed it",
+    "systemd": "systemd",
+    "foreground": "somebody who keeps it in the foreground",
+}
+
+
+def _facts(status: DaemonStatus) -> Iterator[tuple[str, str]]:
+    yield "process", str(status.pid) + (", which saves what it holds and ends" if status.draining else "")
+    yield "version", _version(status)
+    yield "up for", readable_seconds(status.uptime_s or 0.0)
+    if status.started_by is not None:
+        yield "begun by", _ORIGINS[status.started_by]
+    if status.idle_exit_s is not None:
+        yield "ends", f"when it has been idle for {readable_seconds(status.idle_exit_s)}"
+    yield "socket", status.socket
+    if status.log is not None:
+        yield "log", status.log
+    elif status.started_by == "systemd":
+        yield "log", "journalctl --user -u erllama"
+
+
+def _version(status: DaemonStatus) -> str:
+    from erllama_cli.versions import Age, age_of
+    from erllama_daemon import __version__
+
+    match age_of(status.version):
+        case Age.OLDER:
+            return f"{status.version}, older than this command ({__version__}): erllama daemon restart"
+        case Age.NEWER:
+            return f"{status.version}, newer than this command ({__version__})"
+        case Age.SAME:
+            return str(status.version)
 
 
 def _model_row(model: ModelStatus) -> list[str]:

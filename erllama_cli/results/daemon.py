@@ -2,11 +2,78 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """What `daemon start` prints: the daemon that runs now. `started` is false if it ran already."""
+
+    started: bool
+    pid: int | None
+    version: str | None
+    socket: str
+
+
 class Stopped(msgspec.Struct, frozen=True):
-    """What `daemon stop --json` prints: whether there was a daemon to stop, and which process it was."""
+    """What `daemon stop` prints: whether there was a daemon to stop, and which process it was."""
 
     stopped: bool
     pid: int | None
+
+
+class Restarted(msgspec.Struct, frozen=True, kw_only=True):
+    """What `daemon restart` prints: the process that was stopped, None if none ran, and the daemon that runs now.
+
+    `unloaded` are the models that the old one held. They were saved, and the next request loads them.
+    """
+
+    stopped_pid: int | None
+    pid: int | None
+    version: str | None
+    socket: str
+    unloaded: list[str] = []
+
+
+class Log(msgspec.Struct, frozen=True):
+    """What `daemon logs` prints: the file, and its last lines, the newest last."""
+
+    path: str
+    lines: list[str]
+
+
+class ServiceFile(msgspec.Struct, frozen=True):
+    """A file that makes the daemon a service, with all that stands in it."""
+
+    path: str
+    text: str
+
+
+class Installed(msgspec.Struct, frozen=True, kw_only=True):
+    """What `daemon install` prints.
+
+    `written` says whether the files are there now, `active` whether the service manager was told of them; if not,
+    `waits_for` says for what: for the manager, which cannot be reached, or for the daemon that runs, which is in use.
+    `commands` is what is left to be typed.
+    """
+
+    manager: Literal["systemd", "launchd"]
+    files: list[ServiceFile]
+    written: bool
+    active: bool
+    waits_for: Literal["manager", "daemon"] | None = None
+    commands: list[str] = []
+
+
+class Uninstalled(msgspec.Struct, frozen=True, kw_only=True):
+    """What `daemon uninstall` prints: the files that are ours, and whether they are gone now.
+
+    `left` are files in their place that somebody else wrote. `commands` is what is left to be typed.
+    """
+
+    manager: Literal["systemd", "launchd"]
+    files: list[str]
+    removed: bool
+    left: list[str] = []
+    commands: list[str] = []

@@ -39,7 +39,7 @@ def fork(
         from erllama_cli.results.sessions import ForkedSession
         from erllama_daemon.directories import user_directories
 
-        client = running_daemon(user_directories())
+        client = running_daemon(user_directories(), quiet=quiet)
         origin = client.session(name)
         forked = client.fork(origin, name=None if new is None else valid_text(new, "NEW"), turn=turn)
         if as_json:

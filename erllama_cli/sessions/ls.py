@@ -49,7 +49,7 @@ def ls(
         from erllama_daemon.directories import user_directories
 
         wanted = "" if text is None else valid_text(text, "TEXT")
-        listed = running_daemon(user_directories()).session_list(wanted)
+        listed = running_daemon(user_directories(), quiet=quiet).session_list(wanted)
         if as_json:
             print_json(listed)
         elif listed.sessions:

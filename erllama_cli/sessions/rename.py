@@ -31,7 +31,7 @@ def rename(
         from erllama_cli.results.sessions import RenamedSession
         from erllama_daemon.directories import user_directories
 
-        client = running_daemon(user_directories())
+        client = running_daemon(user_directories(), quiet=quiet)
         before = client.session(name)
         now = client.change_session(before, name=valid_text(new, "NEW"))
         if as_json:

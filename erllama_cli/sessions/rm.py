@@ -44,7 +44,7 @@ def rm(
         from erllama_daemon.directories import user_directories
         from erllama_daemon.errors import EXIT_FAILED
 
-        client = running_daemon(user_directories())
+        client = running_daemon(user_directories(), quiet=quiet)
         found, failures = _find(client, names)
         if found and not yes and can_ask() and not _agreed(found):
             if as_json:

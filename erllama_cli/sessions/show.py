@@ -43,7 +43,7 @@ def show(
         from erllama_cli.results.sessions import ShownSession
         from erllama_daemon.directories import user_directories
 
-        client = running_daemon(user_directories())
+        client = running_daemon(user_directories(), quiet=quiet)
         session = client.session(name)
         turns = client.turns(session)
         chosen = turns if turn is None else [_turn(session, turns, turn)]

@@ -13,7 +13,9 @@ from urllib.parse import unquote
 
 import msgspec
 
+from erllama_daemon import __version__
 from erllama_daemon.messages import (
+    VERSION_HEADER,
     AdapterRequest,
     CompleteRequest,
     DaemonStatus,
@@ -135,13 +137,20 @@ class FakeDaemon:
 
     Every other request with a body is answered with `reply`, or line by line with `loading` or `recomputing`, and kept
     in `calls`. The conversations are those in `kept`, found by their name, their id or how it begins, and `latest`;
-    what begins, forks and changes them is in `done`.
+    what begins, forks and changes them is in `done`. A `version` of None is that of a daemon that does not say it;
+    `nonsense` is its status, if it says that. A daemon that is `in_use` does not give way.
     """
 
     socket: Path
     answers: list[Sequence[Event]] = field(default_factory=list)
     refusal: tuple[int, Failure] | None = None
     hangs: bool = False
+    version: str | None = __version__
+    status: DaemonStatus | None = None
+    nonsense: msgspec.Struct | None = None
+    in_use: Failure | None = None
+    looked_at: int = 0
+    was_stopped: bool = False
     latest: Session | None = None
     kept: list[Session] = field(default_factory=list)
     done: list[msgspec.Struct] = field(default_factory=list)
@@ -158,6 +167,26 @@ class FakeDaemon:
     hung_up: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
 
+    def hide(self) -> None:
+        """Is gone, for who connects."""
+        self.socket.rename(self._hidden)
+
+    def listen_again(self) -> None:
+        """Is there again, as the next daemon would be."""
+        self._hidden.rename(self.socket)
+
+    @property
+    def _hidden(self) -> Path:
+        return self.socket.with_name("hidden")
+
+    def be_of_version(self, version: str | None, *, says_so_beside: bool = True) -> None:
+        """Is of this version from now on: in what it answers, and in the file beside its socket."""
+        self.version = version
+        file = self.socket.with_name(f"{self.socket.name}.version")
+        file.unlink(missing_ok=True)
+        if version is not None and says_so_beside:
+            file.write_text(f"{version}\n")
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -172,8 +201,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         fake = self.server.fake
         if self.path == "/v1/status":
-            status = DaemonStatus(running=True, socket=str(fake.socket), version="0", uptime_s=61.0, models=fake.loaded)
-            self._send(200, msgspec.structs.replace(status, quotas=fake.quotas))
+            fake.looked_at += 1
+            status = DaemonStatus(running=True, socket=str(fake.socket), uptime_s=61.0, models=fake.loaded)
+            told = msgspec.structs.replace(fake.status or status, version=fake.version, quotas=fake.quotas)
+            self._send(200, fake.nonsense or told)
         elif fake.refusal is not None:
             self._send(*fake.refusal)
         elif self.path.startswith("/v1/sessions?") and fake.listed is not None:
@@ -190,8 +221,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         fake = self.server.fake
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if self.path == "/v1/stop":
-            fake.socket.unlink()
+        if self.path == "/v1/stop?if=idle" and fake.in_use is not None:
+            self._send(409, fake.in_use)
+        elif self.path in ("/v1/stop", "/v1/stop?if=idle"):
+            fake.hide()
+            fake.was_stopped = True
             fake.stopped.set()
             self._send(202, None)
         elif fake.refusal is not None:
@@ -202,6 +236,8 @@ class Handler(BaseHTTPRequestHandler):
             fake.done.append(new)
             begun = session(name="private-1", private=True) if new.private else session()
             self._send_kept(msgspec.structs.replace(begun, model=new.model, name=new.name))
+        elif self.path == "/v1/reload":
+            self._send(200, fake.reply)
         elif self.path.endswith("/fork"):
             fork = msgspec.json.decode(body, type=Fork)
             fake.done.append(fork)
@@ -256,13 +292,20 @@ class Handler(BaseHTTPRequestHandler):
         payload = b"" if body is None else msgspec.json.encode(body)
         self.send_response(status)
         self.send_header("Content-Length", str(len(payload)))
+        self._send_version()
         self.end_headers()
-        self.wfile.write(payload)
+        if payload:  # who needs no more may have left
+            self.wfile.write(payload)
+
+    def _send_version(self) -> None:
+        if self.server.fake.version is not None:
+            self.send_header(VERSION_HEADER, self.server.fake.version)
 
     def _stream(self, events: Sequence[Event | LoadEvent | RecomputeEvent]) -> None:
         self.close_connection = True
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
+        self._send_version()
         self.end_headers()
         for event in events:
             self.await_moment(event)
@@ -290,6 +333,7 @@ class Running:
     def __init__(self, socket: Path) -> None:
         socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fake = self.new_fake(socket)
+        self._fake.be_of_version(__version__)
         self._server = self.server(self._fake)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
@@ -305,3 +349,5 @@ class Running:
         self._thread.join()
         self._server.server_close()
         self._fake.socket.unlink(missing_ok=True)
+        self._fake.socket.with_name("hidden").unlink(missing_ok=True)
+        self._fake.be_of_version(None)

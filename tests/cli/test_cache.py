@@ -21,7 +21,7 @@ MIB = 1 << 20
 def quotas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Quotas that do not depend on the machine: 100 MiB of memory, 8 MiB of disk."""
     monkeypatch.setattr("erllama_cache.quotas.default_ram_bytes", lambda: 100 * MIB)
-    monkeypatch.setattr("erllama_cache.quotas.default_disk_bytes", lambda _directory: 8 * MIB)
+    monkeypatch.setattr("erllama_cli.quotas.default_disk_bytes", lambda _directory: 8 * MIB)
 
 
 @pytest.fixture

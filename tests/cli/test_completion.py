@@ -135,7 +135,7 @@ def test_a_real_bash_completes_names_so_that_they_arrive_as_they_are(shell: Shel
         ("erllama chat --session my", "<chat><--session><my build>"),
         ("X=1 erllama sessions fork fork:t", "<sessions><fork><fork:two>"),
         ("true; erllama sessions export my", "<sessions><export><my build>"),
-        ("erllama daemon sta", "<daemon><status>"),
+        ("erllama daemon stat", "<daemon><status>"),
     ],
 )
 def test_a_real_bash_completes_within_quotes_options_and_other_commands(
@@ -154,7 +154,7 @@ def test_where_nothing_is_known_bash_completes_files(shell: Shell, tmp_path: Pat
     ("line", "completed"),
     [
         ("erllama c", {"cache", "chat"}),
-        ("erllama daemon st", {"status", "stop"}),
+        ("erllama daemon st", {"start", "status", "stop"}),
         ("erllama adapter ", {"load", "unload", "scale", "ls"}),
         ("erllama sessions ", {"ls", "show", "rm", "rename", "fork", "export", "import"}),
         ("erllama chat --cont", {"--continue"}),

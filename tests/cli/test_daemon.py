@@ -6,11 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 from cli.conftest import Run
-from cli.fake_daemon import FakeDaemon
+from cli.fake_daemon import FakeDaemon, model_status
 
 from erllama_cli import launcher
+from erllama_cli.results.daemon import Restarted, Started
+from erllama_daemon import __version__
 from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import EXIT_UNREACHABLE, DaemonUnreachable
+from erllama_daemon.errors import EXIT_UNREACHABLE, EXIT_USAGE, DaemonUnreachable
+from erllama_daemon.messages import Adapter, DaemonStatus, Reloaded
 
 
 def test_status_of_no_daemon_starts_none_and_creates_nothing(run: Run, user_home: Path) -> None:
@@ -59,3 +62,95 @@ def test_a_daemon_that_ends_at_once_leaves_its_last_words(monkeypatch: pytest.Mo
     assert str(directories.daemon_log) in (caught.value.hint or "")
     assert stat.S_IMODE(directories.daemon_log.stat().st_mode) == 0o600
     assert stat.S_IMODE(directories.runtime.stat().st_mode) == 0o700
+
+
+@pytest.fixture
+def next_daemon(fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The processes of the daemons that are started, which the scripted one plays, too."""
+    pids: list[int] = []
+
+    def start(*_: object) -> None:
+        pids.append(GONE + 1)
+        fake.status = DaemonStatus(running=True, socket=str(fake.socket), pid=pids[-1])
+        fake.listen_again()
+
+    monkeypatch.setattr(launcher, "_start", start)
+    return pids
+
+
+GONE = 1 << 22
+"""A number that no process has: Linux gives none above it."""
+
+
+def test_start_says_which_daemon_runs_and_whether_it_did(run: Run, fake: FakeDaemon, next_daemon: list[int]) -> None:
+    fake.status = DaemonStatus(running=True, socket=str(fake.socket), pid=7)
+    done = run("daemon", "start")
+    assert (done.exit_code, done.stdout) == (0, f"runs already: process 7 at {fake.socket}\n")
+    fake.hide()
+    done = run("daemon", "start")
+    assert done.stdout == f"started: process {next_daemon[0]} at {fake.socket}\n"
+    fake.hide()
+    started = msgspec.json.decode(run("daemon", "start", "--json").stdout, type=Started)
+    assert (started.started, started.pid, started.version) == (True, next_daemon[1], __version__)
+    assert run("daemon", "start", "-q").stdout == ""
+
+
+def test_restart_saves_and_names_what_was_loaded_and_loads_nothing(
+    run: Run, fake: FakeDaemon, next_daemon: list[int]
+) -> None:
+    adapted = msgspec.structs.replace(model_status("/models/big.gguf"), adapters=[Adapter("00", "/a.gguf", 1.0)])
+    models = [model_status(), adapted]
+    fake.status = DaemonStatus(running=True, socket=str(fake.socket), pid=GONE, models=models)
+    done = run("daemon", "restart")
+    assert (done.exit_code, fake.was_stopped) == (0, True)
+    assert done.stdout.splitlines() == [
+        f"stopped: process {GONE}",
+        f"started: process {next_daemon[0]} at {fake.socket}",
+        "demo was saved; the next request loads it",
+        "big.gguf was saved; the next request loads it, and its adapters are detached",
+    ]
+    assert [path for path, _ in fake.calls] == []
+    restarted = msgspec.json.decode(run("daemon", "restart", "--json").stdout, type=Restarted)
+    assert (restarted.stopped_pid, restarted.unloaded) == (next_daemon[0], [])
+
+
+def test_restart_starts_one_if_none_runs(run: Run, fake: FakeDaemon, next_daemon: list[int]) -> None:
+    fake.hide()
+    assert run("daemon", "restart").stdout == f"started: process {GONE + 1} at {fake.socket}\n"
+    assert (len(next_daemon), fake.was_stopped) == (1, False)
+
+
+def test_a_configuration_that_is_not_valid_leaves_the_daemon_that_runs(run: Run, fake: FakeDaemon) -> None:
+    user_directories().config.mkdir()
+    user_directories().config_file.write_text("[cache]\nram = 1\n")
+    done = run("daemon", "restart")
+    assert (done.exit_code, fake.was_stopped) == (EXIT_USAGE, False)
+    assert "cache.ram" in done.stderr
+
+
+def test_reload_says_what_is_in_force_and_what_takes_a_restart(run: Run, fake: FakeDaemon) -> None:
+    fake.reply = Reloaded(["cache.ram_bytes", "daemon.idle_exit"], ["future.key"])
+    assert run("daemon", "reload").stdout == (
+        "in force now: cache.ram_bytes, daemon.idle_exit\nafter erllama daemon restart: future.key\n"
+    )
+    assert msgspec.json.decode(run("daemon", "reload", "--json").stdout, type=Reloaded) == fake.reply
+    fake.reply = Reloaded([], [])
+    assert run("daemon", "reload").stdout == "nothing is different\n"
+
+
+def test_reload_of_no_daemon_starts_none(run: Run) -> None:
+    done = run("daemon", "reload")
+    assert done.exit_code == EXIT_UNREACHABLE
+    assert "erllama daemon start" in done.stderr
+
+
+def test_status_says_who_began_the_daemon_and_where_it_logs(run: Run, fake: FakeDaemon) -> None:
+    status = DaemonStatus(running=True, socket=str(fake.socket), pid=7, started_by="command", log="/the/log")
+    fake.status = msgspec.structs.replace(status, idle_exit_s=3600.0, draining=True)
+    shown = run("daemon", "status").stdout
+    assert "process  7, which saves what it holds and ends\n" in shown
+    assert "begun by a command that needed it\n" in shown
+    assert "ends     when it has been idle for 1 h 0 min\n" in shown
+    assert "log      /the/log\n" in shown
+    fake.status = msgspec.structs.replace(status, started_by="systemd", log=None)
+    assert "log      journalctl --user -u erllama\n" in run("daemon", "status").stdout

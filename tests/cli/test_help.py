@@ -36,9 +36,8 @@ COMMANDS = [
     ["sessions"],
     *(["sessions", name] for name in ("ls", "show", "rm", "rename", "fork", "export", "import")),
     ["daemon"],
-    ["daemon", "status"],
-    ["daemon", "stop"],
-    ["daemon", "run"],
+    *(["daemon", name] for name in ("start", "status", "stop", "restart", "reload", "logs", "run")),
+    *(["daemon", name] for name in ("install", "uninstall")),
 ]
 
 

@@ -1,0 +1,62 @@
+"""`erllama daemon restart`: the daemon ends, saved, and begins anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from erllama_cli import options
+from erllama_cli.failures import reported_failures
+
+if TYPE_CHECKING:
+    from erllama_cli.results.daemon import Restarted
+    from erllama_daemon.messages import ModelStatus
+
+EXAMPLES = """\b
+Examples:
+  erllama daemon restart"""
+
+
+def restart(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False) -> None:
+    """Stop the daemon once it has saved what it holds, and start it anew; starts it if none runs.
+
+    No model is loaded again before a request needs it. Private conversations that are open, and adapters that are
+    attached, end with the old daemon.
+    """
+    with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.client import Client
+        from erllama_cli.daemon.found import running_status, status_of_any
+        from erllama_cli.daemon.replacement import restart_daemon
+        from erllama_cli.output import print_json
+        from erllama_cli.results.daemon import Restarted
+        from erllama_daemon.config import read_config
+        from erllama_daemon.directories import user_directories
+
+        directories = user_directories()
+        client = Client(directories)
+        before = status_of_any(client)
+        if before is not None:
+            read_config(directories.config_file)  # what is wrong is said before the old one is gone
+            restart_daemon(client, directories, before)
+        now = running_status(directories)
+        models = [] if before is None else before.models
+        restarted = Restarted(
+            stopped_pid=None if before is None else before.pid,
+            pid=now.pid,
+            version=now.version,
+            socket=now.socket,
+            unloaded=[model.id for model in models],
+        )
+        if as_json:
+            print_json(restarted)
+        elif not quiet:
+            _print(restarted, models)
+
+
+def _print(restarted: Restarted, models: list[ModelStatus]) -> None:
+    from erllama_cli.model import short_name
+
+    stopped = "" if restarted.stopped_pid is None else f"stopped: process {restarted.stopped_pid}\n"
+    print(f"{stopped}started: process {restarted.pid} at {restarted.socket}")
+    for model in models:
+        gone = ", and its adapters are detached" if model.adapters else ""
+        print(f"{short_name(model.id)} was saved; the next request loads it{gone}")

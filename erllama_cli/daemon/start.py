@@ -1,0 +1,39 @@
+"""`erllama daemon start`: a daemon that answers before anybody asks for it."""
+
+from __future__ import annotations
+
+from erllama_cli import options
+from erllama_cli.failures import reported_failures
+
+EXAMPLES = """\b
+Examples:
+  erllama daemon start
+  erllama daemon start --json | jq .pid"""
+
+
+def start(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False) -> None:
+    """Start the daemon, unless it runs. Returns when it answers.
+
+    Nothing needs it: every command that asks a model starts the daemon by itself.
+    """
+    with reported_failures(as_json=as_json, debug=debug):
+        from erllama_cli.client import Client
+        from erllama_cli.daemon.found import running_status
+        from erllama_cli.output import print_json
+        from erllama_cli.results.daemon import Started
+        from erllama_daemon.directories import user_directories
+
+        directories = user_directories()
+        before = Client(directories).status()
+        found = running_status(directories)
+        started = Started(
+            started=before is None or before.pid != found.pid,
+            pid=found.pid,
+            version=found.version,
+            socket=found.socket,
+        )
+        if as_json:
+            print_json(started)
+        elif not quiet:
+            how = "started" if started.started else "runs already"
+            print(f"{how}: process {started.pid} at {started.socket}")

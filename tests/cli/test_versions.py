@@ -1,0 +1,227 @@
+"""A daemon of another version than the command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+import pytest
+from cli.conftest import Run
+from cli.fake_daemon import FakeDaemon, answer, model_status
+from cli.terminal import Terminal
+from conftest import Erllama
+
+from erllama_cli import launcher
+from erllama_cli.client import Client
+from erllama_cli.results.daemon import Started
+from erllama_cli.versions import Age, age_of
+from erllama_daemon import __version__
+from erllama_daemon.directories import user_directories
+from erllama_daemon.errors import EXIT_UNREACHABLE, DaemonInUse, RequestInvalid
+from erllama_daemon.messages import DaemonStatus, Failure, Reloaded, SessionList
+
+OLD = "0.0.1"
+
+PATCHED = (
+    "import erllama_daemon; erllama_daemon.__version__ = '{version}';"
+    "import sys; sys.argv[1:] = ['--in-background']; from erllama_daemon.server import main; main()"
+)
+
+
+@pytest.fixture
+def started(fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The versions of the daemons that are started in the place of the scripted one, which is the next one, too."""
+    versions: list[str] = []
+
+    def start(*_: object) -> None:
+        fake.be_of_version(__version__)
+        fake.stopped.clear()
+        fake.listen_again()
+        versions.append(__version__)
+
+    monkeypatch.setattr(launcher, "_start", start)
+    return versions
+
+
+def test_versions_are_compared_as_such() -> None:
+    assert [age_of(version) for version in (__version__, "0.0.9", "10.0", "0.1.0rc1", f"{__version__}.0")] == [
+        Age.SAME,
+        Age.OLDER,
+        Age.NEWER,
+        Age.OLDER,
+        Age.SAME,
+    ]
+    assert age_of(None) is age_of("no version") is Age.OLDER
+
+
+@pytest.mark.parametrize("version", [OLD, None])
+def test_an_idle_daemon_of_an_earlier_version_is_replaced_and_nothing_is_said(
+    run: Run, fake: FakeDaemon, started: list[str], version: str | None
+) -> None:
+    fake.be_of_version(version)
+    fake.answers.append(answer("I."))
+    done = run("run", "demo", "Who?")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "I.\n", "")
+    assert started == [__version__]
+    run("sessions", "ls")
+    assert started == [__version__]
+
+
+def test_a_daemon_of_this_version_is_not_even_asked(run: Run, fake: FakeDaemon, started: list[str]) -> None:
+    fake.answers.append(answer("I."))
+    assert run("run", "demo", "Who?").stdout == "I.\n"
+    assert (started, fake.looked_at) == ([], 0)
+
+
+def test_one_that_has_no_file_but_says_so_is_of_this_version(run: Run, fake: FakeDaemon, started: list[str]) -> None:
+    fake.be_of_version(__version__, says_so_beside=False)
+    fake.answers.append(answer("I."))
+    assert run("run", "demo", "Who?").stdout == "I.\n"
+    assert (started, fake.looked_at) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"running": 1},
+        {"queue_depth": 1},
+        {"status": "loading"},
+        {"expires_s": None},
+        {"adapters": [{"handle": "00", "path": "/a.gguf", "scale": 1.0}]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_model_that_somebody_uses_keeps_its_daemon(
+    run: Run, fake: FakeDaemon, started: list[str], change: dict[str, object]
+) -> None:
+    idle = {"status": "idle", "running": 0, "queue_depth": 0}
+    fake.loaded = [msgspec.convert({**msgspec.to_builtins(model_status()), **idle, **change}, type(model_status()))]
+    fake.be_of_version(OLD)
+    fake.answers.append(answer("I."))
+    done = run("run", "demo", "Who?")
+    assert (done.exit_code, done.stdout, started) == (0, "I.\n", [])
+    assert not fake.stopped.is_set()
+
+
+def test_a_daemon_that_says_that_it_is_in_use_stays(run: Run, fake: FakeDaemon, started: list[str]) -> None:
+    fake.be_of_version(OLD)
+    fake.in_use = Failure.of(DaemonInUse(why="a private conversation lives in it"))
+    fake.answers.append(answer("I."))
+    assert run("run", "demo", "Who?").stdout == "I.\n"
+    assert started == []
+
+
+@pytest.mark.parametrize("by", ["foreground", "systemd"])
+def test_a_daemon_that_somebody_else_looks_after_is_not_ended_unasked(
+    run: Run, fake: FakeDaemon, started: list[str], by: str
+) -> None:
+    fake.status = msgspec.convert({"running": True, "socket": "", "started_by": by}, DaemonStatus)
+    fake.be_of_version(OLD)
+    fake.answers.append(answer("I."))
+    assert run("run", "demo", "Who?").stdout == "I.\n"
+    assert (started, fake.stopped.is_set()) == ([], False)
+
+
+def test_a_daemon_elsewhere_is_never_ended_unasked(
+    run: Run, fake: FakeDaemon, started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ERLLAMA_SOCKET", str(fake.socket))
+    fake.be_of_version(OLD)
+    fake.answers.append(answer("I."))
+    assert run("run", "demo", "Who?").stdout == "I.\n"
+    assert (started, fake.looked_at) == ([], 0)
+
+
+def test_a_newer_daemon_answers_without_a_word(run: Run, fake: FakeDaemon, started: list[str]) -> None:
+    fake.be_of_version("99.0")
+    fake.answers.append(answer("I."))
+    done = run("run", "demo", "Who?")
+    assert (done.stdout, done.stderr, started) == ("I.\n", "", [])
+
+
+@pytest.mark.parametrize(("version", "told"), [("99.0", "version 99.0"), (OLD, f"version {OLD}"), (None, "an earlier")])
+def test_nonsense_is_explained_by_the_versions(run: Run, fake: FakeDaemon, version: str | None, told: str) -> None:
+    fake.be_of_version(version)
+    fake.reply = Reloaded([], [])
+    fake.nonsense = SessionList([])
+    done = run("ps", "--json") if version is None else run("tokenize", "demo", "Why?")
+    assert done.exit_code == EXIT_UNREACHABLE
+    assert told in done.stderr
+    assert f"this command, of version {__version__}" in done.stderr
+    assert "erllama daemon restart" in done.stderr
+
+
+def test_a_request_that_an_older_daemon_does_not_know_is_explained_by_the_versions(run: Run, fake: FakeDaemon) -> None:
+    fake.be_of_version("99.0")
+    fake.refusal = (400, Failure.of(RequestInvalid(reason="unknown field `private`")))
+    done = run("tokenize", "demo", "Why?")
+    assert f"The daemon is of version 99.0, and this command of version {__version__}: that may be why." in done.stderr
+
+
+@pytest.mark.parametrize("command", ["stop", "restart"])
+def test_a_daemon_whose_status_makes_no_sense_can_be_stopped(
+    run: Run, fake: FakeDaemon, started: list[str], command: str
+) -> None:
+    fake.nonsense = Reloaded([], [])
+    fake.be_of_version("99.0")
+    done = run("daemon", command)
+    assert fake.was_stopped, done.output
+    assert started == ([__version__] if command == "restart" else [])
+
+
+def test_status_says_that_the_daemon_is_of_another_version(run: Run, fake: FakeDaemon) -> None:
+    fake.be_of_version(OLD)
+    assert f"version  {OLD}, older than this command ({__version__}): erllama daemon restart\n" in (
+        run("daemon", "status").stdout
+    )
+    fake.be_of_version("99.0")
+    assert f"version  99.0, newer than this command ({__version__})\n" in run("daemon", "status").stdout
+
+
+def test_a_terminal_is_told_once_that_an_older_daemon_is_in_use_unless_it_wants_quiet(
+    fake: FakeDaemon, terminals: list[Terminal]
+) -> None:
+    fake.be_of_version(OLD)
+    fake.loaded = [model_status()]
+    for quiet, count in (((), 1), (("-q",), 0)):
+        fake.answers.append(answer("I."))
+        terminal = Terminal("run", "demo", "Who?", *quiet, columns=200)
+        terminals.append(terminal)
+        code, seen = terminal.rest()
+        assert (code, seen.count(f"[the daemon is of version {OLD}, and this command of version")) == (0, count)
+
+
+@pytest.fixture
+def old_daemon() -> Iterator[subprocess.Popen[bytes]]:
+    """A real daemon that says that it is of an earlier version."""
+    directories = user_directories()
+    directories.log.mkdir(parents=True, mode=0o700)
+    process = subprocess.Popen([sys.executable, "-P", "-c", PATCHED.format(version=OLD)])
+    while not directories.version_file.exists() or not Client(directories).answers():
+        assert process.poll() is None
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_many_commands_replace_a_real_daemon_once(erllama: Erllama, old_daemon: subprocess.Popen[bytes]) -> None:
+    file = user_directories().version_file
+    assert (file.read_text(), file.stat().st_mode & 0o777) == (f"{OLD}\n", 0o600)
+    with ThreadPoolExecutor(4) as pool:
+        # The daemon is a child of this process: it has to be waited for, or it would not be gone.
+        ended = pool.submit(old_daemon.wait, 60)
+        done = list(pool.map(lambda _: erllama("daemon", "start", "--json"), range(3)))
+        assert ended.result() == 0
+    started = [msgspec.json.decode(each.stdout, type=Started) for each in done]
+    assert {each.version for each in started} == {__version__}
+    (pid,) = {each.pid for each in started}
+    assert pid != old_daemon.pid
+    assert file.read_text() == f"{__version__}\n"
+    client = Client(user_directories())
+    client.status()
+    assert client.daemon_version == __version__
+    assert erllama("daemon", "stop").stdout == "stopped\n"
+    assert not file.exists()
