@@ -101,6 +101,7 @@ ERLLAMA = Group(
         "adapter": ADAPTER,
         "cache": CACHE,
         "daemon": DAEMON,
+        "doctor": "Check that erllama works here, and say what to do where it does not.",
         "sessions": SESSIONS,
     },
 )

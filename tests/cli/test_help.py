@@ -38,6 +38,7 @@ COMMANDS = [
     ["daemon"],
     *(["daemon", name] for name in ("start", "status", "stop", "restart", "reload", "logs", "run")),
     *(["daemon", name] for name in ("install", "uninstall")),
+    ["doctor"],
 ]
 
 
