@@ -15,7 +15,7 @@ demo: $(READY)  ## answer with the real model, and ask twice about one text, whi
 test: $(READY)  ## every test, the real model's included
 	$(BIN)/pytest -n 2
 
-check: $(READY)  ## format, lint, types, import rules, drift of man pages, completions and schemas
+check: $(READY)  ## format, lint, types, import rules, drift of what is generated
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -26,7 +26,7 @@ format: $(READY)  ## put the code in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY)  ## write the man pages, completions and schemas anew
+docs: $(READY)  ## write what is generated from the code anew
 	$(BIN)/python scripts/generate_docs.py
 
 bench: $(READY)  ## start-up (needs hyperfine), cold and warm, llama.cpp beside erllama, and the cache at scale, each in one run

@@ -51,10 +51,10 @@ def chat(
     loading: LoadOptions,
     display: options.DisplayOptions,
 ) -> None:
-    """Talk with a model; the conversation is kept at every turn and can be resumed, even after a crash.
+    """Talk with a model. Every turn is kept, and can be resumed.
 
-    With --private it is kept nowhere, and gone when the command ends. With --json, one object a turn, each on a line of
-    its own.
+    After a crash or a reboot too, and bit for bit. With --private the conversation is kept nowhere, and gone when
+    the command ends. With --json, one object a turn, each on a line of its own.
     """
     with reported_failures(as_json=display.as_json, debug=display.debug):
         import msgspec

@@ -102,11 +102,11 @@ class Client:
             raise self._connector.unreachable(error) from error
         return True
 
-    def status(self) -> DaemonStatus | None:
+    def status(self, timeout_s: float = _STATUS_TIMEOUT_S) -> DaemonStatus | None:
         """What the daemon does, or None if there is none. Never starts one."""
         if not self.answers():
             return None
-        with self._connector.ask("GET", "/v1/status", timeout_s=_STATUS_TIMEOUT_S) as response:
+        with self._connector.ask("GET", "/v1/status", timeout_s=timeout_s) as response:
             return self._connector.decoded(response.read(), DaemonStatus)
 
     def identity(self) -> DaemonStatus:

@@ -22,14 +22,15 @@ def detokenize(
     model: ModelArgument,
     ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID", help="Token ids; without any, standard input.", show_default=False),
+        typer.Argument(metavar="ID...", help="Token ids; without any, standard input.", show_default=False),
     ] = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Print the text of some tokens, with control tokens written out.
+    """Print the text of some tokens.
 
-    Spaces, commas or line breaks stand between ids. No line break is added, except on a terminal.
+    Control tokens are written out. Spaces, commas or line breaks stand between ids. No line break is added, except
+    on a terminal.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.launcher import running_daemon

@@ -29,7 +29,7 @@ def doctor(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Check that erllama works here, and say what to do where it does not.
+    """Check that erllama works here, and say what to do if not.
 
     Changes nothing, but that the answer starts the daemon and loads the demo model, if that is installed. Ends with 1
     if something failed; a warning is no failure.

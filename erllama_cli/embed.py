@@ -22,15 +22,15 @@ def embed(
     model: ModelArgument,
     texts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TEXT", help="The texts; without any, or for -, standard input.", show_default=False),
+        typer.Argument(metavar="TEXT...", help="The texts; without any, or for -, standard input.", show_default=False),
     ] = None,
     lines: Annotated[bool, typer.Option("--lines", help="Take each line of standard input as a text.")] = False,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Print a vector of length 1 for each text, as a JSON array on a line of its own.
+    """Print a vector for each text, as JSON on a line of its own.
 
-    All of standard input is one text unless --lines is given.
+    A vector is a JSON array and has length 1. All of standard input is one text unless --lines is given.
     """
     with reported_failures(as_json=as_json, debug=debug):
         import msgspec

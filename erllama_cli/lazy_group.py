@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from erllama_cli.commands import Group
+from erllama_cli.plain_usage import PlainUsage
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
@@ -90,13 +91,13 @@ class _LazyGroup(TyperGroup):
 def _command(name: str, module_name: str) -> Command:
     """The command that a module holds: a function of the module's name, its `EXAMPLES`, and what else it says of it.
 
-    `COMMAND` is its class, if it is not typer's, and `CONTEXT` what its context is set to.
+    `COMMAND` is its class, if it needs one of its own, and `CONTEXT` what its context is set to.
     """
     module = import_module(module_name)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(
         name,
-        cls=getattr(module, "COMMAND", TyperCommand),
+        cls=getattr(module, "COMMAND", PlainUsage),
         epilog=module.EXAMPLES,
         context_settings={**HELP_OPTIONS, **getattr(module, "CONTEXT", {})},
     )(getattr(module, module_name.rpartition(".")[2]))

@@ -24,7 +24,10 @@ def load(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Load a model, or load it again with other options. Returns when it is ready."""
+    """Load a model, or load it again with other options.
+
+    Returns when it is ready.
+    """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.drawing.progress import Waiting
         from erllama_cli.launcher import running_daemon

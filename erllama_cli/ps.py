@@ -21,7 +21,10 @@ HEADER = ("model", "status", "running", "waiting", "context", "memory", "ram cac
 
 
 def ps(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
-    """Show the models that are loaded. Starts no daemon: without one, there are none."""
+    """Show the models that are loaded.
+
+    Starts no daemon: without one, there are none.
+    """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.client import Client
         from erllama_cli.results.loaded import LoadedModels

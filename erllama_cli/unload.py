@@ -15,7 +15,10 @@ Examples:
 def unload(
     model: ModelArgument, as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False
 ) -> None:
-    """Save what a model holds and let it go, once its requests are done. Starts no daemon."""
+    """Save what a model holds, and let it go.
+
+    Waits until its requests are done. Starts no daemon.
+    """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.client import Client
         from erllama_daemon.directories import user_directories

@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from erllama_cli.completion.candidates import SHOWN_DIGITS, complete_adapter
 from erllama_cli.output import Table, print_json, print_table
 
 if TYPE_CHECKING:
     from erllama_cli.client import AdapterAction
     from erllama_daemon.messages import AdapterList, AdapterRequest
 
-SHOWN_DIGITS = 12
-
 AdapterArgument = Annotated[
-    str, typer.Argument(metavar="ADAPTER", help="Its handle, the beginning of that, or its file.")
+    str,
+    typer.Argument(
+        metavar="ADAPTER",
+        help="Its handle, the beginning of that, or its file.",
+        autocompletion=complete_adapter,
+    ),
 ]
 
 

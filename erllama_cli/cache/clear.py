@@ -25,9 +25,10 @@ Pinned = Annotated[bool, typer.Option("--pinned", help="Let go of what is pinned
 def clear(
     pinned: Pinned = False, as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False
 ) -> None:
-    """Delete everything in the cache, on disk and in memory, but what is pinned.
+    """Delete everything in the cache that is not pinned.
 
-    Nothing is lost but time: conversations stay, and go on once their tokens have been read again.
+    On disk and in memory. Nothing is lost but time: conversations stay, and go on once their tokens have been read
+    again.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.cache.this_machine import directories_here

@@ -8,7 +8,7 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.cache.options import DryRun
-from erllama_cli.completion.candidates import complete_session
+from erllama_cli.completion.candidates import complete_key, complete_session
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import model_name
 from erllama_cli.options.groups import OptionGroup, with_option_groups
@@ -47,7 +47,10 @@ class DiskOptions(OptionGroup):
             autocompletion=complete_session,
         ),
     ] = None
-    key: Annotated[str | None, typer.Option(metavar="KEY", help="This block, and all that extends it.")] = None
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="This block, and all that extends it.", autocompletion=complete_key),
+    ] = None
     dry_run: DryRun = False
 
     @property
@@ -73,11 +76,11 @@ def evict(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Save what a model holds live and let it go; or delete blocks from the disk.
+    """Save what a model holds live; or delete blocks from the disk.
 
-    With MODEL: the model stays loaded, and everything is in the cache when the command returns. With options instead:
-    the blocks that answer to all of them go from disk and memory, but none that is pinned or that another one which
-    stays extends. Nothing is lost but time. Starts no daemon.
+    With MODEL: what it holds live is let go, the model stays loaded, and everything is in the cache when the
+    command returns. With options instead: the blocks that answer to all of them go from disk and memory, but none
+    that is pinned or that another one which stays extends. Nothing is lost but time. Starts no daemon.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.cache.eviction import delete

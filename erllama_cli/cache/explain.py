@@ -56,9 +56,9 @@ def explain(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show what `erllama run` or `chat` would find of a prompt in the cache now, and why not more.
+    """Show what a prompt would find in the cache, and why not more.
 
-    The prompt is put together as they would; nothing is computed, saved or counted as a hit.
+    The prompt is put together as `erllama run` or `chat` would; nothing is computed, saved or counted as a hit.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.adapter.file import adapter_choice

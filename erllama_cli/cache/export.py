@@ -51,10 +51,10 @@ def export(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Put chains into a file, to go on with them on another machine: erllama cache import.
+    """Put chains into a file, to go on with them on another machine.
 
-    A conversation goes with its messages, its tokens and, as far as it is in the cache, its state. The file is as
-    private as the conversation.
+    Take them in there with `erllama cache import`. A conversation goes with its messages, its tokens and, as far as
+    it is in the cache, its state. The file is as private as the conversation.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.cache.this_machine import directories_here

@@ -34,10 +34,10 @@ def gc(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Give back the room of what is of no use to anybody, and enforce the quota.
+    """Remove what is of no use to anybody, and enforce the quota.
 
-    Safe while a daemon runs. What is left over of dead writers goes, damaged files, blocks that cannot be reached and
-    those beyond the quota; index and files are brought into agreement, and the index is made smaller.
+    Safe while a daemon runs. What is left over of dead writers goes, damaged files, blocks that cannot be reached
+    and those beyond the quota; index and files are brought into agreement, and the index is made smaller.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cache.tending.garbage import collect, find_garbage

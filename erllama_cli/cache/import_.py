@@ -18,7 +18,7 @@ Examples:
   erllama cache import llamas.tar
   erllama cache import llamas.tar --model ~/models/llama.gguf --json | jq .chats"""
 
-Archives = Annotated[list[str], typer.Argument(metavar="FILE", help="What was exported; - is standard input.")]
+Archives = Annotated[list[str], typer.Argument(metavar="FILE...", help="What was exported; - is standard input.")]
 ModelHere = Annotated[
     str | None, typer.Option("--model", metavar="MODEL", help="What the model of the conversations is called here.")
 ]
@@ -31,7 +31,7 @@ def import_(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Take in what was exported elsewhere: blocks, and the conversations that they belong to.
+    """Take in blocks and conversations that were exported elsewhere.
 
     A conversation that is here already is left as it is. Every block is checked before it is taken in.
     """

@@ -28,11 +28,11 @@ def ls(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show what is on disk: a row for each conversation and for each other way that blocks end.
+    """Show what is on disk: each conversation, and what else there is.
 
-    OWN is what only this chain takes, VALUE what keeping its last block is worth (decayed hits + 1, times tokens, a
-    MiB): the lowest makes room first. TEXT is the title of a conversation, or how the part begins that is the chain's
-    own. Needs no daemon.
+    A row is a conversation, or another way that blocks end. OWN is what only this chain takes, VALUE what keeping
+    its last block is worth (decayed hits + 1, times tokens, a MiB): the lowest makes room first. TEXT is the title
+    of a conversation, or how the part begins that is the chain's own. Needs no daemon.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.cache.chain import chains

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Names = Annotated[
     list[str],
     typer.Argument(
-        metavar="NAME|KEY",
+        metavar="NAME|KEY...",
         help="A conversation's name or id, or a block's key; the beginning of an id or key will do.",
         autocompletion=complete_chat_or_key,
     ),

@@ -23,9 +23,9 @@ Examples:
 def pin(
     names: Names, as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False
 ) -> None:
-    """Keep chains on disk, whatever has to make room: up to a block, or up to where a conversation is now.
+    """Keep chains on disk, whatever has to make room.
 
-    What the conversation says later is not pinned.
+    Up to a block, or up to where a conversation is now: what it says later is not pinned.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cache.tending.holdings import Holdings

@@ -27,10 +27,11 @@ def tree(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show shared beginnings as a tree: which system prompt carries which conversations.
+    """Show as a tree which beginnings are shared, and by what.
 
-    A part is a run of blocks that does not branch: how its text begins, its tokens, how long a chain is at its end, its
-    size on disk, how often it was hit, and the beginning of its key. Needs no daemon.
+    So it tells which system prompt carries which conversations. A part is a run of blocks that does not branch: how
+    its text begins, its tokens, how long a chain is at its end, its size on disk, how often it was hit, and the
+    beginning of its key. Needs no daemon.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.cache.contents import Contents

@@ -21,7 +21,10 @@ Examples:
 def unpin(
     names: Names, as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False
 ) -> None:
-    """Let evictions take chains again that were pinned by the same names."""
+    """Let evictions take pinned chains again.
+
+    They go by the names with which they were pinned.
+    """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cache.tending.holdings import Holdings
         from erllama_cli.cache.pin_report import pin_report

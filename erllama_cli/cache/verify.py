@@ -53,10 +53,10 @@ def verify(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Check every block on disk: its checksums, its key, its place in its chain, and the index.
+    """Check every block on disk, and the index.
 
-    Changes nothing without --repair, but that --recompute sets wrong blocks aside; safe while a daemon runs. Ends with
-    1 if something is wrong and was not repaired.
+    Its checksums, its key and its place in its chain. Changes nothing without --repair, but that --recompute sets
+    wrong blocks aside; safe while a daemon runs. Ends with 1 if something is wrong and was not repaired.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.cache.recompute import findings

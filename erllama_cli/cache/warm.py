@@ -35,9 +35,10 @@ def warm(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Read documents into the cache, each as `cat FILE | erllama run MODEL 'a question'` will.
+    """Read documents into the cache before they are asked about.
 
-    A document that cannot be read does not stop the others; the exit code is that of the first.
+    Each is read as `cat FILE | erllama run MODEL 'a question'` will. A document that cannot be read does not stop
+    the others; the exit code is that of the first.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.adapter.file import adapter_choice

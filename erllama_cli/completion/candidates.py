@@ -1,11 +1,15 @@
-"""What a shell offers where a conversation or a block has to be named. Asks no daemon, and starts none."""
+"""What a shell offers where a conversation, a block or an adapter has to be named. Starts no daemon."""
 
 from __future__ import annotations
 
 import contextlib
 
+import typer
+
 SHOWN_DIGITS = 12
 _KEYS_LIMIT = 50
+_PATIENCE_S = 0.1
+"""So long a daemon may take to answer: whoever pressed the key waits."""
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
 Candidates = list[tuple[str, str]]
@@ -35,10 +39,47 @@ def complete_session(incomplete: str) -> Candidates:
 
 
 def complete_chat_or_key(incomplete: str) -> Candidates:
-    """The conversations as above, and the blocks on disk whose key begins so, once a digit of it is there."""
-    found = complete_session(incomplete)
+    """The conversations as above, and the blocks as below."""
+    return complete_session(incomplete) + complete_key(incomplete)
+
+
+def complete_key(incomplete: str) -> Candidates:
+    """The blocks on disk whose key begins so, once a digit of it is there; by the beginning of it, which will do."""
+    return _keys(incomplete, SHOWN_DIGITS if len(incomplete) < SHOWN_DIGITS else None)
+
+
+def complete_whole_key(incomplete: str) -> Candidates:
+    """As `complete_key`, where all of a key is needed."""
+    return _keys(incomplete, None)
+
+
+def complete_adapter(ctx: typer.Context, incomplete: str) -> Candidates:
+    """The adapters that are attached to the model on the line, by handle; none if no daemon says so at once."""
+    model = ctx.params.get("model")
+    if not model:
+        return []
+    from erllama_cache.errors import ErllamaError
+    from erllama_cli.client import Client
+    from erllama_cli.model import model_name, same_model
+    from erllama_cli.one_line import one_line
+    from erllama_daemon.directories import user_directories
+
+    with contextlib.suppress(ErllamaError, OSError):
+        named = model_name(model)
+        status = Client(user_directories()).status(timeout_s=_PATIENCE_S)
+        return [
+            (adapter.handle[:SHOWN_DIGITS], one_line(adapter.path))
+            for loaded in (status.models if status is not None else [])
+            if same_model(named, loaded.id)
+            for adapter in loaded.adapters
+            if adapter.handle.startswith(incomplete)
+        ]
+    return []
+
+
+def _keys(incomplete: str, digits: int | None) -> Candidates:
     if not incomplete or not set(incomplete) <= _HEXADECIMAL:
-        return found
+        return []
     from erllama_cache.errors import ErllamaError
     from erllama_cache.tending.survey import survey
     from erllama_cli.one_line import one_line
@@ -46,6 +87,5 @@ def complete_chat_or_key(incomplete: str) -> Candidates:
 
     with contextlib.suppress(ErllamaError, OSError):
         rows = [row for row in survey(user_directories().cache).rows.values() if row.key.hex().startswith(incomplete)]
-        digits = SHOWN_DIGITS if len(incomplete) < SHOWN_DIGITS else None
-        found += [(row.key.hex()[:digits], one_line(row.label)) for row in rows[:_KEYS_LIMIT]]
-    return found
+        return [(row.key.hex()[:digits], one_line(row.label)) for row in rows[:_KEYS_LIMIT]]
+    return []

@@ -30,11 +30,11 @@ _erllama_completion() {
 complete -o default -F _erllama_completion erllama
 """
 
-# A function that zsh loads by itself has to complete at its first call too.
+# zsh loads the file as the function that it defines anew, which has to complete at that first call too.
 _ZSH = """\
 #compdef erllama
 
-_erllama_completion() {
+_erllama() {
   local line
   local -a values shown
   while IFS= read -r line; do
@@ -49,10 +49,10 @@ _erllama_completion() {
   fi
 }
 
-if [[ "${zsh_eval_context[-1]}" == loadautofunc ]]; then
-  _erllama_completion "$@"
+if [[ "$funcstack[1]" == _erllama ]]; then
+  _erllama "$@"
 else
-  compdef _erllama_completion erllama
+  compdef _erllama erllama
 fi
 """
 

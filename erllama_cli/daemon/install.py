@@ -31,7 +31,7 @@ def install(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Have systemd or launchd start the daemon when it is needed, and look after it.
+    """Have systemd or launchd start the daemon when it is needed.
 
     Writes a service and a socket for systemd's user manager, an agent for launchd, and enables them. A daemon that a
     command started gives way, once it has saved, if nothing runs in it.

@@ -18,7 +18,7 @@ EXAMPLES = """\b
 Examples:
   erllama daemon logs
   erllama daemon logs -f
-  erllama daemon logs -n 500 | grep WARNING"""
+  erllama daemon logs -n 500 | grep started"""
 
 
 def logs(

@@ -11,9 +11,10 @@ Examples:
 
 
 def reload(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False) -> None:
-    """Have the daemon read its configuration again; what runs is not disturbed.
+    """Have the daemon read its configuration again.
 
-    Says which keys are different now, and which of them take a restart. Ends with 4 if no daemon runs.
+    What runs is not disturbed. Says which keys are different now, and which of them take a restart. Ends with 4 if no
+    daemon runs.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.daemon.found import client_of_running

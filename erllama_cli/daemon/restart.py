@@ -17,10 +17,10 @@ Examples:
 
 
 def restart(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False) -> None:
-    """Stop the daemon once it has saved what it holds, and start it anew; starts it if none runs.
+    """Stop the daemon once it has saved what it holds, and start it anew.
 
-    No model is loaded again before a request needs it. Private conversations that are open, and adapters that are
-    attached, end with the old daemon.
+    Starts it if none runs. No model is loaded again before a request needs it. Private conversations that are open, and
+    adapters that are attached, end with the old daemon.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.client import Client

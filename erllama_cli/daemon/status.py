@@ -23,7 +23,10 @@ Examples:
 
 
 def status(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
-    """Show the daemon and the models it holds. Ends with 4 if none runs; starts none."""
+    """Show the daemon and the models it holds.
+
+    Ends with 4 if none runs; starts none.
+    """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.client import Client
         from erllama_daemon.directories import user_directories

@@ -11,7 +11,10 @@ Examples:
 
 
 def stop(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False) -> None:
-    """Stop the daemon once it has saved what it holds. Does nothing if none runs."""
+    """Stop the daemon once it has saved what it holds.
+
+    Does nothing if none runs.
+    """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.client import Client
         from erllama_cli.daemon.ending import end_daemon

@@ -24,9 +24,10 @@ def uninstall(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Undo what `erllama daemon install` did: the service ends, saved, and its files are removed.
+    """Undo what `erllama daemon install` did.
 
-    Files in the same place that somebody else wrote are left. Commands start the daemon by themselves again.
+    The service ends, saved, and its files are removed. Files in the same place that somebody else wrote are left.
+    Commands start the daemon by themselves again.
     """
     with reported_failures(as_json=as_json, debug=debug):
         import os

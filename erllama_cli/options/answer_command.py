@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from typer.core import TyperCommand
+from erllama_cli.plain_usage import PlainUsage
 
 REQUIRE_CACHED = "--require-cached"
 PREFIX: Final = "prefix"
 """What `--require-cached` demands without a number: all that stands before the question."""
 
 
-class AnswerCommand(TyperCommand):
+class AnswerCommand(PlainUsage):
     """Takes a value for `--require-cached` only after `=`, so that what follows the bare option is the prompt."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

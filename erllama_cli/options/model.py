@@ -39,7 +39,7 @@ PolicyOption = Annotated[
     typer.Option(
         "--policy",
         metavar="NAME=N",
-        help=f"Change when state is saved: {', '.join(KNOBS)}. Repeatable.",
+        help=f"Change when state is saved: {', '.join(KNOBS)}. May be given several times.",
     ),
 ]
 FingerprintModeOption = Annotated[

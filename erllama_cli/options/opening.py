@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from erllama_cli.completion.candidates import complete_session
+from erllama_cli.completion.candidates import complete_session, complete_whole_key
 from erllama_cli.options.contradictions import refuse_together, refuse_without
 from erllama_cli.options.groups import OptionGroup
 from erllama_daemon.choices import Overflow
@@ -61,7 +61,11 @@ SessionOfRun = Annotated[
 ]
 Parent = Annotated[
     str | None,
-    typer.Option(metavar="KEY", help="Answer as what follows the answer whose finish_key, printed by --json, is KEY."),
+    typer.Option(
+        metavar="KEY",
+        help="Answer as what follows the answer whose finish_key, printed by --json, is KEY.",
+        autocompletion=complete_whole_key,
+    ),
 ]
 
 

@@ -40,7 +40,10 @@ JsonSchema = Annotated[
 ]
 LogitBias = Annotated[
     list[str] | None,
-    typer.Option(metavar="ID=BIAS", help="Add BIAS to the logit of a token; -100 all but rules it out. Repeatable."),
+    typer.Option(
+        metavar="ID=BIAS",
+        help="Add BIAS to the logit of a token; -100 all but rules it out. May be given several times.",
+    ),
 ]
 
 

@@ -19,7 +19,8 @@ from erllama_cli.results.cache import (
     RemovalReport,
     Warmed,
 )
-from erllama_cli.results.daemon import Stopped
+from erllama_cli.results.daemon import Installed, Log, Restarted, Started, Stopped, Uninstalled
+from erllama_cli.results.doctor import Examination
 from erllama_cli.results.loaded import LoadedModels
 from erllama_cli.results.sessions import (
     ExportedSessions,
@@ -38,6 +39,7 @@ from erllama_daemon.messages import (
     Evicted,
     Explanation,
     ModelStatus,
+    Reloaded,
     RenderedPrompt,
     SessionList,
     Stats,
@@ -64,9 +66,16 @@ PRINTED: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
     "cache verify": (Verdict, RecomputedVerdict),
     "cache warm": (Warmed,),
     "chat": (Stats,),
+    "daemon install": (Installed,),
+    "daemon logs": (Log,),
+    "daemon reload": (Reloaded,),
+    "daemon restart": (Restarted,),
+    "daemon start": (Started,),
     "daemon status": (DaemonStatus,),
     "daemon stop": (Stopped,),
+    "daemon uninstall": (Uninstalled,),
     "detokenize": (Detokenized,),
+    "doctor": (Examination,),
     "embed": (Embeddings,),
     "load": (ModelStatus,),
     "ps": (LoadedModels,),

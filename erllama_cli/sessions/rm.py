@@ -31,10 +31,10 @@ def rm(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Delete conversations, with all that only they have in the cache.
+    """Delete conversations, and what only they have in the cache.
 
-    Turns that a fork shares stay with the fork. On a terminal it asks first; elsewhere, and with --yes, it does not. A
-    conversation that cannot be deleted does not keep the others.
+    Turns that a fork shares stay with the fork. On a terminal it asks first; elsewhere, and with --yes, it does
+    not. A conversation that cannot be deleted does not keep the others.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cache.errors import ErllamaError

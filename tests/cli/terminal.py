@@ -45,7 +45,7 @@ class Terminal:
             stderr=inner if stderr is None else stderr,
             start_new_session=True,
             env={**os.environ, "TERM": kind, "INPUTRC": "/dev/null", "COLUMNS": str(columns)},
-            preexec_fn=_take_terminal,
+            preexec_fn=take_terminal,
         )
         os.close(inner)
         self.modes_at_first = modes
@@ -175,7 +175,8 @@ class _Answering(pyte.Screen):
         self._answer(data)
 
 
-def _take_terminal() -> None:
+def take_terminal() -> None:
+    """Makes standard input the terminal that controls the process."""
     import fcntl
     import termios
 

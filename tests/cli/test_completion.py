@@ -1,29 +1,29 @@
-"""What the shells complete, in the real bash, and as zsh and fish are told."""
+"""What the shells complete, in the real ones."""
 
 from __future__ import annotations
 
 import os
-import pty
-import select
-import shutil
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from cache.samples import ROOT
 from cli.cached_home import LLAMAS, RIVERS, furnish
+from cli.fake_daemon import FakeDaemon, model_status
+from cli.shells import COMPLETIONS, SHELLS, Shell
+from typer.main import get_command
 
+from erllama_cli.command import new_app
 from erllama_cli.completion.candidates import complete_chat_or_key, complete_session
+from erllama_cli.completion.shells import answer
 from erllama_cli.completion.words import continued, quoted, typed_words, unquoted
 from erllama_daemon.directories import user_directories
-from erllama_daemon.messages import Message
+from erllama_daemon.messages import Adapter, Message
 from erllama_daemon.sessions.store import Sessions
-
-BASH = shutil.which("bash") or "bash"
-COMPLETIONS = Path(__file__).parents[2] / "completions"
 
 NAMES = {
     "my build": "my",
@@ -35,63 +35,29 @@ NAMES = {
 }
 """Each with what has to be typed to have it completed."""
 
-
-class Shell:
-    """A bash at a terminal, where `erllama` completes for real and otherwise prints its arguments."""
-
-    def __init__(self, folder: Path) -> None:
-        stub = folder / "erllama"
-        stub.write_text(
-            f'#!/bin/sh\nif [ -n "$_ERLLAMA_COMPLETE" ]; then exec {sys.executable} -m erllama_cli; fi\n'
-            """for word in "$@"; do printf '<%s>' "$word"; done; echo ' done'\n"""
-        )
-        stub.chmod(0o755)
-        self._end, inner = pty.openpty()
-        self._process = subprocess.Popen(
-            [BASH, "--norc", "--noprofile", "-i"],
-            stdin=inner,
-            stdout=inner,
-            stderr=inner,
-            start_new_session=True,
-            cwd=folder,
-            env={
-                **os.environ,
-                "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
-                "TERM": "dumb",
-                "LC_ALL": "C.UTF-8",
-                "INPUTRC": "/dev/null",
-            },
-        )
-        os.close(inner)
-        # What the terminal shows of the typing itself holds no result of the addition.
-        self._type(f". {COMPLETIONS}/erllama.bash; PS1=; echo ready $((3 + 4))\n")
-        self._until("ready 7\r\n")
-
-    def arguments(self, typed: str) -> str:
-        """What a command gets as arguments once the Tab key has been pressed behind what is `typed`."""
-        self._type(f"{typed}\t\n")
-        return self._until(" done\r\n").splitlines()[-1].removesuffix(" done")
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        os.close(self._end)
-
-    def _type(self, keys: str) -> None:
-        os.write(self._end, keys.encode())
-
-    def _until(self, text: str) -> str:
-        seen, deadline = "", time.monotonic() + 60
-        while text not in seen:
-            assert time.monotonic() < deadline, seen
-            if select.select([self._end], [], [], 0.5)[0]:
-                seen += os.read(self._end, 4096).decode(errors="replace")
-        return seen
+TYPED = {
+    "erllama ch": "<chat>",
+    "erllama daemon stat": "<daemon><status>",
+    "erllama chat --cont": "<chat><--continue>",
+    "erllama run --flash-attention au": "<run><--flash-attention><auto>",
+    "erllama run --flash-attention=au": "<run><--flash-attention=auto>",
+    "erllama chat --session my": "<chat><--session><my build>",
+    "erllama cache ls --session=my": "<cache><ls><--session=my build>",
+    'erllama sessions rm "my': "<sessions><rm><my build>",
+    "erllama sessions rm 'it": '<sessions><rm><it\'s "so" $HOME *>',
+    'erllama cache ls --session "the build:': "<cache><ls><--session><the build: why>",
+    "X=1 erllama sessions fork fork:t": "<sessions><fork><fork:two>",
+    "true; erllama sessions export my": "<sessions><export><my build>",
+    # Where nothing is known, files are.
+    "erllama sessions import my": "<sessions><import><my saved.json>",
+    "erllama run demo --grammar ./my": "<run><demo><--grammar><./my saved.json>",
+}
+"""What is typed before the Tab key, and what the command then gets."""
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    opened = Shell(tmp_path)
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
+    opened = Shell(request.param, tmp_path)
     yield opened
     opened.close()
 
@@ -119,35 +85,13 @@ def asked(shell: str, line: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("kept")
-def test_a_real_bash_completes_names_so_that_they_arrive_as_they_are(shell: Shell) -> None:
+def test_a_real_shell_completes_so_that_names_arrive_as_they_are(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "my saved.json").touch()
     for name, begun in NAMES.items():
         assert shell.arguments(f"erllama sessions show {begun}") == f"<sessions><show><{name}>"
-
-
-@pytest.mark.usefixtures("kept")
-@pytest.mark.parametrize(
-    ("typed", "arguments"),
-    [
-        ('erllama sessions rm "m', "<sessions><rm><my build>"),
-        ("erllama sessions rm 'it", '<sessions><rm><it\'s "so" $HOME *>'),
-        ("erllama cache ls --session=my", "<cache><ls><--session=my build>"),
-        ('erllama cache ls --session "the build:', "<cache><ls><--session><the build: why>"),
-        ("erllama chat --session my", "<chat><--session><my build>"),
-        ("X=1 erllama sessions fork fork:t", "<sessions><fork><fork:two>"),
-        ("true; erllama sessions export my", "<sessions><export><my build>"),
-        ("erllama daemon stat", "<daemon><status>"),
-    ],
-)
-def test_a_real_bash_completes_within_quotes_options_and_other_commands(
-    shell: Shell, typed: str, arguments: str
-) -> None:
-    assert shell.arguments(typed) == arguments
-
-
-@pytest.mark.usefixtures("kept")
-def test_where_nothing_is_known_bash_completes_files(shell: Shell, tmp_path: Path) -> None:
-    (tmp_path / "saved.json").touch()
-    assert shell.arguments("erllama sessions import sav") == "<sessions><import><saved.json>"
+    for typed, arguments in TYPED.items():
+        assert shell.arguments(typed) == arguments
+    assert not user_directories().socket.exists()
 
 
 @pytest.mark.parametrize(
@@ -208,6 +152,48 @@ def test_keys_are_completed_once_a_digit_is_there() -> None:
     assert key[:12] in {candidate for candidate, _text in complete_chat_or_key(key[:2])}
     assert key in {candidate for candidate, _text in complete_chat_or_key(key[:20])}
     assert complete_chat_or_key("z" + ROOT.hex()) == []
+
+
+def test_where_all_of_a_key_is_needed_all_of_it_is_completed() -> None:
+    home = furnish()
+    key = home.llamas[-1].key.hex()
+    for line, completed in (("run demo --parent", key), ("cache evict --key", key[:12])):
+        (found,) = asked("fish", f"erllama {line} {key[:4]}")
+        assert found.partition("\t")[0] == completed
+
+
+@pytest.fixture
+def attached(fake: FakeDaemon) -> None:
+    adapters = [Adapter("ab" * 32, "/a/pirate.gguf", 1.0), Adapter("cd" * 32, "/a/poet.gguf", 0.5)]
+    fake.loaded = [msgspec.structs.replace(model_status(), adapters=adapters), model_status("/m/other.gguf")]
+
+
+@pytest.mark.usefixtures("attached")
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("erllama adapter unload demo ", ["abababababab\t/a/pirate.gguf", "cdcdcdcdcdcd\t/a/poet.gguf"]),
+        ("erllama adapter scale demo c", ["cdcdcdcdcdcd\t/a/poet.gguf"]),
+        ("erllama adapter unload /m/other.gguf ", []),
+    ],
+)
+def test_the_adapters_of_a_model_are_those_that_a_daemon_has_attached(
+    monkeypatch: pytest.MonkeyPatch, line: str, completed: list[str]
+) -> None:
+    monkeypatch.setattr("erllama_cli.completion.candidates._PATIENCE_S", 30.0)
+    assert answer(get_command(new_app()), typed_words(line)).splitlines() == completed
+
+
+@pytest.mark.usefixtures("user_home")
+def test_no_daemon_is_started_or_waited_for_to_complete_an_adapter() -> None:
+    app, line, path = get_command(new_app()), typed_words("erllama adapter unload demo "), user_directories().socket
+    assert answer(app, line) == ""
+    assert not path.exists()
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(path))
+        silent.listen()
+        assert answer(app, line) == ""
 
 
 @pytest.mark.usefixtures("user_home")

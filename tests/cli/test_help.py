@@ -49,6 +49,20 @@ def test_help_has_an_example(run: Run, command: list[str]) -> None:
     assert " ".join(["  erllama", *command]) in done.stdout.partition("Examples:")[2]
 
 
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name, each in ERLLAMA.commands.items() if isinstance(each, Group))]
+)
+def test_the_help_of_a_group_has_a_line_for_each_command(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    group = ERLLAMA.commands[command[0]] if command else ERLLAMA
+    assert isinstance(group, Group)
+    listed = run(*command, "--help").stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == list(group.commands)
+    assert all(line.endswith(".") for line in listed)
+
+
 def test_version(run: Run) -> None:
     assert run("--version").stdout.startswith("erllama ")
 
