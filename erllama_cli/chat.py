@@ -59,6 +59,7 @@ def chat(
     with reported_failures(as_json=display.as_json, debug=display.debug):
         import msgspec
 
+        from erllama_cli.config.defaults import default_model
         from erllama_cli.conversation.conversation import Conversation
         from erllama_cli.conversation.hold import Hold
         from erllama_cli.conversation.opening import Opening, system_at_start
@@ -67,6 +68,8 @@ def chat(
         from erllama_daemon.directories import user_directories
 
         is_window = sys.stdin is not None and sys.stdin.isatty()
+        if model is None and not which.resume and which.session is None:
+            model = default_model()
         which.check(model, system, private=answering.private)
         resolved, other = (None if each is None else resolve_model(each) for each in (model, which.other_model))
         request = unasked_request(answering, choosing, loading, as_json=display.as_json)
@@ -89,7 +92,7 @@ def chat(
             conversation = Conversation(
                 directories=directories,
                 session=opened.session,
-                system=system_at_start(opened.session, head),
+                system=system_at_start(opened.session, head, is_given=system is not None),
                 request=request,
                 display=display.but(in_chat=is_window),
                 hold=hold,

@@ -18,6 +18,7 @@ from erllama_daemon.messages import (
     AdapterList,
     AdapterRequest,
     CompleteRequest,
+    DaemonSettings,
     DaemonStatus,
     DeletedSession,
     Detokenized,
@@ -119,6 +120,11 @@ class Client:
         """Have the daemon read its configuration again; what is different now."""
         with self._connector.ask("POST", "/v1/reload") as response:
             return self._connector.decoded(response.read(), Reloaded)
+
+    def settings(self) -> DaemonSettings:
+        """The configuration that the daemon has read last."""
+        with self._connector.ask("GET", "/v1/config", timeout_s=_STATUS_TIMEOUT_S) as response:
+            return self._connector.decoded(response.read(), DaemonSettings)
 
     def stop(self, *, only_if_idle: bool = False) -> None:
         """Tell the daemon to save what it holds and end. Returns before it has.

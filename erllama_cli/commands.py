@@ -49,6 +49,19 @@ CACHE = Group(
     },
 )
 
+CONFIG = Group(
+    "See and change what is configured, key by key.",
+    "  erllama config show\n  erllama config set cache.disk_bytes 50GiB\n  erllama config edit",
+    {
+        "show": "Show every key: its value, where that comes from, what it is for.",
+        "get": "Print the value of a key, and nothing else.",
+        "set": "Set a key in the file; its comments and its order stay.",
+        "unset": "Take a key out of the file, so that its default holds again.",
+        "edit": "Open the file in your editor, and check what you have written.",
+        "path": "Print where the file is, or would be.",
+    },
+)
+
 DAEMON = Group(
     "See, stop or run the daemon.\n\nIt starts by itself when a command needs it.",
     "  erllama daemon status\n  erllama daemon logs -f\n  erllama daemon install",
@@ -100,6 +113,7 @@ ERLLAMA = Group(
         "ps": "Show the models that are loaded.",
         "adapter": ADAPTER,
         "cache": CACHE,
+        "config": CONFIG,
         "daemon": DAEMON,
         "doctor": "Check that erllama works here, and say what to do if not.",
         "sessions": SESSIONS,

@@ -36,7 +36,14 @@ def question_about(document: str) -> Message:
 
 
 def system_messages(system: str | None) -> list[Message]:
-    """What goes before the question. Raises RequestInvalid."""
+    """What goes before the question: for None what is configured, and nothing for an empty text.
+
+    Raises RequestInvalid and ConfigInvalid.
+    """
+    if system is None:
+        from erllama_cli.config.defaults import default_system
+
+        system = default_system()
     return [Message("system", [valid_text(system, "the system prompt")])] if system else []
 
 

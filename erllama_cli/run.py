@@ -61,7 +61,7 @@ def run(
         resolved = resolve_model(model)
         request = unasked_request(answering, choosing, loading, as_json=display.as_json)
         request = msgspec.structs.replace(request, overflow=following.overflow or "stop")
-        head = system_messages(system)
+        head = [] if following.parent_key is not None else system_messages(system)
         question = read_question(prompt)
         client = running_daemon(user_directories(), quiet=display.quiet)
         if following.session is None:
@@ -77,7 +77,7 @@ def run(
         Conversation(
             directories=user_directories(),
             session=opened.session,
-            system=system_at_start(opened.session, head),
+            system=system_at_start(opened.session, head, is_given=system is not None),
             request=request,
             display=display,
         ).ask(question)

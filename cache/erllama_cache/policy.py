@@ -7,21 +7,39 @@ from typing import Annotated, Self
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
+LONGEST_INTERVAL = 256
+"""No block is longer than so many tokens, so that one is saved at least this often."""
 
 
 class PolicyKnobs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The knobs of a `Policy` that somebody turned; None leaves one as it is."""
 
-    min_tokens: Count | None = None
-    """Tokens. A chain shorter than this is not saved when it finishes; 1 by default."""
-    cold_min_tokens: Count | None = None
-    """Tokens. Of a prompt shorter than this nothing is saved; 1 by default."""
-    cold_max_tokens: Count | None = None
-    """Tokens. Beyond this nothing of a prompt is saved; 1073741824 by default."""
-    continued_interval: Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)] | None = None
-    """Tokens. While an answer is generated, a block is saved this often, or sooner; 256 by default."""
-    evict_save_timeout_ms: Count | None = None
-    """Milliseconds that a worker that ends waits for its last blocks to reach the disk; 30000 by default."""
+    min_tokens: Annotated[
+        Count | None,
+        msgspec.Meta(
+            description="Tokens. A chain shorter than this is not saved when it finishes.", extra={"value": "1"}
+        ),
+    ] = None
+    cold_min_tokens: Annotated[
+        Count | None,
+        msgspec.Meta(description="Tokens. Of a prompt shorter than this nothing is saved.", extra={"value": "1"}),
+    ] = None
+    cold_max_tokens: Annotated[
+        Count | None,
+        msgspec.Meta(description="Tokens. Beyond this nothing of a prompt is saved.", extra={"value": "1073741824"}),
+    ] = None
+    continued_interval: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=LONGEST_INTERVAL)] | None,
+        msgspec.Meta(
+            description="Tokens. How often a block is saved while an answer is generated.", extra={"value": "256"}
+        ),
+    ] = None
+    evict_save_timeout_ms: Annotated[
+        Count | None,
+        msgspec.Meta(
+            description="Milliseconds that a worker that ends waits for its last saves.", extra={"value": "30000"}
+        ),
+    ] = None
 
     @property
     def turned(self) -> dict[str, int]:

@@ -17,7 +17,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon import __version__
-from erllama_daemon.config import Config, DaemonConfig, read_config
+from erllama_daemon.config import DaemonConfig, Settings, effective
+from erllama_daemon.config.overrides import options_among
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.errors import ConfigInvalid, DaemonUnreachable
 from erllama_daemon.life.drain import GOODBYE_S, longest_s
@@ -140,13 +141,13 @@ def _run(by: StartedBy, directories: Directories) -> None:
     notifier, given = Notifier.of_environment(), given_listener(os.environ)
     if given is not None and given.path != directories.socket:
         directories = directories._replace(given_socket=given.path)
-    config, log_file = _configured(by, directories)
-    with only_daemon(directories, is_activated=given is not None, patience_s=longest_s(config)):
+    settings, log_file = _configured(by, directories)
+    with only_daemon(directories, is_activated=given is not None, patience_s=longest_s(settings.config)):
         listener: Listener = given or bind(directories)
         start = Start(
             directories=directories,
-            config=config,
-            read=lambda: read_config(directories.config_file),
+            settings=settings,
+            read=lambda: _settings(directories),
             listener=listener,
             by=by,
             log=log_file,
@@ -159,14 +160,18 @@ def _run(by: StartedBy, directories: Directories) -> None:
             listener.remove()
 
 
-def _configured(by: StartedBy, directories: Directories) -> tuple[Config, LogFile | None]:
+def _configured(by: StartedBy, directories: Directories) -> tuple[Settings, LogFile | None]:
     """The configuration, and the log that it wants; the reason why it is not valid is in the log too."""
     try:
-        config = read_config(directories.config_file)
+        settings = _settings(directories)
     except ConfigInvalid:
         open_log(by, directories.daemon_log, DaemonConfig())
         raise
-    return config, open_log(by, directories.daemon_log, config.daemon)
+    return settings, open_log(by, directories.daemon_log, settings.config.daemon)
+
+
+def _settings(directories: Directories) -> Settings:
+    return effective(directories.config_file, options=options_among(sys.argv[1:]))
 
 
 def _told(by: StartedBy, error: ErllamaError) -> int:

@@ -75,7 +75,10 @@ def explain(
         request = ExplainRequest(
             model=None if model is None else resolve_model(model),
             session=session,
-            messages=[*system_messages(system), *_question(prompt, may_lack=session is not None)],
+            messages=[
+                *([] if session is not None else system_messages(system)),
+                *_question(prompt, may_lack=session is not None),
+            ],
             adapters=[adapter_choice(file) for file in adapter or []],
             reproducible=reproducible,
         )

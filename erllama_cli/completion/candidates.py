@@ -89,3 +89,21 @@ def _keys(incomplete: str, digits: int | None) -> Candidates:
         rows = [row for row in survey(user_directories().cache).rows.values() if row.key.hex().startswith(incomplete)]
         return [(row.key.hex()[:digits], one_line(row.label)) for row in rows[:_KEYS_LIMIT]]
     return []
+
+
+def complete_config_key(incomplete: str) -> Candidates:
+    """The keys of the configuration that begin so, and those that are set with a name in them."""
+    from erllama_cache.errors import ErllamaError
+    from erllama_daemon.config import effective
+    from erllama_daemon.config.key import NAME, keys
+    from erllama_daemon.directories import user_directories
+
+    with contextlib.suppress(ErllamaError, OSError):
+        rows = effective(user_directories().config_file).rows()
+        return [(row.key, row.summary) for row in rows if row.key.startswith(incomplete)]
+    return [(key.name, key.summary) for key in keys() if NAME not in key.path and key.name.startswith(incomplete)]
+
+
+def complete_setting(incomplete: str) -> Candidates:
+    """As `complete_config_key`, with the sign that the value follows; nothing once that is there."""
+    return [] if "=" in incomplete else [(f"{key}=", summary) for key, summary in complete_config_key(incomplete)]

@@ -167,13 +167,15 @@ def find_or_begin(client: Client, name: str, model: str) -> Opened:
     return Opened(found)
 
 
-def system_at_start(session: Session, system: list[Message]) -> list[Message]:
+def system_at_start(session: Session, system: list[Message], *, is_given: bool) -> list[Message]:
     """What of `system` goes with the next turn: nothing, if the conversation has begun with just that.
 
-    Raises RequestInvalid if it has begun with another one.
+    Raises RequestInvalid if it has begun with another one, unless the configuration and no option gave it.
     """
     if not (session.messages and system):
         return system
+    if not is_given:
+        return []
     in_force = next((message.text for message in reversed(session.messages) if message.role == "system"), "")
     if system[-1].text != in_force:
         raise RequestInvalid(reason=f"--system belongs at the start, and {session.called} has begun without it")

@@ -22,7 +22,14 @@ _MOST_DIGITS = 20
 """Of a number; which ones make sense is checked with the whole request."""
 
 MaxTokens = Annotated[
-    int, typer.Option("-n", "--max-tokens", min=1, metavar="N", help="Stop the answer after this many tokens.")
+    int | None,
+    typer.Option(
+        "-n",
+        "--max-tokens",
+        min=1,
+        metavar="N",
+        help=f"Stop the answer after this many tokens; {MAX_TOKENS} by default.",
+    ),
 ]
 Stop = Annotated[
     list[str] | None, typer.Option(metavar="TEXT", help="End the answer before this text. May be given several times.")
@@ -63,7 +70,7 @@ LogitsDigest = Annotated[
 class AnswerOptions(OptionGroup):
     """What is asked of an answer, whatever the question."""
 
-    max_tokens: MaxTokens = MAX_TOKENS
+    max_tokens: MaxTokens = None
     stop: Stop = None
     adapter: AdapterFiles = None
     reproducible: Reproducible = False
@@ -77,9 +84,13 @@ class AnswerOptions(OptionGroup):
 def unasked_request(
     answering: AnswerOptions, choosing: SamplingOptions, loading: LoadOptions, *, as_json: bool
 ) -> CompleteRequest:
-    """A request that lacks only its question. Raises the usage error of the first option that makes no sense."""
+    """A request that lacks only its question; the configuration says what no option does.
+
+    Raises the usage error of the first option that makes no sense, and ConfigInvalid.
+    """
     from msgspec.structs import replace
 
+    from erllama_cli.config.defaults import usual
     from erllama_cli.question import valid_text
     from erllama_daemon.messages import CompleteRequest, Message
     from erllama_daemon.messages.checks import check_complete
@@ -88,7 +99,7 @@ def unasked_request(
     for option in (("--private", answering.private), (REQUIRE_CACHED, answering.require_cached)):
         refuse_together(option, ("--no-cache", answering.no_cache))
     request = CompleteRequest(
-        max_tokens=answering.max_tokens,
+        max_tokens=usual("max_tokens") if answering.max_tokens is None else answering.max_tokens,
         sampling=choosing.sampling(),
         stop=[valid_text(stop, "--stop") for stop in answering.stop or []],
         logprobs=answering.logprobs,

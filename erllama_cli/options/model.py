@@ -33,7 +33,9 @@ GpuLayers = Annotated[
     int | None, typer.Option(min=-1, metavar="N", help="How many layers the GPU computes; -1 is all of them.")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, max=1024, metavar="N", help="How many threads compute.")]
-NoMmap = Annotated[bool, typer.Option("--no-mmap", help="Read the whole file into memory instead of mapping it.")]
+Mmap = Annotated[
+    bool | None, typer.Option("--mmap/--no-mmap", help="Map the file, or read the whole of it into memory.")
+]
 PolicyOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -65,7 +67,7 @@ KeepAlive = Annotated[
 
 
 class LoadOptions(OptionGroup):
-    """How a model is loaded. What is not given is as it is loaded now, or else the default."""
+    """How a model is loaded. What is not given is as it is loaded now, or else as it is configured."""
 
     ctx: Context = None
     parallel: Parallel = None
@@ -73,7 +75,7 @@ class LoadOptions(OptionGroup):
     flash_attention: FlashAttentionMode = None
     gpu_layers: GpuLayers = None
     threads: Threads = None
-    no_mmap: NoMmap = False
+    mmap: Mmap = None
     policy: PolicyOption = None
     fingerprint_mode: FingerprintModeOption = None
     fingerprint: Fingerprint = None
@@ -91,7 +93,7 @@ class LoadOptions(OptionGroup):
             flash_attention=self.flash_attention,
             gpu_layers=self.gpu_layers,
             threads=self.threads,
-            mmap=False if self.no_mmap else None,
+            mmap=self.mmap,
             policy=policy_of(self.policy) if self.policy else None,
             fingerprint_mode=self.fingerprint_mode,
             fingerprint=None if self.fingerprint is None else self.fingerprint.lower(),

@@ -14,20 +14,41 @@ if TYPE_CHECKING:
     from erllama_daemon.messages import Sampling
 
 Temperature = Annotated[
-    float,
+    float | None,
     typer.Option(
-        "-t", "--temperature", min=0.0, metavar="T", help="How freely to choose; 0 always takes the likeliest."
+        "-t",
+        "--temperature",
+        min=0.0,
+        metavar="T",
+        help=f"How freely to choose; 0 always takes the likeliest; {TEMPERATURE} by default.",
     ),
 ]
-TopK = Annotated[int, typer.Option(min=0, metavar="K", help="Choose among the likeliest K tokens; 0 is all of them.")]
+TopK = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="K", help=f"Choose among the likeliest K tokens; 0 is all of them; {TOP_K} by default."
+    ),
+]
 TopP = Annotated[
-    float, typer.Option(min=0.0, max=1.0, metavar="P", help="Choose among the likeliest that add up to P.")
+    float | None,
+    typer.Option(
+        min=0.0, max=1.0, metavar="P", help=f"Choose among the likeliest that add up to P; {TOP_P} by default."
+    ),
 ]
 MinP = Annotated[
-    float, typer.Option(min=0.0, max=1.0, metavar="P", help="Leave out tokens less likely than P times the likeliest.")
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        metavar="P",
+        help=f"Leave out tokens less likely than P times the likeliest; {MIN_P} by default.",
+    ),
 ]
 RepeatPenalty = Annotated[
-    float, typer.Option(min=0.0, metavar="X", help="Make tokens that came lately less likely; 1 is off.")
+    float | None,
+    typer.Option(
+        min=0.0, metavar="X", help=f"Make tokens that came lately less likely; 1 is off; {REPEAT_PENALTY} by default."
+    ),
 ]
 Seed = Annotated[
     int | None, typer.Option(min=0, max=2**32 - 2, metavar="N", help="Choose the same way again; drawn if not given.")
@@ -48,20 +69,24 @@ LogitBias = Annotated[
 
 
 class SamplingOptions(OptionGroup):
-    """The sampler keys of one answer."""
+    """The sampler keys of one answer. What is not given is as the configuration has it."""
 
-    temperature: Temperature = TEMPERATURE
-    top_k: TopK = TOP_K
-    top_p: TopP = TOP_P
-    min_p: MinP = MIN_P
-    repeat_penalty: RepeatPenalty = REPEAT_PENALTY
+    temperature: Temperature = None
+    top_k: TopK = None
+    top_p: TopP = None
+    min_p: MinP = None
+    repeat_penalty: RepeatPenalty = None
     seed: Seed = None
     grammar: Grammar = None
     json_schema: JsonSchema = None
     logit_bias: LogitBias = None
 
     def sampling(self) -> Sampling:
-        """What they add up to, the files read. Raises RequestInvalid, GrammarInvalid or JsonSchemaInvalid."""
+        """What they add up to, the files read.
+
+        Raises RequestInvalid, GrammarInvalid, JsonSchemaInvalid and ConfigInvalid.
+        """
+        from erllama_cli.config.defaults import usual
         from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid
         from erllama_daemon.messages import Sampling
         from erllama_daemon.messages.checks import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
@@ -72,11 +97,11 @@ class SamplingOptions(OptionGroup):
         if self.json_schema is not None:
             json_schema = _text_of(self.json_schema, JSON_SCHEMA_BYTES_LIMIT, JsonSchemaInvalid)
         return Sampling(
-            temperature=self.temperature,
-            top_k=self.top_k,
-            top_p=self.top_p,
-            min_p=self.min_p,
-            repeat_penalty=self.repeat_penalty,
+            temperature=usual("temperature") if self.temperature is None else self.temperature,
+            top_k=usual("top_k") if self.top_k is None else self.top_k,
+            top_p=usual("top_p") if self.top_p is None else self.top_p,
+            min_p=usual("min_p") if self.min_p is None else self.min_p,
+            repeat_penalty=usual("repeat_penalty") if self.repeat_penalty is None else self.repeat_penalty,
             seed=self.seed,
             grammar=grammar,
             json_schema=json_schema,

@@ -19,6 +19,7 @@ from erllama_cli.results.cache import (
     RemovalReport,
     Warmed,
 )
+from erllama_cli.results.config import ChangedConfig, ConfigPath, ShownConfig, ShownSetting
 from erllama_cli.results.daemon import Installed, Log, Restarted, Started, Stopped, Uninstalled
 from erllama_cli.results.doctor import Examination
 from erllama_cli.results.loaded import LoadedModels
@@ -66,6 +67,11 @@ PRINTED: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
     "cache verify": (Verdict, RecomputedVerdict),
     "cache warm": (Warmed,),
     "chat": (Stats,),
+    "config get": (ShownSetting,),
+    "config path": (ConfigPath,),
+    "config set": (ChangedConfig,),
+    "config show": (ShownConfig,),
+    "config unset": (ChangedConfig,),
     "daemon install": (Installed,),
     "daemon logs": (Log,),
     "daemon reload": (Reloaded,),
@@ -99,6 +105,7 @@ LINES: Mapping[str, str] = {
 """Commands that print more than one object, and when."""
 
 WITHOUT_JSON: Mapping[str, str] = {
+    "config edit": "It is a conversation with the user, in an editor.",
     "daemon run": "It becomes the daemon; what that prints is a log.",
 }
 """Commands that have no `--json`, and why."""

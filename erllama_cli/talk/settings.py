@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
+from erllama_cli.config.defaults import usual
 from erllama_cli.talk.registry import ChatCommand
 from erllama_cli.talk.told import tell, tell_columns
 from erllama_cli.talk.window import Window
-from erllama_daemon.choices import MAX_TOKENS
 from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.messages import CompleteRequest, Message, Sampling
+from erllama_daemon.messages import CompleteRequest, Message
 from erllama_daemon.messages.checks import check_complete
 
 DEFAULT = "default"
@@ -62,7 +62,7 @@ def _of_sampling(key: str, kind: type[int] | type[float], summary: str, *, unset
 
     def change(window: Window, text: str) -> None:
         request = window.conversation.request
-        value: Any = getattr(Sampling(), field) if text in (DEFAULT, unset) else _number(key, kind, text)
+        value: Any = (None if unset else usual(field)) if text in (DEFAULT, unset) else _number(key, kind, text)
         _take(
             window,
             msgspec.structs.replace(request, sampling=msgspec.structs.replace(request.sampling, **{field: value})),
@@ -86,7 +86,7 @@ def _take(window: Window, request: CompleteRequest) -> None:
 
 
 def _change_max_tokens(window: Window, text: str) -> None:
-    count = MAX_TOKENS if text == DEFAULT else _number("max-tokens", int, text)
+    count = usual("max_tokens") if text == DEFAULT else _number("max-tokens", int, text)
     if count < 1:
         raise RequestInvalid(reason="max_tokens must be 1 or more")
     _take(window, msgspec.structs.replace(window.conversation.request, max_tokens=int(count)))

@@ -18,6 +18,7 @@ from erllama_daemon.messages import (
     VERSION_HEADER,
     AdapterRequest,
     CompleteRequest,
+    DaemonSettings,
     DaemonStatus,
     DetokenizeRequest,
     Done,
@@ -157,6 +158,7 @@ class FakeDaemon:
     listed: SessionList | None = None
     loaded: list[ModelStatus] = field(default_factory=list)
     quotas: Quotas | None = None
+    settings: DaemonSettings | None = None
     reply: msgspec.Struct | None = None
     loading: Sequence[LoadEvent] = ()
     recomputing: Sequence[RecomputeEvent] = ()
@@ -205,6 +207,8 @@ class Handler(BaseHTTPRequestHandler):
             status = DaemonStatus(running=True, socket=str(fake.socket), uptime_s=61.0, models=fake.loaded)
             told = msgspec.structs.replace(fake.status or status, version=fake.version, quotas=fake.quotas)
             self._send(200, fake.nonsense or told)
+        elif self.path == "/v1/config" and fake.settings is not None:
+            self._send(200, fake.settings)
         elif fake.refusal is not None:
             self._send(*fake.refusal)
         elif self.path.startswith("/v1/sessions?") and fake.listed is not None:

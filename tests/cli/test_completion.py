@@ -97,7 +97,7 @@ def test_a_real_shell_completes_so_that_names_arrive_as_they_are(shell: Shell, t
 @pytest.mark.parametrize(
     ("line", "completed"),
     [
-        ("erllama c", {"cache", "chat"}),
+        ("erllama c", {"cache", "chat", "config"}),
         ("erllama daemon st", {"start", "status", "stop"}),
         ("erllama adapter ", {"load", "unload", "scale", "ls"}),
         ("erllama sessions ", {"ls", "show", "rm", "rename", "fork", "export", "import"}),

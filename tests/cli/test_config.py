@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from cli.fake_daemon import FakeDaemon, answer
 from conftest import Erllama
 
 from erllama_cache.stats import StoreStats
+from erllama_cli.client import Client
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_USAGE
 from erllama_daemon.messages import Quotas
@@ -50,7 +52,7 @@ def test_a_configuration_that_is_not_valid_is_named_and_no_daemon_starts(
     assert done.exit_code == EXIT_USAGE
     error = msgspec.json.decode(done.stdout)["error"]
     assert error["code"] == "config_invalid"
-    wrong = "cache.disk_bites: there is no such key; the nearest is cache.disk_bytes."
+    wrong = "line 2: cache.disk_bites: there is no such key; the nearest is cache.disk_bytes."
     assert error["message"] == f"The configuration {file} is not valid: {wrong}"
     assert sorted(user_home.rglob("*")) == before
 
@@ -67,3 +69,35 @@ def test_the_daemon_itself_names_the_line(erllama: Erllama) -> None:
     assert (done.returncode, done.stdout) == (EXIT_USAGE, "")
     assert done.stderr.startswith("erllama: The configuration ")
     assert "not valid: line 2" in done.stderr
+
+
+def test_a_daemon_has_what_it_was_started_with_and_show_tells_the_difference(
+    erllama: Erllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(user_directories())
+    with monkeypatch.context() as patch:
+        patch.setenv("ERLLAMA_LOAD_PARALLEL", "2")
+        daemon = erllama.start("daemon", "run", "--set", "load.ctx=512", "--set=cache.ram_bytes=1 MiB")
+    try:
+        while not client.answers():
+            assert daemon.poll() is None
+            time.sleep(0.01)
+        had = {setting.key: (setting.value, setting.origin) for setting in client.settings().settings}
+        assert had["load.ctx"] == (512, "option")
+        assert had["load.parallel"] == (2, "environment")
+        assert had["load.threads"] == (None, "default")
+        status = client.status()
+        assert status is not None
+        assert status.quotas is not None
+        assert status.quotas.ram_bytes == 1 << 20
+        shown = erllama("config", "show").stdout
+        assert "After a restart: the daemon that runs has 512 (option)." in shown
+    finally:
+        daemon.terminate()
+        daemon.communicate(timeout=60)
+
+
+def test_a_wrong_option_of_the_daemon_is_named(erllama: Erllama) -> None:
+    done = erllama("daemon", "run", "--set", "load.ctx=all")
+    assert done.returncode == EXIT_USAGE
+    assert '--set load.ctx takes a whole number from 1 to 16777216, such as 8192, not "all"' in done.stderr

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 from starlette.types import Message as AsgiMessage
 
+from erllama_daemon.config import Settings, effective
 from erllama_daemon.directories import user_directories
 from erllama_daemon.http.app import App, create_app
 from erllama_daemon.http.conversations import Conversations
@@ -63,6 +64,10 @@ class NoLife:
 
     def reload(self) -> Reloaded:
         return Reloaded([], [])
+
+    @property
+    def settings(self) -> Settings:
+        return effective(user_directories().config_file, {})
 
     def told(self, status: DaemonStatus) -> DaemonStatus:
         return status

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.config import Config
+from erllama_daemon.config import Config, Settings
 from erllama_daemon.directories import Directories, user_directories
 from erllama_daemon.life.life import Start
 from erllama_daemon.life.listener import Listener, bind, prepare_folder
@@ -39,10 +39,10 @@ class Living:
     config: Config | ErllamaError
     end: asyncio.Task[None] = field(init=False)
 
-    def read(self) -> Config:
+    def read(self) -> Settings:
         if isinstance(self.config, ErllamaError):
             raise self.config
-        return self.config
+        return Settings(self.directories.config_file, self.config)
 
     def model(self, name: str = "a", **script: object) -> str:
         path = self.directories.runtime / f"{name}.gguf"
@@ -97,7 +97,7 @@ async def living(
     alive = Living(directories, listener, config)
     start = Start(
         directories=directories,
-        config=config,
+        settings=alive.read(),
         read=alive.read,
         listener=listener,
         by="foreground",

@@ -5,17 +5,24 @@ from pathlib import Path
 import pytest
 
 from erllama_cache.policy import Policy, PolicyKnobs
-from erllama_daemon.config import ByteSize, CacheConfig, Config, ModelConfig, SessionsConfig, Span, keys_of, read_config
+from erllama_daemon.config import (
+    ByteSize,
+    CacheConfig,
+    Config,
+    Duration,
+    LoadConfig,
+    ModelConfig,
+    RunConfig,
+    SessionsConfig,
+    Span,
+    read_config,
+)
+from erllama_daemon.config.key import keys
 from erllama_daemon.errors import EXIT_USAGE, ConfigInvalid
-from erllama_daemon.models.policy import configured_policy
+from erllama_daemon.messages import ModelOptions
+from erllama_daemon.models.configured import configured_options
 
 DOCS = Path(__file__).parents[2] / "docs" / "config.md"
-KEYS = {
-    key
-    for table in (keys_of(Config), keys_of(ModelConfig, "models.NAME."))
-    for key in table
-    if not key.endswith(("cache", "sessions", "policy", "models"))
-}
 
 WHOLE = """
 [cache]
@@ -26,12 +33,24 @@ write_bytes_per_day = "500MB"
 [sessions]
 keep = "90d"
 
+[load]
+kv_type = "q8_0"
+mmap = false
+keep_alive = "forever"
+
+[run]
+model = "demo"
+temperature = 1
+
 [policy]
 min_tokens = 8
 continued_interval = 64
 
 [models.demo.policy]
 min_tokens = 16
+
+[models.demo]
+load.ctx = 512
 
 [models."/models/big.gguf".policy]
 """
@@ -65,8 +84,13 @@ def test_every_table_is_read(file: Path) -> None:
             ram_bytes=ByteSize(3 << 29), disk_bytes=ByteSize(20_000_000_000), write_bytes_per_day=ByteSize(500_000_000)
         ),
         sessions=SessionsConfig(keep=Span(90 * 86400)),
+        load=LoadConfig(kv_type="q8_0", mmap=False, keep_alive=Duration(-1)),
+        run=RunConfig(model="demo", temperature=1.0),
         policy=PolicyKnobs(min_tokens=8, continued_interval=64),
-        models={"demo": ModelConfig(policy=PolicyKnobs(min_tokens=16)), "/models/big.gguf": ModelConfig()},
+        models={
+            "demo": ModelConfig(load=LoadConfig(ctx=512), policy=PolicyKnobs(min_tokens=16)),
+            "/models/big.gguf": ModelConfig(),
+        },
     )
 
 
@@ -87,68 +111,93 @@ def test_how_long_conversations_are_kept_has_a_unit(written: str, seconds: int) 
 def test_what_is_no_time_to_keep_something_is_named(file: Path, value: str) -> None:
     file.write_text(f"sessions.keep = {value}")
     reason = refusal(file)
-    assert reason.startswith("sessions.keep: ")
-    assert reason.endswith(" is no time that something is kept; write 90d, 36h or 30m.")
+    assert reason == f'line 1: sessions.keep takes a time, such as "90d", "36h" or "30m", not {value}.'
 
 
 @pytest.mark.parametrize(
-    "value", ["-1", "true", "1e9", '"lots"', '"-1 GiB"', f'"{"9" * 400} TiB"', "9" * 30, "1979-05-27"]
+    "value", ["-1", "true", "1000000000.0", '"lots"', '"-1 GiB"', "9" * 30, "1979-05-27", "[1]", "{ a = 1 }"]
 )
 def test_what_is_no_size_is_named(file: Path, value: str) -> None:
     file.write_text(f"cache.ram_bytes = {value}")
     reason = refusal(file)
-    assert reason.startswith("cache.ram_bytes: ")
-    assert reason.endswith(" is no size; write 4096, 500MB or 2GiB.")
+    told = {"[1]": "an array", "{ a = 1 }": "a table"}.get(value, value)
+    assert reason == f'line 1: cache.ram_bytes takes a size, such as "2 GiB" or 4096, not {told}.'
+
+
+def test_what_is_wrong_is_quoted_in_part_if_it_is_long(file: Path) -> None:
+    file.write_text(f'cache.ram_bytes = "{"9" * 400} TiB"')
+    assert refusal(file).endswith(f', not "{"9" * 58}….')
 
 
 @pytest.mark.parametrize(
-    ("text", "key", "nearest"),
+    ("text", "line", "key", "nearest"),
     [
-        ("[cache]\ndisk_bites = 1", "cache.disk_bites", "cache.disk_bytes"),
-        ("[cahce]", "cahce", "cache"),
-        ("ram_bytes = 1", "ram_bytes", "cache.ram_bytes"),
-        ("[policy]\nmintokens = 1", "policy.mintokens", "policy.min_tokens"),
-        ("[models.demo.polcy]", "models.demo.polcy", "models.demo.policy"),
+        ("[cache]\ndisk_bites = 1", 2, "cache.disk_bites", "cache.disk_bytes"),
+        ("[cahce]\nram_bytes = 1", 1, "cahce", "cache"),
+        ("ram_bytes = 1", 1, "ram_bytes", "cache.ram_bytes"),
+        ("[cache]\nkeep = 1", 2, "cache.keep", "sessions.keep"),
+        ("[policy]\nmintokens = 1", 2, "policy.mintokens", "policy.min_tokens"),
+        ("[models.demo.polcy]", 1, "models.demo.polcy", "models.demo.policy"),
         (
-            '[models."/a.b".policy]\ncold_max_token = 1',
+            '[models."/a.b".policy]\n\ncold_max_token = 1',
+            3,
             'models."/a.b".policy.cold_max_token',
             'models."/a.b".policy.cold_max_tokens',
         ),
     ],
 )
-def test_an_unknown_key_is_named_with_the_nearest_one(file: Path, text: str, key: str, nearest: str) -> None:
+def test_an_unknown_key_is_named_with_its_line_and_the_nearest_one(
+    file: Path, text: str, line: int, key: str, nearest: str
+) -> None:
     file.write_text(text)
-    assert refusal(file) == f"{key}: there is no such key; the nearest is {nearest}."
+    assert refusal(file) == f"line {line}: {key}: there is no such key; the nearest is {nearest}."
 
 
 def test_a_key_that_is_near_none_is_merely_named(file: Path) -> None:
     file.write_text("zzz = 1")
-    assert refusal(file) == "zzz: there is no such key."
+    assert refusal(file) == "line 1: zzz: there is no such key."
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("cache = 1", "cache: expected a table, got an integer."),
-        ("policy = []", "policy: expected a table, got `array`."),
-        ("models = 1", "models: expected a table."),
-        ("models.demo = 1", "models.demo: expected a table, got an integer."),
-        ("policy.min_tokens = 'a'", "policy.min_tokens: expected an integer, got `str`."),
-        ("policy.min_tokens = -1", "policy.min_tokens: expected an integer >= 0."),
+        ("cache = 1", "cache: it is a table, not 1."),
+        ("policy = []", "policy: it is a table, not an array."),
+        ("models.demo = true", "models.demo: it is a table, not true."),
+        ("policy.min_tokens = 'a'", 'policy.min_tokens takes a whole number from 0 to 2147483647, such as 1, not "a".'),
+        ("policy.min_tokens = -1", "policy.min_tokens takes a whole number from 0 to 2147483647, such as 1, not -1."),
+        ("load.ctx = true", "load.ctx takes a whole number from 1 to 16777216, such as 8192, not true."),
+        ("load.mmap = 1", "load.mmap takes true or false, not 1."),
+        ("load.flash_attention = 'of'", 'load.flash_attention takes one of auto, on, off, not "of".'),
+        ("load.keep_alive = -2", 'load.keep_alive takes a duration, such as "2h", "forever" or "30s", not -2.'),
+        ("run.top_p = nan", "run.top_p takes a number from 0 to 1, such as 0.95, not nan."),
+        ("run.model = ''", 'run.model takes a text that is not empty, such as "demo", not "".'),
+        ("daemon.log_bytes = 0", 'daemon.log_bytes takes a size from 1 up, such as "10 MiB", "2 GiB" or 4096, not 0.'),
         (
-            "policy.evict_save_timeout_ms = 2147483648",
-            "policy.evict_save_timeout_ms: expected an integer <= 2147483647.",
-        ),
-        (
-            "models.demo.policy.continued_interval = 0",
-            "models.demo.policy.continued_interval: expected an integer >= 1.",
+            "models.demo.policy.continued_interval = 257",
+            "models.demo.policy.continued_interval takes a whole number from 1 to 256, such as 256, not 257.",
         ),
         ("models.'./a.gguf'.policy = {}", 'models."./a.gguf": the path of a model must be absolute.'),
+        ("models.'a/b.gguf'.policy = {}", 'models."a/b.gguf": the path of a model must be absolute.'),
+        ("models.' '.policy = {}", 'models." ": the name is empty.'),
+        ("aliases = {a = 'b', b = 'c'}", "aliases.a: b is an alias itself; name what it stands for."),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(file: Path, text: str, reason: str) -> None:
-    file.write_text(text)
-    assert refusal(file) == reason
+    file.write_text(f"\n{text}")
+    assert refusal(file) == f"line 2: {reason}"
+
+
+def test_all_that_is_wrong_is_told_at_once(file: Path) -> None:
+    file.write_text("[cache]\nram_bytes = true\n[load]\nctx = 0\nthread = 1\n")
+    with pytest.raises(ConfigInvalid) as raised:
+        read_config(file)
+    assert str(raised.value).splitlines() == [
+        f"The configuration {file} is not valid:",
+        '  line 2: cache.ram_bytes takes a size, such as "2 GiB" or 4096, not true.',
+        "  line 4: load.ctx takes a whole number from 1 to 16777216, such as 8192, not 0.",
+        "  line 5: load.thread: there is no such key; the nearest is load.threads.",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -176,27 +225,44 @@ def test_the_knobs_are_those_of_the_policy() -> None:
     assert Policy().with_knobs(PolicyKnobs()) == Policy()
 
 
-def test_a_models_knobs_come_over_the_common_ones_one_by_one(tmp_path: Path) -> None:
+def test_what_is_said_of_one_model_comes_over_what_is_said_of_all_key_by_key(tmp_path: Path) -> None:
     path, link = tmp_path / "a.gguf", tmp_path / "link.gguf"
     path.touch()
     link.symlink_to(path)
     config = Config(
+        aliases={"mine": str(path)},
+        load=LoadConfig(ctx=512, parallel=2),
         policy=PolicyKnobs(min_tokens=1, cold_min_tokens=1, cold_max_tokens=1),
         models={
             str(tmp_path / "gone.gguf"): ModelConfig(policy=PolicyKnobs(min_tokens=9)),
-            str(link): ModelConfig(policy=PolicyKnobs(min_tokens=2, cold_min_tokens=2)),
-            str(path): ModelConfig(policy=PolicyKnobs(min_tokens=3)),
+            str(link): ModelConfig(
+                load=LoadConfig(ctx=1024, keep_alive=Duration(-1)),
+                policy=PolicyKnobs(min_tokens=2, cold_min_tokens=2),
+            ),
+            "mine": ModelConfig(load=LoadConfig(threads=3), policy=PolicyKnobs(min_tokens=3)),
         },
     )
-    assert configured_policy(config, path) == PolicyKnobs(min_tokens=3, cold_min_tokens=2, cold_max_tokens=1)
-    assert configured_policy(config, tmp_path / "b.gguf") == config.policy
+    assert configured_options(config, path) == ModelOptions(
+        context_size=1024,
+        parallel=2,
+        threads=3,
+        keep_alive_s=-1,
+        policy=PolicyKnobs(min_tokens=3, cold_min_tokens=2, cold_max_tokens=1),
+    )
+    assert configured_options(config, tmp_path / "b.gguf") == ModelOptions(
+        context_size=512, parallel=2, policy=config.policy
+    )
 
 
-def test_the_docs_name_every_key_and_their_example_is_valid(file: Path) -> None:
-    text = DOCS.read_text()
-    named = {key.replace("models.NAME.", "") for key in KEYS}
-    assert {key for key in named if f"`{key}`" not in text and f"`{key.rpartition('.')[2]}`" not in text} == set()
-    file.write_text(text.split("```toml\n")[1].split("```")[0])
+def test_the_example_of_the_docs_is_valid(file: Path) -> None:
+    file.write_text(DOCS.read_text().split("```toml\n")[1].split("```")[0])
     config = read_config(file)
     assert config.cache.disk_bytes is not None
     assert config.models
+
+
+def test_the_docs_have_a_place_for_the_keys_of_every_table() -> None:
+    text = DOCS.read_text()
+    tables = {key.path[0] for key in keys() if key.path[0] != "models"}
+    assert len(tables) > 5
+    assert {table for table in tables if f"<!-- the keys of {table} -->" not in text} == set()

@@ -13,7 +13,7 @@ import pytest
 from daemon.living import listening, living, notifications, signalled, until
 
 from erllama_cache.policy import PolicyKnobs
-from erllama_daemon.config import ByteSize, CacheConfig, Config, DaemonConfig, ModelConfig, Span
+from erllama_daemon.config import ByteSize, CacheConfig, Config, DaemonConfig, LoadConfig, ModelConfig, RunConfig, Span
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import (
     ConfigInvalid,
@@ -128,10 +128,12 @@ def test_the_configuration_is_read_again_and_taken_on_at_once() -> None:
             alive.config = Config(
                 cache=CacheConfig(ram_bytes=ByteSize(8), disk_bytes=ByteSize(9)),
                 daemon=DaemonConfig(idle_exit=Span(60)),
+                load=LoadConfig(ctx=512),
                 policy=PolicyKnobs(min_tokens=7),
+                run=RunConfig(top_k=1),
             )
             (status, told) = await alive.ask("POST", "/v1/reload")
-            changed = ["cache.disk_bytes", "cache.ram_bytes", "daemon.idle_exit", "policy.min_tokens"]
+            changed = ["cache.disk_bytes", "cache.ram_bytes", "daemon.idle_exit", "load.ctx", "policy.min_tokens"]
             assert (status, told) == (200, {"changed": changed, "after_restart": []})
             await until(lambda: bool(alive.seen(model, "DiskQuota")))
             assert alive.seen(model, "RamQuota")[-1]["bytes"] == 8
@@ -141,6 +143,7 @@ def test_the_configuration_is_read_again_and_taken_on_at_once() -> None:
             await alive.ask("POST", "/v1/models/unload", {"model": model})
             await alive.say(model, "Hello")
             assert alive.seen(model, "Configure")[-1]["policy"]["min_tokens"] == 7
+            assert alive.seen(model, "Configure")[-1]["context_size"] == 512
 
     asyncio.run(asyncio.wait_for(story(), 20))
 
@@ -156,7 +159,7 @@ def test_a_hang_up_reads_the_configuration_and_one_that_is_not_valid_changes_not
             signalled(signal.SIGHUP)
             while (await alive.status())["idle_exit_s"] != 60:
                 pass
-            alive.config = ConfigInvalid(path="config.toml", reason="line 2")
+            alive.config = ConfigInvalid.of(Path("config.toml"), ["line 2"])
             assert (await alive.ask("POST", "/v1/reload"))[1]["code"] == "config_invalid"
             signalled(signal.SIGHUP)
             await until(lambda: caplog.text.count(told) == 2)

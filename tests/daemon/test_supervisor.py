@@ -11,7 +11,7 @@ from daemon.house import GIB, House, Tell, failure_of, generate, settle, until
 
 from erllama_cache.policy import PolicyKnobs
 from erllama_daemon import frames
-from erllama_daemon.config import Config, ModelConfig
+from erllama_daemon.config import Config, Duration, LoadConfig, ModelConfig
 from erllama_daemon.errors import AnswerCutOff, RequestKillsWorker, WorkerDied
 from erllama_daemon.messages import Evicted, Forgotten, Message, RemoteError
 from erllama_daemon.models import worker_process
@@ -399,6 +399,36 @@ def test_the_policy_is_the_configurations_and_each_request_turns_its_own_knobs(t
     model = ModelConfig(policy=PolicyKnobs(cold_min_tokens=6))
     config = Config(policy=PolicyKnobs(min_tokens=5), models={str(tmp_path / "a.gguf"): model})
     tell(story, config=config)
+
+
+def test_a_model_is_loaded_as_the_configuration_says_unless_a_request_says_otherwise(
+    tell: Tell, tmp_path: Path
+) -> None:
+    async def story(house: House) -> None:
+        path = house.model()
+
+        def loaded_with() -> list[object]:
+            configure = house.seen(path, "Configure")[-1]
+            return [configure[name] for name in ("parallel", "context_size", "threads")]
+
+        await house.touch(path)
+        assert loaded_with() == [2, 1024, None]
+        (status,) = await house.supervisor.statuses()
+        assert status.expires_s == 60.0
+        await house.touch(path, parallel=3, threads=1, keep_alive_s=5)
+        assert loaded_with() == [3, 1024, 1]
+        (status,) = await house.supervisor.statuses()
+        assert status.expires_s == 5.0
+        await house.supervisor.unload(path)
+        await house.touch(path)
+        assert loaded_with() == [2, 1024, None]
+        house.supervisor.configure(Config(load=LoadConfig(parallel=5, keep_alive=Duration(7))))
+        (status,) = await house.supervisor.statuses()
+        assert (status.expires_s, status.parallel) == (7.0, 2)
+
+    model = ModelConfig(load=LoadConfig(ctx=1024))
+    load = LoadConfig(parallel=2, ctx=512, keep_alive=Duration(60))
+    tell(story, config=Config(load=load, models={str(tmp_path / "a.gguf"): model}))
 
 
 def test_the_idle_model_that_was_used_least_recently_makes_room(tell: Tell) -> None:

@@ -13,8 +13,8 @@ TEMPORARY_NAME = re.compile(r"\..+\.(\d+)\.[0-9a-f]{8}\.tmp")
 """A file on its way; the group is the number of the process that writes it."""
 
 
-def write_atomically(path: Path, buffers: Iterable[bytes | memoryview]) -> None:
-    """Put the buffers, one after the other, into the file `path` (0600), whose folder exists.
+def write_atomically(path: Path, buffers: Iterable[bytes | memoryview], mode: int = 0o600) -> None:
+    """Put the buffers, one after the other, into the file `path` of that mode, whose folder exists.
 
     When this returns, the file and its name have been handed to the disk with fdatasync and fsync. Raises OSError:
     then no temporary file is left, and the name stands for what it stood for or for the whole new file.
@@ -22,6 +22,8 @@ def write_atomically(path: Path, buffers: Iterable[bytes | memoryview]) -> None:
     temporary = path.parent / f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            if mode != 0o600:
+                os.fchmod(file.fileno(), mode)
             for buffer in buffers:
                 file.write(buffer)
             file.flush()

@@ -8,6 +8,16 @@ from erllama_daemon.errors.cache import (
     NothingToPin,
     ParentUnknown,
 )
+from erllama_daemon.errors.config import (
+    ConfigDraftKept,
+    ConfigInvalid,
+    ConfigKeyInvalid,
+    ConfigKeyUnset,
+    ConfigMoved,
+    ConfigUnchangeable,
+    ConfigUnwritable,
+    EditorFailed,
+)
 from erllama_daemon.errors.conversation import (
     ChatNeedsModel,
     NoSession,
@@ -62,7 +72,6 @@ from erllama_daemon.errors.model import (
 )
 from erllama_daemon.errors.request import (
     CommandLineInvalid,
-    ConfigInvalid,
     ContextExceeded,
     DocumentUnreadable,
     EmbeddingEmpty,
@@ -120,7 +129,13 @@ __all__ = [
     "ChatNeedsModel",
     "ChatNotCached",
     "CommandLineInvalid",
+    "ConfigDraftKept",
     "ConfigInvalid",
+    "ConfigKeyInvalid",
+    "ConfigKeyUnset",
+    "ConfigMoved",
+    "ConfigUnchangeable",
+    "ConfigUnwritable",
     "ContextExceeded",
     "DaemonAlreadyRuns",
     "DaemonInUse",
@@ -135,6 +150,7 @@ __all__ = [
     "DemoModelMissing",
     "DiskFull",
     "DocumentUnreadable",
+    "EditorFailed",
     "EmbeddingEmpty",
     "ExportUnwritable",
     "FileThere",

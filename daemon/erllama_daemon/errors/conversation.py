@@ -13,7 +13,10 @@ class ChatNeedsModel(ErllamaError):
 
     code = "chat_needs_model"
     exit_code = EXIT_USAGE
-    hint = "Give one, as in: erllama chat demo. Or go on with the last one: erllama chat --continue"
+    hint = (
+        "Give one, as in: erllama chat demo. Or go on with the last one: erllama chat --continue. `erllama config set"
+        " run.model demo` has one that is always meant."
+    )
 
 
 class SessionUnknown(ErllamaError):

@@ -21,14 +21,6 @@ class CommandLineInvalid(ErllamaError):
     hint = "See what the command takes with --help."
 
 
-class ConfigInvalid(ErllamaError):
-    """The configuration {path} is not valid: {reason}."""
-
-    code = "config_invalid"
-    exit_code = EXIT_USAGE
-    hint = "Mend it or move it away: every key in it may be left out."
-
-
 class PromptEmpty(ErllamaError):
     """The prompt is empty."""
 

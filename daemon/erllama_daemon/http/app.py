@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon import __version__
+from erllama_daemon.config import Settings
 from erllama_daemon.directories import Directories
 from erllama_daemon.errors import DaemonInUse, RequestInvalid
 from erllama_daemon.http.answers import Answers
@@ -25,7 +26,7 @@ from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.model_endpoints import ModelEndpoints
 from erllama_daemon.http.question import Question
 from erllama_daemon.http.session_endpoints import SessionEndpoints
-from erllama_daemon.messages import CompleteRequest, DaemonStatus, Reloaded
+from erllama_daemon.messages import CompleteRequest, DaemonSettings, DaemonStatus, Reloaded
 from erllama_daemon.messages.checks import check_complete
 from erllama_daemon.models.file import find_model
 from erllama_daemon.models.supervisor import Supervisor
@@ -42,6 +43,10 @@ class Life(Protocol):
 
     def reload(self) -> Reloaded:
         """Reads the configuration again. Raises ConfigInvalid, and nothing has changed."""
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration as it has been read last."""
 
     def told(self, status: DaemonStatus) -> DaemonStatus:
         """The status with what is to be said of its life."""
@@ -64,6 +69,7 @@ class App:
         """Every endpoint."""
         return [
             Route("/v1/status", self.status, methods=["GET"]),
+            Route("/v1/config", self.config, methods=["GET"]),
             Route("/v1/complete", self.complete, methods=["POST"]),
             Route("/v1/cancel/{id}", self.cancel, methods=["POST"]),
             Route("/v1/stop", self.stop, methods=["POST"]),
@@ -86,6 +92,11 @@ class App:
             quotas=self._supervisor.quotas,
         )
         return json_response(self._life.told(status))
+
+    async def config(self, _request: Request) -> Response:
+        """GET /v1/config → DaemonSettings: what is in force here, and where it comes from."""
+        settings = self._life.settings
+        return json_response(DaemonSettings(str(settings.path), settings.rows()))
 
     async def complete(self, request: Request) -> Response:
         """POST /v1/complete, CompleteRequest → NDJSON of Event. A client that hangs up cancels."""

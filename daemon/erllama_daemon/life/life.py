@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from starlette.types import ASGIApp
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.config import Config
+from erllama_daemon.config import Settings
 from erllama_daemon.directories import Directories
 from erllama_daemon.http.app import App, create_app
 from erllama_daemon.http.conversations import Conversations
@@ -59,8 +59,8 @@ class Start:
     """What a daemon is started with. `read` gives the configuration as it is by then, or raises ConfigInvalid."""
 
     directories: Directories
-    config: Config
-    read: Callable[[], Config]
+    settings: Settings
+    read: Callable[[], Settings]
     listener: Listener
     by: StartedBy
     log: LogFile | None = None
@@ -74,9 +74,9 @@ class Life:
     doors: Doors
 
     def __init__(self, start: Start) -> None:
-        directories, config = start.directories, start.config
+        directories, config = start.directories, start.settings.config
         self._start = start
-        self._config = config
+        self.settings = start.settings
         self._gate = Gate()
         self._conversations = Conversations(directories.sessions)
         self._supervisor = Supervisor(
@@ -135,13 +135,14 @@ class Life:
         start = self._start
         start.notifier.tell(systemd.reloading())
         try:
-            config = start.read()
+            settings = start.read()
         except ErllamaError as error:
             log.error("the configuration stays as it was: %s", error)
             raise
         finally:
             start.notifier.tell(systemd.READY)
-        found, self._config = differences(self._config, config), config
+        found, config = differences(self.settings.config, settings.config), settings.config
+        self.settings = settings
         self._supervisor.configure(config)
         self._retention.configure(config.sessions.keep)
         self._watch.limit_s = config.daemon.idle_exit

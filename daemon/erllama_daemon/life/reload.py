@@ -9,8 +9,11 @@ import msgspec
 from erllama_daemon.config import Config
 from erllama_daemon.messages import Reloaded
 
-AT_ONCE = ("aliases", "cache", "daemon", "models", "policy", "sessions")
+AT_ONCE = ("aliases", "cache", "daemon", "load", "models", "policy", "sessions")
 """The tables that a running daemon takes on; of those that say how models are loaded, at the next load."""
+
+NOT_ITS_OWN = "run"
+"""The table that each command reads for itself."""
 
 _MISSING = object()
 
@@ -19,6 +22,7 @@ def differences(before: Config, after: Config) -> Reloaded:
     """The keys whose values differ, in the order of the alphabet."""
     old, new = dict(_flat(before)), dict(_flat(after))
     keys = sorted(key for key in old.keys() | new.keys() if old.get(key, _MISSING) != new.get(key, _MISSING))
+    keys = [key for key in keys if key.partition(".")[0] != NOT_ITS_OWN]
     at_once = [key for key in keys if key.partition(".")[0] in AT_ONCE]
     return Reloaded(at_once, [key for key in keys if key not in at_once])
 

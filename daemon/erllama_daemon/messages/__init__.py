@@ -32,6 +32,11 @@ from erllama_daemon.messages.cache import (
     Recomputing,
     WrongBlock,
 )
+from erllama_daemon.messages.config import (
+    DaemonSettings,
+    Origin,
+    Setting,
+)
 from erllama_daemon.messages.conversation import (
     DeletedSession,
     FinishReason,
@@ -92,6 +97,7 @@ __all__ = [
     "BlockSource",
     "CachedDemand",
     "CompleteRequest",
+    "DaemonSettings",
     "DaemonStatus",
     "DeletedSession",
     "DetokenizeRequest",
@@ -124,6 +130,7 @@ __all__ = [
     "ModelRequest",
     "ModelStatus",
     "NewSession",
+    "Origin",
     "Overflow",
     "Prefilling",
     "Queued",
@@ -144,6 +151,7 @@ __all__ = [
     "SessionSummary",
     "SessionTurn",
     "SessionTurns",
+    "Setting",
     "StartedBy",
     "Stats",
     "Summarizing",

@@ -52,7 +52,8 @@ class Keeper:
     by the door; while a change waits for the worker to be idle they do so only as long as a request that was there
     before it runs, so that the change is not put off for ever.
 
-    Options last until the model is unloaded by name or by its `keep_alive`; attached adapters as long as the daemon.
+    What no request names is as the configuration has it, in `defaults`. Options last until the model is unloaded by
+    name or by its `keep_alive`; attached adapters as long as the daemon.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Keeper:
         deaths: Deaths,
         clock: Callable[[], float],
         keep_alive_s: float,
-        policy: PolicyKnobs,
+        defaults: ModelOptions,
     ) -> None:
         self.path = path
         self.deaths = deaths
@@ -71,7 +72,7 @@ class Keeper:
         self._start = start
         self._clock = clock
         self._default_keep_alive_s = keep_alive_s
-        self._default_policy = Policy().with_knobs(policy)
+        self._defaults = defaults
         self._door = asyncio.Lock()
         self._awaited: frozenset[object] = frozenset()
         self._kept_options = ModelOptions()
@@ -154,9 +155,11 @@ class Keeper:
                 self._kept_options = worker.options
             await worker.stop("memory is needed")
 
-    def configure(self, policy: PolicyKnobs) -> None:
-        """Another policy from the configuration, for the next load."""
-        self._default_policy = Policy().with_knobs(policy)
+    def configure(self, defaults: ModelOptions) -> None:
+        """Other defaults from the configuration: how long the model stays at once, all else for the next load."""
+        self._defaults = defaults
+        if self.worker is not None and not self.worker.leases:
+            self._time_expiry(self.worker)
 
     def forget_adapter(self, adapter: str) -> None:
         """Leaves out an adapter at the next load, which its file may have made impossible: by path or handle."""
@@ -167,7 +170,8 @@ class Keeper:
     @property
     def _keep_alive_s(self) -> float:
         given = self.worker.options.keep_alive_s if self.worker is not None else None
-        return self._default_keep_alive_s if given is None else given
+        wanted = self._defaults.keep_alive_s if given is None else given
+        return self._default_keep_alive_s if wanted is None else wanted
 
     def _may_pass(self, options: ModelOptions) -> bool:
         worker = self.worker
@@ -194,8 +198,12 @@ class Keeper:
         if worker.leases:
             return
         worker.idle.set()
-        if worker is self.worker and (expires_s := self.expires_s) is not None:
-            self._forget_expiry()
+        if worker is self.worker:
+            self._time_expiry(worker)
+
+    def _time_expiry(self, worker: WorkerProcess) -> None:
+        self._forget_expiry()
+        if (expires_s := self.expires_s) is not None:
             self._expiry = asyncio.get_running_loop().call_later(expires_s, self._expire, worker)
 
     def _expire(self, worker: WorkerProcess) -> None:
@@ -238,8 +246,9 @@ class Keeper:
             ram_bytes=0,
             adapters=[AdapterChoice(adapter.path, adapter.scale) for adapter in adapters],
         )
-        given = {name: value for name in _LOAD_OPTIONS if (value := getattr(options, name)) is not None}
-        given["policy"] = self._default_policy.with_knobs(options.policy or PolicyKnobs())
+        wanted = _merged(self._defaults, options)
+        given = {name: value for name in _LOAD_OPTIONS if (value := getattr(wanted, name)) is not None}
+        given["policy"] = Policy().with_knobs(wanted.policy or PolicyKnobs())
         return await self._start(
             Start(
                 configuration=msgspec.structs.replace(configuration, **given),

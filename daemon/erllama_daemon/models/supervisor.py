@@ -12,20 +12,17 @@ from pathlib import Path
 import msgspec
 
 from erllama_daemon import frames, memory
-from erllama_daemon.config import Config
+from erllama_daemon.config import KEEP_ALIVE_S, Config
 from erllama_daemon.errors import AnswerCutOff
 from erllama_daemon.messages import Evicted, Forgotten, ModelOptions, ModelStatus, Quotas, RemoteError
+from erllama_daemon.models.configured import configured_options
 from erllama_daemon.models.deaths import Deaths
 from erllama_daemon.models.keeper import Keeper, Lease, Start
-from erllama_daemon.models.policy import configured_policy
 from erllama_daemon.models.ram_budget import WATCH_PERIOD_S, RamBudget
 from erllama_daemon.models.status_row import status_row
 from erllama_daemon.models.worker_process import OnLoading, Request, WorkerProcess
 
 STATUS_TIMEOUT_S = 2.0
-KEEP_ALIVE_S = 30 * 60.0
-"""How long a model stays loaded after its last request, unless a request says otherwise."""
-
 DEFAULTS = Config()
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "erllama_daemon.worker")
@@ -164,7 +161,7 @@ class Supervisor:
         self._quotas = config.cache.quotas
         self._ram.resize(self._quotas.ram_bytes)
         for keeper in self._keepers.values():
-            keeper.configure(configured_policy(config, keeper.path.resolve()))
+            keeper.configure(configured_options(config, keeper.path.resolve()))
         for worker in self._workers():
             worker.limit_disk(self._quotas.disk_bytes, self._quotas.write_bytes_per_day)
 
@@ -205,8 +202,8 @@ class Supervisor:
         file = path.resolve()
         if file not in self._keepers:
             deaths = Deaths(self._clock, self._log)
-            policy = configured_policy(self._config, file)
-            self._keepers[file] = Keeper(path, self._start, deaths, self._clock, self._keep_alive_s, policy)
+            options = configured_options(self._config, file)
+            self._keepers[file] = Keeper(path, self._start, deaths, self._clock, self._keep_alive_s, options)
         return self._keepers[file]
 
     def _workers(self) -> list[WorkerProcess]:

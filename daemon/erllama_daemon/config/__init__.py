@@ -1,0 +1,34 @@
+"""The user's configuration: one TOML file, in which every key may be left out. docs/config.md describes it.
+
+`tables` has the keys, `settings` what is in force and where it comes from.
+"""
+
+from erllama_daemon.config.settings import Settings, effective, read_config
+from erllama_daemon.config.tables import (
+    KEEP_ALIVE_S,
+    CacheConfig,
+    Config,
+    DaemonConfig,
+    LoadConfig,
+    ModelConfig,
+    RunConfig,
+    SessionsConfig,
+)
+from erllama_daemon.config.values import ByteSize, Duration, Span
+
+__all__ = [
+    "KEEP_ALIVE_S",
+    "ByteSize",
+    "CacheConfig",
+    "Config",
+    "DaemonConfig",
+    "Duration",
+    "LoadConfig",
+    "ModelConfig",
+    "RunConfig",
+    "SessionsConfig",
+    "Settings",
+    "Span",
+    "effective",
+    "read_config",
+]

@@ -1,0 +1,1 @@
+"""The configuration: seen, changed, and asked for what options leave open."""
