@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
 from erllama_cli.client import Client
 from erllama_cli.connection import unreachable
@@ -50,10 +51,10 @@ def running_daemon(directories: Directories, *, quiet: bool = False) -> Client:
     return client
 
 
-def start_daemon(directories: Directories) -> bool:
+def start_daemon(directories: Directories, settings: Sequence[str] = ()) -> bool:
     """Starts the daemon if nobody listens, wherever its socket is; whether that was so.
 
-    Raises DaemonUnreachable and ConfigInvalid.
+    `settings` are KEY=VALUE, and come over the file and the environment. Raises DaemonUnreachable and ConfigInvalid.
     """
     client = Client(directories)
     if client.answers():
@@ -62,13 +63,13 @@ def start_daemon(directories: Directories) -> bool:
 
     from erllama_daemon.config import read_config
 
-    read_config(directories.config_file)  # what the daemon would say to its log alone
+    read_config(directories.config_file, settings)  # what the daemon would say to its log alone
     try:
         create_private(directories.start_lock.parent)
         with FileLock(directories.start_lock, timeout=2 * START_TIMEOUT_S):
             if client.answers():
                 return False
-            _start(client, directories)
+            _start(client, directories, settings)
     except OSError as error:
         raise unreachable(directories, (error.strerror or str(error)).lower()) from error
     return True
@@ -101,10 +102,10 @@ def _is_leaving(client: Client) -> bool:
     return status is not None and status.draining
 
 
-def _start(client: Client, directories: Directories) -> None:
+def _start(client: Client, directories: Directories, settings: Sequence[str]) -> None:
     """Starts a daemon and returns when it listens. The caller holds the lock."""
     log_start = directories.daemon_log.stat().st_size if directories.daemon_log.exists() else 0
-    process = _spawn(directories)
+    process = _spawn(directories, settings)
     deadline = time.monotonic() + START_TIMEOUT_S
     pause = _FIRST_PAUSE_S
     while not client.answers():
@@ -118,7 +119,7 @@ def _start(client: Client, directories: Directories) -> None:
     threading.Thread(target=process.wait, daemon=True).start()
 
 
-def _spawn(directories: Directories) -> subprocess.Popen[bytes]:
+def _spawn(directories: Directories, settings: Sequence[str]) -> subprocess.Popen[bytes]:
     """The daemon's process: in a session of its own, so that no Ctrl-C and no closed terminal ends it."""
     create_private(directories.log)
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
@@ -127,7 +128,7 @@ def _spawn(directories: Directories) -> subprocess.Popen[bytes]:
     log = os.open(directories.daemon_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(
-            (*DAEMON_COMMAND, _IN_BACKGROUND),
+            (*DAEMON_COMMAND, _IN_BACKGROUND, *(f"--set={each}" for each in settings)),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

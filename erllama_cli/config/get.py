@@ -13,8 +13,7 @@ from erllama_cli.failures import reported_failures
 EXAMPLES = """\b
 Examples:
   erllama config get load.keep_alive
-  erllama config get run.model || echo none
-  erllama config get cache.disk_bytes --origin"""
+  erllama config get daemon.log_bytes --origin"""
 
 
 def get(

@@ -16,6 +16,8 @@ from erllama_daemon.messages import Setting
 
 _GAP = "  "
 _LEAST_VALUE = 8
+_OF_THE_FILE = ("file", "default")
+"""Where a value comes from that another text of the file can change."""
 
 
 def print_listing(shown: ShownConfig, *, every: bool) -> None:
@@ -69,8 +71,9 @@ def _remarks(setting: ShownSetting, *, every: bool) -> Iterator[str]:
         yield setting.variable
     if setting.daemon is not None:
         had = setting.daemon
+        is_read_again = had.origin in _OF_THE_FILE and setting.origin in _OF_THE_FILE
         origin = "" if had.origin == "file" else f" ({told_origin(had)})"
-        yield f"After a restart: the daemon that runs has {_value(had)}{origin}."
+        yield f"After a {'reload' if is_read_again else 'restart'}: the daemon that runs has {_value(had)}{origin}."
 
 
 def _value(setting: Setting) -> str:

@@ -8,7 +8,7 @@ from erllama_cli.failures import reported_failures
 EXAMPLES = """\b
 Examples:
   erllama config path
-  cp "$(erllama config path)" config.toml.old"""
+  erllama config path --json | jq .exists"""
 
 
 def path(as_json: options.AsJson = False, debug: options.Debug = False) -> None:

@@ -26,7 +26,7 @@ def show(
     """Show every key: its value, where that comes from, what it is for.
 
     An option counts before the environment, that before the file, and that before the default. What a running daemon
-    has otherwise is marked: it takes that after a restart.
+    has otherwise is marked: it takes that after `erllama daemon reload` or `restart`.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.config.listing import print_listing

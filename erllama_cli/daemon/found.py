@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from erllama_cli.client import Client
 from erllama_cli.launcher import running_daemon, start_daemon
 from erllama_daemon.directories import Directories
@@ -9,12 +11,12 @@ from erllama_daemon.errors import DaemonIncompatible, DaemonNotRunning, DaemonUn
 from erllama_daemon.messages import DaemonStatus
 
 
-def running_status(directories: Directories) -> DaemonStatus:
+def running_status(directories: Directories, settings: Sequence[str] = ()) -> DaemonStatus:
     """What the daemon is, which is started if none runs, also at a socket that the environment names.
 
     Raises what `running_daemon` raises.
     """
-    start_daemon(directories)
+    start_daemon(directories, settings)
     found = running_daemon(directories, quiet=True).status()
     if found is None:
         raise DaemonUnreachable(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from erllama_cli.client import Client
@@ -10,16 +11,22 @@ from erllama_cli.daemon.ending import end_daemon, end_if_idle
 from erllama_cli.versions import Age, age_of
 from erllama_daemon import __version__
 from erllama_daemon.directories import Directories
+from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.messages import DaemonStatus
 
 
-def restart_daemon(client: Client, directories: Directories, status: DaemonStatus) -> None:
-    """Ends the daemon, once it has saved, and has the next one begin where it was begun.
+def restart_daemon(
+    client: Client, directories: Directories, status: DaemonStatus, settings: Sequence[str] = ()
+) -> None:
+    """Ends the daemon, once it has saved, and has the next one begin where it was begun, configured by `settings` too.
 
-    Raises DaemonStillRuns, DaemonUnreachable and ConfigInvalid.
+    Raises RequestInvalid for settings of a service, whose command line is systemd's, DaemonStillRuns,
+    DaemonUnreachable and ConfigInvalid.
     """
+    if settings and status.started_by == "systemd":
+        raise RequestInvalid(reason="systemd starts this daemon, and knows of no --set; there is `erllama config set`")
     end_daemon(client, directories, status.pid)
-    _begin_again(directories, status)
+    _begin_again(directories, status, settings)
 
 
 def replace_older(directories: Directories, *, quiet: bool = False) -> None:
@@ -77,13 +84,13 @@ def _program(pid: int | None) -> str | None:
         return None
 
 
-def _begin_again(directories: Directories, before: DaemonStatus) -> None:
+def _begin_again(directories: Directories, before: DaemonStatus, settings: Sequence[str] = ()) -> None:
     from erllama_cli.launcher import start_daemon
     from erllama_cli.service.systemd import Systemd
 
     if before.started_by == "systemd":
         Systemd(directories).start()
-    start_daemon(directories)
+    start_daemon(directories, settings)
 
 
 def _notice(status: DaemonStatus, *, replaced: bool) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
+from erllama_cli.options.settings import Set
 
 if TYPE_CHECKING:
     from erllama_cli.results.daemon import Restarted
@@ -16,11 +17,13 @@ Examples:
   erllama daemon restart"""
 
 
-def restart(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False) -> None:
+def restart(
+    settings: Set = None, as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False
+) -> None:
     """Stop the daemon once it has saved what it holds, and start it anew.
 
     Starts it if none runs. No model is loaded again before a request needs it. Private conversations that are open, and
-    adapters that are attached, end with the old daemon.
+    adapters that are attached, end with the old daemon, and so does what it was given with --set.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.client import Client
@@ -35,9 +38,9 @@ def restart(as_json: options.AsJson = False, quiet: options.Quiet = False, debug
         client = Client(directories)
         before = status_of_any(client)
         if before is not None:
-            read_config(directories.config_file)  # what is wrong is said before the old one is gone
-            restart_daemon(client, directories, before)
-        now = running_status(directories)
+            read_config(directories.config_file, settings or ())  # what is wrong is said before the old one is gone
+            restart_daemon(client, directories, before, settings or ())
+        now = running_status(directories, settings or ())
         models = [] if before is None else before.models
         restarted = Restarted(
             stopped_pid=None if before is None else before.pid,

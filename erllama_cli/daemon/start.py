@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
+from erllama_cli.options.settings import Set
 
 EXAMPLES = """\b
 Examples:
@@ -11,10 +12,13 @@ Examples:
   erllama daemon start --json | jq .pid"""
 
 
-def start(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False) -> None:
+def start(
+    settings: Set = None, as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False
+) -> None:
     """Start the daemon, unless it runs. Returns when it answers.
 
-    Nothing needs it: every command that asks a model starts the daemon by itself.
+    Nothing needs it: every command that asks a model starts the daemon by itself. With --set, one that runs already is
+    an error.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.client import Client
@@ -22,10 +26,13 @@ def start(as_json: options.AsJson = False, quiet: options.Quiet = False, debug: 
         from erllama_cli.output import print_json
         from erllama_cli.results.daemon import Started
         from erllama_daemon.directories import user_directories
+        from erllama_daemon.errors import DaemonAlreadyRuns
 
         directories = user_directories()
         before = Client(directories).status()
-        found = running_status(directories)
+        if settings and before is not None:
+            raise DaemonAlreadyRuns(socket=before.socket)
+        found = running_status(directories, settings or ())
         started = Started(
             started=before is None or before.pid != found.pid,
             pid=found.pid,

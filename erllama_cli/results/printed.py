@@ -19,7 +19,7 @@ from erllama_cli.results.cache import (
     RemovalReport,
     Warmed,
 )
-from erllama_cli.results.config import ChangedConfig, ConfigPath, ShownConfig, ShownSetting
+from erllama_cli.results.config import ChangedConfig, ConfigPath, ShownConfig
 from erllama_cli.results.daemon import Installed, Log, Restarted, Started, Stopped, Uninstalled
 from erllama_cli.results.doctor import Examination
 from erllama_cli.results.loaded import LoadedModels
@@ -43,6 +43,7 @@ from erllama_daemon.messages import (
     Reloaded,
     RenderedPrompt,
     SessionList,
+    Setting,
     Stats,
     Tokenized,
     Unloaded,
@@ -67,7 +68,7 @@ PRINTED: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
     "cache verify": (Verdict, RecomputedVerdict),
     "cache warm": (Warmed,),
     "chat": (Stats,),
-    "config get": (ShownSetting,),
+    "config get": (Setting,),
     "config path": (ConfigPath,),
     "config set": (ChangedConfig,),
     "config show": (ShownConfig,),

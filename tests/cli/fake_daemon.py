@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socketserver
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -327,6 +329,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, fake: FakeDaemon) -> None:
         self.fake = fake
         super().__init__(os.fspath(fake.socket), self.handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a client has heard enough when the answer is whole
+            super().handle_error(request, client_address)
 
 
 class Running:

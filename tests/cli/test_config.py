@@ -92,6 +92,12 @@ def test_a_daemon_has_what_it_was_started_with_and_show_tells_the_difference(
         assert status.quotas.ram_bytes == 1 << 20
         shown = erllama("config", "show").stdout
         assert "After a restart: the daemon that runs has 512 (option)." in shown
+        assert erllama("config", "set", "load.threads", "1").stderr == ""
+        assert {each.key: each.value for each in client.settings().settings}["load.threads"] == 1
+        done = erllama("config", "set", "load.ctx", "600")
+        assert done.stderr == "The daemon that runs takes it after: erllama daemon restart\n"
+        done = erllama("daemon", "start", "--set", "load.ctx=7")
+        assert (done.returncode, "already listens" in done.stderr) == (1, True)
     finally:
         daemon.terminate()
         daemon.communicate(timeout=60)

@@ -123,6 +123,7 @@ class Stage:
 
     def set(self) -> None:
         """Have everything as it was, whatever commands did to it since."""
+        user_directories().config_file.unlink(missing_ok=True)
         for output in ("build.md", "vectors.ndjson"):
             (self.folder / output).unlink(missing_ok=True)
         if self._conversations() != self._kept or not self._blocks <= set(survey(user_directories().cache).rows):
