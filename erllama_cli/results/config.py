@@ -9,8 +9,8 @@ import msgspec
 from erllama_daemon.messages import Setting
 
 DaemonTakes = Literal["nothing", "at_once", "after_restart"]
-"""What of a change reaches the daemon: nothing, as none runs or it has no use for it; all, at once (what is about loading
-models at their next load); or what is left after a restart."""
+"""What of a change reaches the daemon: nothing, as none runs or it has no use for it; all, at once (what is about
+loading models at their next load); or what is left after a restart."""
 
 
 class ConfigPath(msgspec.Struct, frozen=True):
