@@ -5,16 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TextIO
 
 from erllama_cli.client import AnswerEvent, Client
 from erllama_cli.drawing.answer_text import AnswerText, answer_text
-from erllama_cli.drawing.progress import Waiting
+from erllama_cli.drawing.progress import Stage, Waiting
 from erllama_cli.drawing.thoughts import thoughts
+from erllama_cli.figures import notices, stats_line
 from erllama_cli.options import DisplayOptions
-from erllama_cli.output import counted, dimmed, print_json
+from erllama_cli.output import dimmed, print_json
 from erllama_daemon.errors import AnswerCutOff, OutputFailed
 from erllama_daemon.messages import (
     CompleteRequest,
@@ -35,16 +36,22 @@ def print_answer(client: Client, request: CompleteRequest, display: DisplayOptio
     Whatever ends this early (Ctrl-C, a closed pipe) hangs up, which cancels the request. Raises what
     `Client.complete` raises; what came before stays on the screen, on lines of its own.
     """
+    with closing(client.complete(request)) as events:
+        return draw_answer(events, display)
+
+
+def draw_answer(events: Iterable[AnswerEvent], display: DisplayOptions) -> Stats:
+    """Draw an answer that somebody has asked for. Raises what comes out of `events`."""
     drawing = _Drawing(display)
     try:
-        with closing(client.complete(request)) as events:
-            for event in events:
-                if not isinstance(event, Done):
-                    drawing.show(event)
-                elif event.stats.cancelled:
-                    raise AnswerCutOff  # by somebody else: who hangs up hears no more
-                else:
-                    return event.stats
+        for event in events:
+            if not isinstance(event, Done):
+                drawing.show(event)
+            elif event.stats.cancelled:
+                raise AnswerCutOff  # by somebody else: who hangs up hears no more
+            else:
+                drawing.show_held()
+                return event.stats
         raise AssertionError("an answer ends with Done or raises")
     finally:
         drawing.end(sys.exception())
@@ -54,25 +61,23 @@ def print_result(stats: Stats, display: DisplayOptions) -> None:
     """What there is to say after an answer: everything as JSON, or what the user should know besides the text."""
     if display.as_json:
         print_json(stats)
-    elif not display.quiet and sys.stderr.isatty():
-        for notice in _notices(stats):
-            print(f"[{notice}]", file=sys.stderr)
-        if display.stats:
-            print(dimmed(stats_line(stats)), file=sys.stderr)
+    tell_stats(stats, display)
 
 
-def stats_line(stats: Stats) -> str:
-    """What an answer took, on one line."""
-    rate = f", {1000 * stats.completion_tokens / stats.generation_ms:.1f} tok/s" if stats.generation_ms else ""
-    used = stats.prompt_tokens + stats.completion_tokens
-    parts = [
-        f"{counted(stats.completion_tokens, 'token')}{rate}",
-        f"{stats.cached_tokens:,} of {counted(stats.prompt_tokens, 'prompt token')} from the cache",
-        f"first token after {stats.ttft_ms / 1000:.2f} s",
-    ]
-    if stats.context_size:
-        parts.append(f"{used:,} of {counted(stats.context_size, 'token')} of context")
-    return "; ".join(parts)
+def tell_stats(stats: Stats, display: DisplayOptions, *, of: str = "") -> None:
+    """What the user should know of an answer, on stderr; `of` says of which.
+
+    A terminal is told what is remarkable, and all is told on one line where `display.stats` asks for it.
+    """
+    if display.quiet:
+        return
+    told = notices(stats)
+    if sys.stderr.isatty():
+        for notice in [] if display.as_json else told:
+            print(f"[{of}{notice}]", file=sys.stderr)
+        told = []
+    if display.stats:
+        print(dimmed(f"{of}{'; '.join([stats_line(stats), *told])}"), file=sys.stderr, flush=True)
 
 
 class _Drawing:
@@ -83,6 +88,7 @@ class _Drawing:
         self._waiting = Waiting(shown=not (display.as_json or display.quiet))
         self._thoughts = thoughts(display)
         self._text: AnswerText | None = None
+        self._held: list[str] = []
 
     def show(self, event: AnswerEvent) -> None:
         """Draw what came, and take away what it replaces."""
@@ -94,11 +100,15 @@ class _Drawing:
                 self._end_text()
                 self._thoughts.show(text)
             case Token(text) if text and not self._display.as_json:
-                self._waiting.clear()
-                self._thoughts.end()
-                if self._text is None:
-                    self._text = answer_text(markdown=self._display.markdown)
-                self._text.show(text)
+                if self._display.no_stream:
+                    self._hold(text)
+                else:
+                    self._show_text(text)
+
+    def show_held(self) -> None:
+        """Draw all that was held back until the answer was complete."""
+        if self._held:
+            self._show_text("".join(self._held))
 
     def end(self, failure: BaseException | None) -> None:
         """Leave the cursor at the start of a line, unless nobody is there to see it."""
@@ -113,9 +123,22 @@ class _Drawing:
                 if ends_lines or (_is_terminal(sys.stdout) and not is_unseen):
                     self._end_text()
 
+    def _hold(self, text: str) -> None:
+        self._thoughts.end()
+        self._waiting.show_stage(Stage("answering"))
+        self._held.append(text)
+
+    def _show_text(self, text: str) -> None:
+        self._waiting.clear()
+        self._thoughts.end()
+        if self._text is None:
+            self._text = answer_text(markdown=self._display.markdown)
+        self._text.show(text)
+
     def _end_text(self) -> None:
         if self._text is not None:
-            self._text.end()
+            if self._display.ends_line:
+                self._text.end()
             self._text = None
 
 
@@ -134,21 +157,3 @@ def _uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before or signal.SIG_DFL)
-
-
-def _notices(stats: Stats) -> list[str]:
-    notices = []
-    if stats.dropped_messages:
-        count = stats.dropped_messages
-        oldest = "message" if count == 1 else f"{count:,} messages"
-        if stats.summary is not None:
-            notices.append(f"a summary took the place of the oldest {oldest} to make room")
-        else:
-            notices.append(f"the oldest {oldest} {'was' if count == 1 else 'were'} left out to make room")
-    if stats.finish_reason == "length":
-        notices.append(f"cut off after {stats.completion_tokens:,} tokens; see --max-tokens")
-    if stats.cache_note is not None:
-        notices.append(f"{stats.cache_note}: {stats.prompt_tokens - stats.cached_tokens:,} tokens were read again")
-    if stats.saved == "dropped":
-        notices.append("the cache took no more: what comes next will be read again")
-    return notices

@@ -18,8 +18,11 @@ from erllama_cli.options.opening import OpeningOptions, Overflowing
 from erllama_cli.options.sampling import SamplingOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from erllama_cli.conversation.conversation import Conversation
     from erllama_cli.conversation.opening import Opened
+    from erllama_cli.talk.question import AttachedFile
     from erllama_daemon.messages import Message
 
 COMMAND = AnswerCommand
@@ -32,6 +35,7 @@ Examples:
   erllama chat --session build < question.txt
   erllama chat --session build --fork --name "build, but faster"
   erllama chat --session build --model ./moved.gguf
+  erllama chat demo -f report.txt
   erllama chat demo --ctx 8192 --overflow drop
   erllama chat demo --private
 
@@ -46,6 +50,7 @@ def chat(
     which: OpeningOptions,
     answering: AnswerOptions,
     choosing: SamplingOptions,
+    file: options.Files = None,
     system: options.System = None,
     overflow: Overflowing = None,
     loading: LoadOptions,
@@ -71,11 +76,13 @@ def chat(
         if model is None and not which.resume and which.session is None:
             model = default_model()
         which.check(model, system, private=answering.private)
+        display.check()
         resolved, other = (None if each is None else resolve_model(each) for each in (model, which.other_model))
         request = unasked_request(answering, choosing, loading, as_json=display.as_json)
         request = msgspec.structs.replace(request, overflow=overflow or "stop")
         head = system_messages(system)
-        question = None if is_window else _question(model, which)
+        question = None if is_window else _question(model, which, file or [])
+        files = _attached(file or []) if is_window else []
         directories = user_directories()
         with Hold(directories) as hold:
             opened = Opening(
@@ -97,11 +104,11 @@ def chat(
                 display=display.but(in_chat=is_window),
                 hold=hold,
             )
-            _converse(conversation, opened, question)
+            _converse(conversation, opened, question, files)
 
 
-def _question(model: str | None, which: OpeningOptions) -> Message:
-    """Standard input. An empty one hides no conversation that is not there."""
+def _question(model: str | None, which: OpeningOptions, files: Sequence[str]) -> Message:
+    """Files, then standard input. An empty one hides no conversation that is not there."""
     from erllama_cli.conversation.opening import find_session
     from erllama_cli.launcher import running_daemon
     from erllama_cli.question import read_question
@@ -109,14 +116,27 @@ def _question(model: str | None, which: OpeningOptions) -> Message:
     from erllama_daemon.errors import PromptEmpty
 
     try:
-        return read_question(None)
+        return read_question(None, files)
     except PromptEmpty:
         if model is None:
             find_session(running_daemon(user_directories()), which)
         raise
 
 
-def _converse(conversation: Conversation, opened: Opened, question: Message | None) -> None:
+def _attached(files: Sequence[str]) -> list[AttachedFile]:
+    """Files that go before what is typed first. Raises DocumentUnreadable and RequestInvalid."""
+    from erllama_cli.documents import read_documents
+    from erllama_cli.files import STREAM
+    from erllama_cli.talk.question import AttachedFile
+    from erllama_daemon.errors import RequestInvalid
+
+    if STREAM in files:
+        raise RequestInvalid(reason="--file - is what is piped in, and here that is what you type")
+    texts = read_documents(files, stdin_is_taken=True)
+    return [AttachedFile(file, text) for file, text in zip(files, texts, strict=True)]
+
+
+def _converse(conversation: Conversation, opened: Opened, question: Message | None, files: list[AttachedFile]) -> None:
     from erllama_cli.conversation.opening import tell_which
 
     display = conversation.display
@@ -126,7 +146,7 @@ def _converse(conversation: Conversation, opened: Opened, question: Message | No
         if question is None:
             from erllama_cli.talk.loop import talk  # who only asks does not wait for all that can be typed
 
-            talk(conversation, resumed=not opened.is_new)
+            talk(conversation, resumed=not opened.is_new, files=files)
         else:
             conversation.ask(question)
     finally:

@@ -14,6 +14,7 @@ from erllama_cli.commands import ERLLAMA
 from erllama_cli.lazy_group import lazy_app
 from erllama_cli.main import COMPLETED_LINE
 from erllama_cli.signals import Ended, tidy_up_at_signals
+from erllama_cli.standard_output import tell_lost_output
 from erllama_daemon import __version__
 
 _COMPLETION_OPTIONS = {"--install-completion", "--show-completion"}
@@ -30,17 +31,13 @@ def new_app(words: Sequence[str] = ()) -> typer.Typer:
 
 
 def run_command() -> None:
-    """Run the command in `sys.argv` and leave with its exit code.
-
-    Text that the terminal's encoding lacks is replaced: an answer is never lost over one character. What goes to a
-    closed standard error goes nowhere.
-    """
+    """Run the command in `sys.argv` and leave with its exit code. What goes to a closed standard error goes nowhere."""
     if sys.stderr is None:  # or print(…, file=sys.stderr) would write among the answers
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     tidy_up_at_signals()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    tell_lost_output()
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="replace")
     try:
         if COMPLETED_LINE in os.environ:
             _complete(os.environ[COMPLETED_LINE])
@@ -52,6 +49,13 @@ def run_command() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except Ended as ended:
         ended.die()
+    except Exception as error:
+        from erllama_cli.failures import told
+        from erllama_daemon.errors import OutputFailed
+
+        if not isinstance(error, BrokenPipeError | OutputFailed):
+            raise
+        sys.exit(told(error))
 
 
 def _print_version(wanted: bool) -> None:

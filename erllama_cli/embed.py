@@ -50,12 +50,13 @@ def embed(
 
 
 def _read_texts(texts: list[str], *, by_line: bool) -> list[str]:
-    from erllama_cli.question import STDIN_ONLY, read_text, valid_text
+    from erllama_cli.files import STREAM
+    from erllama_cli.question import read_text, valid_text
     from erllama_daemon.errors import RequestInvalid
 
-    if texts and texts != [STDIN_ONLY]:
+    if texts and texts != [STREAM]:
         if by_line:
             raise RequestInvalid(reason="--lines is for standard input")
         return [valid_text(text, "the text") for text in texts]
-    text = read_text(STDIN_ONLY if texts else None)
+    text = read_text(STREAM if texts else None)
     return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if by_line else [text]

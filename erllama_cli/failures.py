@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from erllama_cli.output import flush_output
+
 # What went wrong is imported when something does.
 if TYPE_CHECKING:
     from erllama_daemon.messages import Failure
@@ -27,6 +29,7 @@ def reported_failures(*, as_json: bool = False, debug: bool = False) -> Iterator
     """
     try:
         yield
+        flush_output()
     except KeyboardInterrupt:
         from erllama_daemon.errors import EXIT_INTERRUPTED
 
@@ -43,10 +46,7 @@ def reported_failures(*, as_json: bool = False, debug: bool = False) -> Iterator
 
             traceback.print_exc()
         if as_json:
-            from erllama_cli.output import print_json
-            from erllama_cli.results.failure import FailureReport
-
-            print_json(FailureReport(failure))
+            _print_report(failure)
         print_failure(failure)
         raise typer.Exit(failure.exit_code) from None
 
@@ -77,6 +77,15 @@ def print_usage_failure(reason: str) -> None:
     print_json(FailureReport(Failure.of(CommandLineInvalid(reason=reason))))
 
 
+def told(error: Exception) -> int:
+    """Tell an error that no command has caught, unless it is that the reader left; gives what to end with."""
+    if isinstance(error, BrokenPipeError):
+        return EXIT_PIPE_CLOSED
+    failure = failure_of(error)
+    print_failure(failure)
+    return failure.exit_code
+
+
 def print_failure(failure: Failure) -> None:
     """The message and, on the next line, its hint: to stderr, where a terminal gets whole words and nothing harmful."""
     told = f"erllama: {failure.message}" + (f"\n{failure.hint}" if failure.hint else "")
@@ -85,7 +94,19 @@ def print_failure(failure: Failure) -> None:
         from erllama_cli.one_line import broken_at_words, line_width
 
         told = broken_at_words(printable(told), line_width())
-    print(told, file=sys.stderr)
+    with contextlib.suppress(OSError):  # there is nobody else to tell
+        print(told, file=sys.stderr, flush=True)
+
+
+def _print_report(failure: Failure) -> None:
+    """The failure as JSON, unless it is that nothing can be printed."""
+    from erllama_daemon.errors import OutputFailed
+
+    if failure.code != OutputFailed.code:
+        from erllama_cli.output import print_json
+        from erllama_cli.results.failure import FailureReport
+
+        print_json(FailureReport(failure))
 
 
 def _silence_stdout() -> None:

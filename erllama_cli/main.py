@@ -16,7 +16,13 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         from erllama_daemon import __version__
 
-        print(f"erllama {__version__}")
+        try:
+            sys.stdout.write(f"erllama {__version__}\n")
+            sys.stdout.flush()
+        except (OSError, AttributeError) as error:
+            from erllama_cli.leaving import leave_without_output
+
+            leave_without_output(error)
         return
     import gc
 

@@ -30,6 +30,8 @@ def print_json(result: msgspec.Struct) -> None:
 def write_text(text: str) -> None:
     """`text` as it stands, to stdout at once. Raises OutputFailed; a reader that left is a BrokenPipeError."""
     if sys.stdout is None:
+        if not text:
+            return
         from erllama_daemon.errors import OutputFailed
 
         raise OutputFailed(reason="standard output is closed")
@@ -42,6 +44,11 @@ def write_text(text: str) -> None:
         from erllama_daemon.errors import OutputFailed
 
         raise OutputFailed(reason=error.strerror or error) from error
+
+
+def flush_output() -> None:
+    """Have all that was printed on its way. Raises what `write_text` raises."""
+    write_text("")
 
 
 def write_whole_text(text: str) -> None:
@@ -61,11 +68,17 @@ def dimmed(text: str) -> str:
 
 
 def print_table(table: Table) -> None:
-    """`table` drawn for a terminal, or as aligned plain text for a pipe."""
-    if sys.stdout.isatty():
-        _print_drawn(table)
+    """`table` drawn for a terminal, or as aligned plain text for a pipe. A row is a line, whatever its cells hold.
+
+    Raises what `write_text` raises.
+    """
+    table = table._replace(rows=[[_cell(text) for text in row] for row in table.rows])
+    if sys.stdout is not None and sys.stdout.isatty():
+        from erllama_cli.drawing.listing import listing
+
+        write_text(listing(table))
     else:
-        _print_plain(table)
+        write_text(_plain(table))
 
 
 def readable_bytes(count: int) -> str:
@@ -95,26 +108,23 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _print_plain(table: Table) -> None:
+def _cell(text: str) -> str:
+    """A text in which nothing ends the line, or tells a terminal anything."""
+    if text.isprintable():
+        return text
+    from erllama_cli.drawing.printable import printable
+
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _plain(table: Table) -> str:
     lines = [table.header, *table.rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]
-    for line in lines:
-        cells = [
+    aligned = (
+        [
             cell.rjust(width) if name in table.numeric else cell.ljust(width)
             for name, cell, width in zip(table.header, line, widths, strict=True)
         ]
-        print("  ".join(cells).rstrip())
-
-
-def _print_drawn(table: Table) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in table.header:
-        drawn.add_column(name, justify="right" if name in table.numeric else "left")
-    for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+        for line in lines
+    )
+    return "".join(f"{'  '.join(cells).rstrip()}\n" for cells in aligned)

@@ -1,38 +1,46 @@
-"""What the user asks: an argument, standard input, or both."""
+"""What the user asks: an argument, after the documents that it is about."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 
+from erllama_cli.documents import piped_text, read_documents, stdin_is_terminal
+from erllama_cli.files import STREAM
 from erllama_daemon.errors import PromptEmpty, RequestInvalid
 from erllama_daemon.messages import Message
 
-STDIN_ONLY = "-"
+BETWEEN_PARTS = "\n\n"
 
 
-def read_question(prompt: str | None) -> Message:
-    """The user's message: what is piped in, then `prompt`.
+def read_question(prompt: str | None, files: Sequence[str] = ()) -> Message:
+    """The user's message: `files`, what is piped in, then `prompt`, of which `-` is none.
 
-    Each is a part of its own, so that a document that is asked about twice is read once. Waits for the end of
-    standard input unless that is a terminal. Raises PromptEmpty and RequestInvalid.
+    Raises what `read_documents` raises, and PromptEmpty.
     """
-    stdin_only = prompt == STDIN_ONLY
-    document = piped_text() if stdin_only or not _stdin_is_terminal() else ""
-    text = "" if prompt is None or stdin_only else valid_text(prompt, "the prompt")
-    if not (document + text).strip():
-        raise PromptEmpty
-    if not document.strip():
-        return Message("user", [text])
-    if not text:
-        return Message("user", [document])
-    return _about(document, text)
+    documents = read_documents(files, stdin_asked_for=prompt == STREAM)
+    return question_about(documents, typed_text(prompt))
 
 
-def question_about(document: str) -> Message:
-    """A message that begins as every question about a document does. Raises PromptEmpty if there is nothing in it."""
-    if not document.strip():
+def typed_text(prompt: str | None) -> str:
+    """What the user typed as PROMPT; nothing for `-`. Raises RequestInvalid."""
+    return "" if prompt is None or prompt == STREAM else valid_text(prompt, "the prompt")
+
+
+def question_about(documents: Sequence[str], text: str) -> Message:
+    """A message in which each document is a part of its own, exactly as it is, and the user's words are the last.
+
+    So a document that is asked about twice is read once, and so are several as long as they begin alike. Raises
+    PromptEmpty if there is nothing in it.
+    """
+    parts = [*documents, text] if text else [*documents]
+    if not "".join(parts).strip():
         raise PromptEmpty
-    return _about(document, "?")
+    return Message("user", separated(parts))
+
+
+def separated(parts: Sequence[str]) -> list[str]:
+    """The parts of a message, a blank line before each but the first: where one ends, what was read can be cut."""
+    return [BETWEEN_PARTS * (place > 0) + part for place, part in enumerate(parts)]
 
 
 def system_messages(system: str | None) -> list[Message]:
@@ -52,21 +60,11 @@ def read_text(text: str | None) -> str:
 
     On a terminal, standard input is read for `-` alone: nobody knows that they should type.
     """
-    if text is not None and text != STDIN_ONLY:
+    if text is not None and text != STREAM:
         return valid_text(text, "the text")
-    if text is None and _stdin_is_terminal():
+    if text is None and stdin_is_terminal():
         raise RequestInvalid(reason="it lacks a text; give one as an argument or on standard input")
     return piped_text()
-
-
-def piped_text() -> str:
-    """All of standard input. Raises RequestInvalid if it is not UTF-8."""
-    if sys.stdin is None:
-        return ""
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        raise RequestInvalid(reason=f"standard input is not UTF-8 text (byte {error.start})") from error
 
 
 def valid_text(text: str, name: str) -> str:
@@ -76,11 +74,3 @@ def valid_text(text: str, name: str) -> str:
     except UnicodeEncodeError as error:
         raise RequestInvalid(reason=f"{name} is not UTF-8 text") from error
     return text
-
-
-def _stdin_is_terminal() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
-
-
-def _about(document: str, question: str) -> Message:
-    return Message("user", [document, f"\n\n{question}"])

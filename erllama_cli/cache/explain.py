@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,7 @@ from erllama_cli.completion.candidates import complete_session
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import resolve_model
 from erllama_cli.options.answer import AdapterFiles, Reproducible
-from erllama_cli.output import Table, print_json, print_table
+from erllama_cli.output import Table, print_json, print_table, write_text
 
 if TYPE_CHECKING:
     from erllama_daemon.messages import ExplainedBlock, Explanation, Message, Miss
@@ -23,6 +24,7 @@ EXAMPLES = """\b
 Examples:
   erllama cache explain demo "Why do llamas hum?"
   cat LICENSE | erllama cache explain demo "Who may copy this?"
+  erllama cache explain demo -f style.md -f letter.txt "Mend its style."
   erllama cache explain --session 0f3a
   erllama cache explain demo --json "Why?" | jq .miss.reason"""
 
@@ -50,6 +52,7 @@ def explain(
             autocompletion=complete_session,
         ),
     ] = None,
+    file: options.Files = None,
     system: options.System = None,
     adapter: AdapterFiles = None,
     reproducible: Reproducible = False,
@@ -77,7 +80,7 @@ def explain(
             session=session,
             messages=[
                 *([] if session is not None else system_messages(system)),
-                *_question(prompt, may_lack=session is not None),
+                *_question(prompt, file or [], may_lack=session is not None),
             ],
             adapters=[adapter_choice(file) for file in adapter or []],
             reproducible=reproducible,
@@ -89,12 +92,12 @@ def explain(
             _print(explanation)
 
 
-def _question(prompt: str | None, *, may_lack: bool) -> list[Message]:
+def _question(prompt: str | None, files: Sequence[str], *, may_lack: bool) -> list[Message]:
     from erllama_cli.question import read_question
     from erllama_daemon.errors import PromptEmpty
 
     try:
-        return [read_question(prompt)]
+        return [read_question(prompt, files)]
     except PromptEmpty:
         if not may_lack or prompt is not None:
             raise
@@ -102,9 +105,13 @@ def _question(prompt: str | None, *, may_lack: bool) -> list[Message]:
 
 
 def _print(explanation: Explanation) -> None:
-    for line in _sentences(explanation):
-        print(line)
-    print()
+    lines = [*_sentences(explanation), ""]
+    if sys.stdout is not None and sys.stdout.isatty():
+        from erllama_cli.drawing.printable import printable
+        from erllama_cli.one_line import broken_at_words, line_width
+
+        lines = [broken_at_words(printable(line), line_width()) for line in lines]
+    write_text("".join(f"{line}\n" for line in lines))
     rows = [_row(list(run)) for _, run in itertools.groupby(explanation.blocks, key=_kind)]
     numeric = frozenset({"from", "to", "tokens", "blocks"})
     print_table(Table(("from", "to", "tokens", "blocks", "where", "computed as"), rows, numeric=numeric))

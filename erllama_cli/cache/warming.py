@@ -8,15 +8,13 @@ from erllama_cache.errors import ErllamaError
 from erllama_cli.answer import print_answer
 from erllama_cli.cache.this_machine import directories_here
 from erllama_cli.client import Client
+from erllama_cli.documents import read_document
 from erllama_cli.failures import failure_of, print_failure
-from erllama_cli.files import read_text_file
 from erllama_cli.options import DisplayOptions
-from erllama_cli.question import STDIN_ONLY, piped_text, question_about
+from erllama_cli.question import question_about
 from erllama_cli.results.cache import WarmedFile
-from erllama_daemon.errors import DocumentUnreadable, NothingToPin, PromptEmpty, RequestInvalid
-from erllama_daemon.messages import CompleteRequest, RemoteError, Stats
-
-DOCUMENT_BYTES_LIMIT = 64 << 20
+from erllama_daemon.errors import DocumentUnreadable, NothingToPin, PromptEmpty
+from erllama_daemon.messages import CompleteRequest, Message, RemoteError, Stats
 
 _OF_ONE_DOCUMENT = {"context_exceeded", "prompt_empty"}
 """Errors of the daemon's that say nothing about the next document."""
@@ -27,8 +25,8 @@ def warm_document(
 ) -> WarmedFile:
     """What became of one document, told to the user. Raises what would befall every other one too."""
     try:
-        document = _read(file)
-        question = msgspec.structs.replace(request, messages=[*request.messages, question_about(document)])
+        document = read_document(file)
+        question = msgspec.structs.replace(request, messages=[*request.messages, _question_about(document)])
         done = _warmed(file, print_answer(client, question, display))
         if pin:
             done = _pinned(done)
@@ -41,13 +39,11 @@ def warm_document(
     return done
 
 
-def _read(file: str) -> str:
-    if file != STDIN_ONLY:
-        return read_text_file(file, DOCUMENT_BYTES_LIMIT, DocumentUnreadable)
-    try:
-        return piped_text()
-    except RequestInvalid as error:
-        raise DocumentUnreadable(reason=error.details["reason"]) from error
+def _question_about(document: str) -> Message:
+    """As every question about it begins. Raises PromptEmpty if there is nothing in it."""
+    if not document.strip():
+        raise PromptEmpty
+    return question_about([document], "?")
 
 
 def _warmed(file: str, stats: Stats) -> WarmedFile:

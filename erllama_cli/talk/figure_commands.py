@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from erllama_cli.figures import tokens_per_second
 from erllama_cli.model import short_name
 from erllama_cli.output import counted
-from erllama_cli.talk.figures import context_used, tokens_per_second
+from erllama_cli.talk.figures import context_used
 from erllama_cli.talk.registry import ChatCommand
 from erllama_cli.talk.told import first_words, tell, tell_columns
 from erllama_cli.talk.window import Window

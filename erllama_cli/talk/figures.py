@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from erllama_cli.conversation.conversation import Conversation
+from erllama_cli.figures import tokens_per_second
 from erllama_cli.model import short_name
 from erllama_cli.output import counted
-from erllama_daemon.messages import Stats
 
 
 def status_figures(conversation: Conversation) -> str:
@@ -22,10 +22,3 @@ def context_used(conversation: Conversation) -> str:
     if stats is None or not stats.context_size:
         return counted(tokens, "token")
     return f"{tokens:,} of {counted(stats.context_size, 'token')}"
-
-
-def tokens_per_second(stats: Stats) -> str:
-    """How fast an answer came."""
-    if not stats.generation_ms:
-        return "0.0 tok/s"
-    return f"{stats.completion_tokens / stats.generation_ms * 1000:.1f} tok/s"

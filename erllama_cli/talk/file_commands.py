@@ -48,6 +48,11 @@ def file(window: Window, argument: str) -> None:
         window.files.append(AttachedFile(str(path), text))
     if not window.files:
         tell("No file goes with your next message.")
+    tell_files(window)
+
+
+def tell_files(window: Window) -> None:
+    """Show which files go before the next question."""
     for attached in window.files:
         size = readable_bytes(len(attached.text.encode()))
         lines = counted(len(attached.text.splitlines()), "line")

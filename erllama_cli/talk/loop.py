@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Sequence
 
 from erllama_cli.conversation.conversation import Conversation
 from erllama_cli.talk.commands import COMMANDS
+from erllama_cli.talk.file_commands import tell_files
 from erllama_cli.talk.keyboard import unseen_keys
 from erllama_cli.talk.line_reader import LineReader, new_line_reader
+from erllama_cli.talk.question import AttachedFile
 from erllama_cli.talk.told import tell, tell_messages
 from erllama_cli.talk.window import Window
 from erllama_daemon.messages import Session
 
 
-def talk(conversation: Conversation, *, resumed: bool) -> None:
-    """Ask and answer until the user leaves with Ctrl-D or /exit.
+def talk(conversation: Conversation, *, resumed: bool, files: Sequence[AttachedFile] = ()) -> None:
+    """Ask and answer until the user leaves with Ctrl-D or /exit. `files` go before the first question.
 
     Ctrl-C during an answer stops it, at the prompt it clears the line. A turn or a command that fails is told, and the
     conversation goes on.
     """
     conversation.display = conversation.display.but(in_chat=True)
-    window = Window(conversation=conversation)
+    window = Window(conversation=conversation, files=list(files))
     reader = new_line_reader(window)
     window.edits = reader.edits
     is_told = sys.stderr.isatty() and not conversation.display.quiet
     if is_told:
         _show_resumed(conversation.session) if resumed else _show_new(conversation.session)
+        tell_files(window)
     with contextlib.closing(reader), unseen_keys() if reader.edits else contextlib.nullcontext():
         while not window.is_left and (line := _read(reader, window)) is not None:
             _take(window, line)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from erllama_cli.question import BETWEEN_PARTS, separated
 from erllama_daemon.messages import Message, SessionTurn
-
-_BETWEEN_PARTS = "\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +31,7 @@ class Question:
     @classmethod
     def about(cls, text: str, files: Sequence[AttachedFile]) -> Question:
         """A question about files, each a part of its own, so that one that is asked about again is read once."""
-        parts = [
-            _BETWEEN_PARTS * (place > 0) + part for place, part in enumerate([*(file.text for file in files), text])
-        ]
+        parts = separated([*(file.text for file in files), text])
         return cls((Message("user", parts),), files=tuple(files))
 
     @classmethod
@@ -50,7 +47,7 @@ class Question:
     def reworded(self, text: str) -> Question:
         """The same with other words of the user's."""
         *parts, _ = self.messages[-1].parts or [""]
-        reworded = Message("user", [*parts, _BETWEEN_PARTS * bool(parts) + text])
+        reworded = Message("user", [*parts, BETWEEN_PARTS * bool(parts) + text])
         return Question((*self.messages[:-1], reworded), self.after, self.files)
 
 
@@ -58,4 +55,4 @@ def typed_part(message: Message) -> str:
     """What the user typed of a message: what stands after its files."""
     if len(message.parts) < 2:
         return message.text
-    return message.parts[-1].removeprefix(_BETWEEN_PARTS)
+    return message.parts[-1].removeprefix(BETWEEN_PARTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ class Window:
         else:
             self._answered(question)
         finally:
-            if not conversation.display.as_json:
+            if not conversation.display.as_json and sys.stdout.isatty():
                 print(flush=True)
 
     def way(self) -> list[SessionTurn]:

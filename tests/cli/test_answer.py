@@ -18,10 +18,11 @@ from cli.drawn_screen import DrawnScreen, DrawnTerminal
 from cli.fake_daemon import FakeDaemon, answer, model_status, stats
 from cli.terminal import Terminal
 
-from erllama_cli.answer import print_result, stats_line
+from erllama_cli.answer import print_result
 from erllama_cli.drawing.folded_thoughts import FoldedThoughts
 from erllama_cli.drawing.markdown_text import MarkdownText
 from erllama_cli.drawing.progress import Bar, Waiting
+from erllama_cli.figures import stats_line
 from erllama_cli.options import DisplayOptions
 from erllama_daemon.errors import EXIT_INTERRUPTED
 from erllama_daemon.messages import (

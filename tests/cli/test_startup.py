@@ -136,13 +136,13 @@ def test_a_command_does_not_leave_before_what_is_still_to_be_done(pending: str) 
     assert (done.stdout, done.returncode) == ("done\n", 5)
 
 
-def test_output_that_cannot_be_written_is_told_as_an_ordinary_end_tells_it() -> None:
+def test_the_last_output_that_cannot_be_written_is_told() -> None:
     program = "from erllama_cli.leaving import leave; print('out'); leave(0)"
     with Path("/dev/full").open("w") as full:
         buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
         done = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, env=buffered)
-    assert done.returncode == 120
-    assert b"No space left" in done.stderr
+    assert done.returncode == 1
+    assert done.stderr == b"erllama: The answer cannot be written: No space left on device.\n"
 
 
 def test_help_lists_the_knobs_that_there_are() -> None:

@@ -321,7 +321,7 @@ def test_where_stdout_is_no_terminal_it_gets_the_answers_alone(
     terminal.await_text(">>> ")
     terminal.type("\x04")
     assert terminal.rest()[0] == 0
-    assert (tmp_path / "answers").read_text() == "Water.\n\nPond.\n\n"
+    assert (tmp_path / "answers").read_text() == "Water.\nPond.\n"
 
 
 def test_where_stderr_is_no_terminal_no_prompt_goes_there(
@@ -332,7 +332,7 @@ def test_where_stderr_is_no_terminal_no_prompt_goes_there(
         terminals.append(terminal := Terminal("chat", "demo", stdout=answers, stderr=notices))
     terminal.type("What is a river?\n\x04")
     assert terminal.rest()[0] == 0
-    assert ((tmp_path / "answers").read_text(), (tmp_path / "notices").read_text()) == ("Water.\n\n", "\n")
+    assert ((tmp_path / "answers").read_text(), (tmp_path / "notices").read_text()) == ("Water.\n", "\n")
 
 
 def test_a_long_text_is_pasted_whole(start: Start, keeping: KeepingDaemon) -> None:

@@ -71,6 +71,7 @@ from erllama_daemon.errors.model import (
     WorkerDied,
 )
 from erllama_daemon.errors.request import (
+    BatchUnreadable,
     CommandLineInvalid,
     ContextExceeded,
     DocumentUnreadable,
@@ -122,6 +123,7 @@ __all__ = [
     "AdapterUnknown",
     "AdapterUnreadable",
     "AnswerCutOff",
+    "BatchUnreadable",
     "Busy",
     "CacheElsewhere",
     "ChatCommandMisused",

@@ -36,6 +36,13 @@ class DocumentUnreadable(ErllamaError):
     exit_code = EXIT_FAILED
 
 
+class BatchUnreadable(ErllamaError):
+    """The batch cannot be read: {reason}."""
+
+    code = "batch_unreadable"
+    exit_code = EXIT_FAILED
+
+
 class ContextExceeded(ErllamaError):
     """The prompt has {tokens} tokens; the model's context holds {limit}."""
 
