@@ -61,6 +61,8 @@ def logs(
 
 def _path(directories: Directories) -> Path:
     """The file that the daemon logs to, or did. Raises LogInJournal, LogOnTerminal and LogElsewhere."""
+    from pathlib import Path
+
     from erllama_cache.errors import ErllamaError
     from erllama_cli.client import Client
     from erllama_daemon.errors import LogElsewhere, LogInJournal, LogOnTerminal
@@ -76,7 +78,7 @@ def _path(directories: Directories) -> Path:
             raise LogInJournal(pid=status.pid)
         if status.started_by == "foreground":
             raise LogOnTerminal(pid=status.pid)
-    return directories.daemon_log
+    return directories.daemon_log if status is None or status.log is None else Path(status.log)
 
 
 def _write(text: bytes) -> None:

@@ -188,3 +188,11 @@ def test_ctrl_c_ends_it_quietly(erllama: Erllama, log: Path) -> None:
     process.send_signal(signal.SIGINT)
     rest, told = process.communicate(timeout=30)
     assert (process.returncode, rest, told) == (EXIT_INTERRUPTED, b"", b"")
+
+
+def test_a_daemon_says_itself_where_its_log_is(run: Run, fake: FakeDaemon, log: Path, user_home: Path) -> None:
+    log.write_text("of an earlier one\n")
+    own = user_home / "own.log"
+    own.write_text("its own\n")
+    fake.status = DaemonStatus(running=True, socket=str(fake.socket), pid=7, started_by="command", log=str(own))
+    assert run("daemon", "logs").stdout == "its own\n"

@@ -47,6 +47,9 @@ TEXTS = {
 }
 STUBS = {
     "erllama": f'exec {sys.executable} -m erllama_cli "$@"',
+    # No service of the user who runs the tests is touched.
+    "systemctl": "exit 1",
+    "launchctl": "exit 1",
     # Another machine: the same model, other folders.
     "ssh": 'shift; export XDG_DATA_HOME="$HOME/there/data" XDG_CACHE_HOME="$HOME/there/cache"; exec "$@"',
 }
