@@ -23,10 +23,10 @@ from erllama_cache.block import Block, SaveReason
 from erllama_cache.disk.files import BlockFiles
 from erllama_cache.keys import KEY_BYTES, BlockKind, pack_tokens
 from erllama_cache.store import Store
+from erllama_daemon.catalog.find import find_model
 from erllama_daemon.engine.backend import Run
 from erllama_daemon.llama.backend import LlamaBackend, LlamaOptions
 from erllama_daemon.llama.buffer import LlamaBuffer
-from erllama_daemon.models.file import find_model
 
 BLOCK_TOKENS = 256
 ROOT = bytes(KEY_BYTES)

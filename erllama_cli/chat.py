@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erllama_cli import options
+from erllama_cli.completion.candidates import complete_model
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import resolve_model
 from erllama_cli.options.answer import AnswerOptions, unasked_request
@@ -45,7 +46,14 @@ input is one message, and the command ends with its answer."""
 
 @with_option_groups
 def chat(
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="The path of a GGUF file, or `demo`.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="`demo`, the path of a GGUF file, an alias, or a name: see `models ls`.",
+            autocompletion=complete_model,
+        ),
+    ] = None,
     *,
     which: OpeningOptions,
     answering: AnswerOptions,

@@ -17,6 +17,7 @@ from erllama_daemon.messages import (
     Accepted,
     AdapterList,
     AdapterRequest,
+    Catalog,
     CompleteRequest,
     DaemonSettings,
     DaemonStatus,
@@ -38,6 +39,8 @@ from erllama_daemon.messages import (
     Loaded,
     LoadEvent,
     Loading,
+    ModelInfo,
+    ModelInfoRequest,
     ModelRequest,
     NewSession,
     Prefilling,
@@ -198,6 +201,14 @@ class Client:
     def unload(self, request: ModelRequest) -> Unloaded:
         """Save what a model holds and let it go, once its requests are done."""
         return self._answer("/v1/models/unload", request, Unloaded)
+
+    def catalog(self) -> Catalog | None:
+        """Every model that can be named, or None if there is no daemon. Never starts one."""
+        return self._got("/v1/catalog", Catalog) if self.answers() else None
+
+    def model_info(self, request: ModelInfoRequest) -> ModelInfo | None:
+        """One model and the memory it would take, or None if there is no daemon. Never starts one."""
+        return self._answer("/v1/catalog/info", request, ModelInfo) if self.answers() else None
 
     def evict(self, request: ModelRequest) -> Evicted:
         """Save what a model holds live and let it go; the model stays."""

@@ -93,6 +93,20 @@ SESSIONS = Group(
     },
 )
 
+MODELS = Group(
+    "See which models there are, fetch more, and give them names.\n\n"
+    "MODEL is `demo`, the path of a GGUF file, an alias, or a name in the cache of Hugging Face, Ollama, LM Studio or "
+    "llama.cpp, whose models are used where they are.",
+    "  erllama models ls\n  erllama models info demo --ctx 8192\n"
+    "  erllama models pull ORG/REPO:Q4_K_M\n  erllama models alias small ORG/REPO:Q4_K_M",
+    {
+        "ls": "Show the models that can be named, those of other programs too.",
+        "info": "Show what a model is, and the memory it will take.",
+        "pull": "Fetch a model from a hub into the cache of Hugging Face.",
+        "alias": "Give a model a name of your own, or show or remove such names.",
+    },
+)
+
 ERLLAMA = Group(
     "Give a local language model a memory.\n\n"
     "A daemon keeps what the model has read, token by token, in memory and on disk: a prompt that begins like an "
@@ -116,6 +130,7 @@ ERLLAMA = Group(
         "config": CONFIG,
         "daemon": DAEMON,
         "doctor": "Check that erllama works here, and say what to do if not.",
+        "models": MODELS,
         "sessions": SESSIONS,
     },
 )

@@ -12,12 +12,13 @@ _LEAST_TEXT = 14
 """The last column gets at least so many columns of the terminal, if it needs them, whatever else has to go."""
 
 
-def fitted(table: Table, expendable: Sequence[str]) -> Table:
+def fitted(table: Table, expendable: Sequence[str], *, whole: bool = False) -> Table:
     """`table` with its last column cut to what is left of the line.
 
-    If that is too little, other columns go, in the order of `expendable`.
+    If that is too little, or if it is wanted `whole`, other columns go, in the order of `expendable`.
     """
-    least = min(_LEAST_TEXT, max(columns(row[-1]) for row in (table.header, *table.rows)))
+    longest = max(columns(row[-1]) for row in (table.header, *table.rows))
+    least = longest if whole else min(_LEAST_TEXT, longest)
     for gone in range(len(expendable) + 1):
         kept = [index for index, name in enumerate(table.header) if name not in expendable[:gone]]
         left = _left(table, kept[:-1])

@@ -25,6 +25,9 @@ settings.load_profile("erllama")
 
 XDG = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
 
+STORES = ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "LLAMA_CACHE")
+"""What says where other programs keep their models."""
+
 
 @pytest.fixture(autouse=True)
 def user_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -34,6 +37,11 @@ def user_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         folder = home / name[4:-5].lower()
         folder.mkdir(mode=0o700)
         monkeypatch.setenv(name, str(folder))
+    # The models that the developer has are no test's business.
+    monkeypatch.setenv("HOME", str(home))
+    for name in STORES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OLLAMA_MODELS", str(home / "ollama"))
     monkeypatch.setenv("COLUMNS", "100")
     # Two workers on two cores would spin on each other's time.
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")

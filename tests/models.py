@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 from tiny_models import TinyModel, write_tiny_model
 
-from erllama_daemon.models.file import find_model
+from erllama_daemon.catalog.find import find_model
 
 REAL = "real"
 MODELS = (REAL, *(kind.value for kind in TinyModel))

@@ -6,6 +6,18 @@ from typing import Literal
 
 KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
 
+KV_NUMBER_BYTES: dict[KvType, float] = {
+    "f32": 4,
+    "f16": 2,
+    "bf16": 2,
+    "q8_0": 34 / 32,
+    "q5_1": 24 / 32,
+    "q5_0": 22 / 32,
+    "q4_1": 20 / 32,
+    "q4_0": 18 / 32,
+}
+"""Bytes a number of the KV buffer takes; quantized types come in groups of 32."""
+
 FlashAttention = Literal["auto", "on", "off"]
 
 Overflow = Literal["stop", "drop", "summarize"]

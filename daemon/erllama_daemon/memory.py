@@ -7,6 +7,8 @@ import os
 import resource
 from pathlib import Path
 
+from erllama_cache.model.parts import model_bytes
+
 KV_BYTES = 512 << 20
 """What is set aside for the KV buffer and the compute buffers of a model that is not loaded yet."""
 
@@ -42,7 +44,7 @@ def return_freed() -> None:
 def needed_bytes(path: Path) -> int:
     """An estimate for a model file; 0 if it cannot be read, which its worker will say better."""
     try:
-        return path.stat().st_size * 11 // 10 + KV_BYTES
+        return model_bytes(path) * 11 // 10 + KV_BYTES
     except OSError:
         return 0
 

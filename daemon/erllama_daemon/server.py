@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon import __version__
+from erllama_daemon.catalog.find import ALIASES
 from erllama_daemon.config import DaemonConfig, Settings, effective
 from erllama_daemon.config.overrides import options_among
 from erllama_daemon.directories import Directories, user_directories
@@ -171,7 +172,8 @@ def _configured(by: StartedBy, directories: Directories) -> tuple[Settings, LogF
 
 
 def _settings(directories: Directories) -> Settings:
-    return effective(directories.config_file, options=options_among(sys.argv[1:]))
+    ALIASES.options = options_among(sys.argv[1:])
+    return effective(directories.config_file, options=ALIASES.options)
 
 
 def _told(by: StartedBy, error: ErllamaError) -> int:

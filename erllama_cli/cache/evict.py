@@ -8,7 +8,7 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.cache.options import DryRun
-from erllama_cli.completion.candidates import complete_key, complete_session
+from erllama_cli.completion.candidates import complete_key, complete_model, complete_session
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import model_name
 from erllama_cli.options.groups import OptionGroup, with_option_groups
@@ -37,7 +37,13 @@ class DiskOptions(OptionGroup):
         str | None, typer.Option(metavar="AGE", help="What has not been used for this long: 12h, 30d.")
     ] = None
     of_model: Annotated[
-        str | None, typer.Option("--model", metavar="MODEL", help="What belongs to this model, with any settings.")
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="What belongs to this model, with any settings.",
+            autocompletion=complete_model,
+        ),
     ] = None
     session: Annotated[
         str | None,
@@ -70,7 +76,7 @@ def evict(
     disk: DiskOptions,
     model: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="The path of a GGUF file, or `demo`: what it holds live is saved."),
+        typer.Argument(metavar="MODEL", help="What it holds live is saved.", autocompletion=complete_model),
     ] = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,

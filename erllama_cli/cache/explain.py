@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.completion.candidates import complete_session
+from erllama_cli.completion.candidates import complete_model, complete_session
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import resolve_model
 from erllama_cli.options.answer import AdapterFiles, Reproducible
@@ -39,7 +39,9 @@ _WHERE = {"live": "live", "ram": "from memory", "disk": "from disk"}
 def explain(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="The path of a GGUF file, or `demo`; --session alone knows its own."),
+        typer.Argument(
+            metavar="MODEL", help="As for `erllama run`; --session alone knows its own.", autocompletion=complete_model
+        ),
     ] = None,
     prompt: Annotated[
         str | None, typer.Argument(metavar="PROMPT", help="The question; - reads standard input alone.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erllama_cli import options
+from erllama_cli.completion.candidates import complete_model
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import counted, print_json
 
@@ -20,7 +21,13 @@ Examples:
 
 Archives = Annotated[list[str], typer.Argument(metavar="FILE...", help="What was exported; - is standard input.")]
 ModelHere = Annotated[
-    str | None, typer.Option("--model", metavar="MODEL", help="What the model of the conversations is called here.")
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="What the model of the conversations is called here.",
+        autocompletion=complete_model,
+    ),
 ]
 
 

@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from erllama_cli.completion.candidates import complete_session
+from erllama_cli.completion.candidates import complete_model, complete_session
 
-ModelOption = Annotated[str | None, typer.Option("--model", metavar="MODEL", help="Only what this model computed.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="MODEL", help="Only what this model computed.", autocompletion=complete_model),
+]
 SessionOption = Annotated[
     str | None,
     typer.Option(

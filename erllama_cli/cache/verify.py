@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erllama_cli import options
+from erllama_cli.completion.candidates import complete_model
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import resolve_model
 from erllama_cli.output import counted, print_json, readable_bytes
@@ -38,7 +39,10 @@ Recompute = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Also have --model compute so many blocks again, and compare every bit."),
 ]
-Model = Annotated[str | None, typer.Option(metavar="MODEL", help="The model that computes, with --recompute.")]
+Model = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="The model that computes, with --recompute.", autocompletion=complete_model),
+]
 Seed = Annotated[
     int | None, typer.Option(min=0, max=(1 << 31) - 1, metavar="N", help="Which blocks --recompute draws.")
 ]

@@ -77,6 +77,40 @@ def complete_adapter(ctx: typer.Context, incomplete: str) -> Candidates:
     return []
 
 
+def complete_model(incomplete: str) -> Candidates:
+    """The models whose names begin so: demo, aliases, and those in other programs' stores. No file of theirs is read.
+
+    Also by the last part of a repository's name, once something of it is there. Paths are left to the shell.
+    """
+    from erllama_cache.errors import ErllamaError
+    from erllama_daemon.catalog.demo import DEMO, find_demo
+    from erllama_daemon.catalog.stores import stored_models
+
+    found: Candidates = []
+    with contextlib.suppress(ErllamaError):
+        find_demo()
+        found.append((DEMO, "SmolLM2-135M-Instruct"))
+    found += complete_alias("")
+    with contextlib.suppress(OSError):
+        for model in stored_models():
+            found.append((model.name, model.store))
+            last = model.name.rpartition("/")[2]
+            if incomplete and not model.name.startswith(incomplete) and last.startswith(incomplete):
+                found.append((last, model.store))
+    return [*dict.fromkeys(candidate for candidate in found if candidate[0].startswith(incomplete))]
+
+
+def complete_alias(incomplete: str) -> Candidates:
+    """The aliases that begin so, each with what it stands for; none if the configuration cannot be read."""
+    from erllama_cache.errors import ErllamaError
+    from erllama_cli.one_line import one_line
+    from erllama_daemon.catalog.find import ALIASES
+
+    with contextlib.suppress(ErllamaError, OSError):
+        return [(name, one_line(meant)) for name, meant in ALIASES.current().items() if name.startswith(incomplete)]
+    return []
+
+
 def _keys(incomplete: str, digits: int | None) -> Candidates:
     if not incomplete or not set(incomplete) <= _HEXADECIMAL:
         return []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator
-from pathlib import Path as FilePath
 
 import msgspec
 
@@ -13,6 +12,7 @@ from erllama_cache.errors import ErllamaError
 from erllama_cli.client import Client
 from erllama_cli.config.outcome import COMMAND_LINE
 from erllama_cli.results.config import ShownConfig, ShownSetting
+from erllama_daemon.catalog.find import find_model
 from erllama_daemon.config import Settings, effective
 from erllama_daemon.config.key import Key, dotted, find, split
 from erllama_daemon.config.overrides import unknown_variables
@@ -74,11 +74,19 @@ def _as_default(row: Setting) -> Setting:
     return msgspec.structs.replace(row, written=None, value=None, origin="default", line=None)
 
 
+def _is_there(name: str) -> bool:
+    try:
+        find_model(name)
+    except ErllamaError:
+        return False
+    return True
+
+
 def _missing_models(settings: Settings) -> Iterator[str]:
     """Tables of models that are not there: they may come, or the name is misspelt."""
     names = [_DEMO, *settings.config.aliases]
     for name, line in settings.model_lines.items():
-        if name in names or (name.startswith("/") and FilePath(name).exists()):
+        if name in names or _is_there(name):
             continue
         near = difflib.get_close_matches(name, names, n=1)
         where = "" if line is None else f"line {line}: "

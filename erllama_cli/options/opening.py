@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from erllama_cli.completion.candidates import complete_session, complete_whole_key
+from erllama_cli.completion.candidates import complete_model, complete_session, complete_whole_key
 from erllama_cli.options.contradictions import refuse_together, refuse_without
 from erllama_cli.options.groups import OptionGroup
 from erllama_daemon.choices import Overflow
@@ -33,7 +33,10 @@ Name = Annotated[str | None, typer.Option(metavar="NAME", help="What to call a n
 OtherModel = Annotated[
     str | None,
     typer.Option(
-        "--model", metavar="MODEL", help="Have the conversation go on with this model, or tell where its own is now."
+        "--model",
+        metavar="MODEL",
+        help="Have the conversation go on with this model, or tell where its own is now.",
+        autocompletion=complete_model,
     ),
 ]
 IfOpenOption = Annotated[

@@ -23,6 +23,7 @@ from erllama_cli.results.config import ChangedConfig, ConfigPath, ShownConfig
 from erllama_cli.results.daemon import Installed, Log, Restarted, Started, Stopped, Uninstalled
 from erllama_cli.results.doctor import Examination
 from erllama_cli.results.loaded import LoadedModels
+from erllama_cli.results.models import Aliases, Pulled
 from erllama_cli.results.sessions import (
     ExportedSessions,
     ForkedSession,
@@ -34,11 +35,13 @@ from erllama_cli.results.sessions import (
 from erllama_cli.results.verification import RecomputedVerdict
 from erllama_daemon.messages import (
     AdapterList,
+    Catalog,
     DaemonStatus,
     Detokenized,
     Embeddings,
     Evicted,
     Explanation,
+    ModelInfo,
     ModelStatus,
     Reloaded,
     RenderedPrompt,
@@ -85,6 +88,10 @@ PRINTED: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
     "doctor": (Examination,),
     "embed": (Embeddings,),
     "load": (ModelStatus,),
+    "models alias": (Aliases,),
+    "models info": (ModelInfo,),
+    "models ls": (Catalog,),
+    "models pull": (Pulled,),
     "ps": (LoadedModels,),
     "render": (RenderedPrompt,),
     "run": (Stats,),

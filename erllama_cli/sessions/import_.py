@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erllama_cli import options
+from erllama_cli.completion.candidates import complete_model
 from erllama_cli.failures import failure_of, print_failure, reported_failures
 from erllama_cli.model import model_name
 from erllama_cli.one_line import one_line
@@ -31,7 +32,13 @@ def import_(
         str | None, typer.Option("--name", metavar="NEW", help="What it is to be called here, if there is only one.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", metavar="MODEL", help="What the model of the conversations is called here.")
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="What the model of the conversations is called here.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,

@@ -13,9 +13,10 @@ from conftest import Erllama
 
 from erllama_cache.stats import StoreStats
 from erllama_cli.client import Client
+from erllama_cli.daemon.replacement import restart_daemon
 from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import EXIT_USAGE
-from erllama_daemon.messages import Quotas
+from erllama_daemon.errors import EXIT_USAGE, RequestInvalid
+from erllama_daemon.messages import DaemonStatus, Quotas
 
 
 def configure(text: str) -> Path:
@@ -107,3 +108,25 @@ def test_a_wrong_option_of_the_daemon_is_named(erllama: Erllama) -> None:
     done = erllama("daemon", "run", "--set", "load.ctx=all")
     assert done.returncode == EXIT_USAGE
     assert '--set load.ctx takes a whole number from 1 to 16777216, such as 8192, not "all"' in done.stderr
+
+
+def test_start_and_restart_hand_on_what_is_set(erllama: Erllama) -> None:
+    client = Client(user_directories())
+
+    def context() -> tuple[object, str]:
+        return next((each.value, each.origin) for each in client.settings().settings if each.key == "load.ctx")
+
+    assert erllama("daemon", "start", "--set", "load.ctx=7").returncode == 0
+    assert context() == (7, "option")
+    done = erllama("daemon", "restart", "--set", "load.ctx=none")
+    assert (done.returncode, "--set load.ctx takes" in done.stderr) == (EXIT_USAGE, True)
+    assert context() == (7, "option")
+    assert erllama("daemon", "restart", "--set", "load.ctx=8").returncode == 0
+    assert context() == (8, "option")
+
+
+def test_a_daemon_of_systemd_cannot_be_started_with_options() -> None:
+    directories = user_directories()
+    status = DaemonStatus(running=True, socket=str(directories.socket), started_by="systemd")
+    with pytest.raises(RequestInvalid, match="systemd starts this daemon"):
+        restart_daemon(Client(directories), directories, status, ["load.ctx=1"])

@@ -16,7 +16,7 @@ from erllama_cache.choices import KNOBS
 from erllama_cache.policy import PolicyKnobs
 from erllama_cli.options import DisplayOptions
 
-NEVER = {"llama_cpp", "uvicorn", "starlette", "httpx", "numpy", "jinja2"}
+NEVER = {"huggingface_hub", "llama_cpp", "uvicorn", "starlette", "httpx", "numpy", "jinja2"}
 WORKING = {
     "msgspec",
     "socket",
@@ -90,6 +90,7 @@ def test_the_help_of_no_command_imports_what_does_its_work() -> None:
         ["daemon", "status"],
         *(["sessions", *words] for words in (["ls"], ["show", "x"], ["export", "--all"], ["rm", "x"])),
         ["ps"],
+        ["models", "ls"],
     ],
     ids=" ".join,
 )

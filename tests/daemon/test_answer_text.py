@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erllama_daemon.engine.answer_text import AnswerText, Span, StopSequences, ThinkingSplit
-from erllama_daemon.template.thinking import ThinkingMarkers, thinking_markers
+from erllama_daemon.thinking import ThinkingMarkers, thinking_markers
 
 MARKERS = ThinkingMarkers("<think>", "</think>")
 INSIDE = ThinkingMarkers("<think>", "</think>", starts_inside=True)

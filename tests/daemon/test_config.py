@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from erllama_cache.policy import Policy, PolicyKnobs
+from erllama_daemon.catalog.configured import configured_options
 from erllama_daemon.config import (
     ByteSize,
     CacheConfig,
@@ -20,7 +21,6 @@ from erllama_daemon.config import (
 from erllama_daemon.config.key import keys
 from erllama_daemon.errors import EXIT_USAGE, ConfigInvalid
 from erllama_daemon.messages import ModelOptions
-from erllama_daemon.models.configured import configured_options
 
 DOCS = Path(__file__).parents[2] / "docs" / "config.md"
 

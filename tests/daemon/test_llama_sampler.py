@@ -10,12 +10,12 @@ import llama_cpp
 import numpy as np
 import pytest
 
+from erllama_daemon.catalog.find import find_model
 from erllama_daemon.engine.backend import Logits
 from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid, RequestInvalid, TokenUnknown
 from erllama_daemon.llama.log import native_log
 from erllama_daemon.llama.sampler import PENALTY_WINDOW, LlamaSampler
 from erllama_daemon.messages import Sampling
-from erllama_daemon.models.file import find_model
 
 LOG = native_log()
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])

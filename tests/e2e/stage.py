@@ -24,9 +24,9 @@ from erllama_cache.tending.survey import survey
 from erllama_cli.client import Client
 from erllama_cli.command import new_app
 from erllama_cli.launcher import running_daemon
+from erllama_daemon.catalog.find import find_model
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import CompleteRequest, Message, Sampling
-from erllama_daemon.models.file import find_model
 from erllama_daemon.sessions.chats import read_chats
 
 ROOT = Path(__file__).parent.parent.parent

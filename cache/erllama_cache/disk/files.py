@@ -21,7 +21,7 @@ MAX_TEMPORARY_AGE_S = 3600
 
 _BLOCK_NAME = re.compile(r"([0-9a-f]{64})\.kv")
 _OWN_NAMES = {"blocks", "quarantine", "roots", "pins", "open.lock", ".locking"}
-_OWN_BEGINNINGS = ("index.sqlite3", "fingerprints.sqlite3")
+_OWN_BEGINNINGS = ("index.sqlite3", "fingerprints.sqlite3", "models.sqlite3")
 
 
 class FoundFile(NamedTuple):

@@ -7,23 +7,14 @@ and a sample of each tensor. `fast_unsafe` takes what it is told. No fingerprint
 from __future__ import annotations
 
 import hashlib
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from erllama_cache.choices import FingerprintMode
+from erllama_cache.model.file_memo import FileMemo, file_identity
 from erllama_cache.model.gguf_header import read_header
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS fingerprints (
-    path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB NOT NULL
-) WITHOUT ROWID
-"""
-_RECALL = "SELECT sha256 FROM fingerprints WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?"
-_REMEMBER = "INSERT OR REPLACE INTO fingerprints (path, size, mtime_ns, inode, sha256) VALUES (?, ?, ?, ?, ?)"
+from erllama_cache.model.parts import parts_of
 
 GIVEN_BYTES = 32
 SAMPLE_BYTES = 4096
@@ -34,21 +25,27 @@ _CHUNKED_TAG = b"erllama gguf_chunked 1\0"
 _GIVEN_TAG = b"erllama fast_unsafe 1\0"
 _READ_BYTES = 1 << 20
 
-_Identity = tuple[str, int, int, int]
+_PARTS_TAG = b"erllama parts 1\0"
 
 
 def model_fingerprint(path: Path, memo: Path, mode: FingerprintMode, given: bytes | None) -> bytes:
-    """The fingerprint of the model file at `path`, 32 bytes. `memo` is for `safe`, `given` for `fast_unsafe`.
+    """The fingerprint of the model at `path`, 32 bytes. `memo` is for `safe`, `given` for `fast_unsafe`.
 
-    Raises as the function of its mode. Any thread, any process.
+    Of a model in several parts, `path` is the first, and what all of them have together is its fingerprint. Raises as
+    the function of its mode. Any thread, any process.
     """
     match mode:
         case "safe":
-            return safe_fingerprint(path, memo)
+            return _of_all([safe_fingerprint(part, memo) for part in parts_of(path)])
         case "gguf_chunked":
-            return chunked_fingerprint(path)
+            return _of_all([chunked_fingerprint(part) for part in parts_of(path)])
         case "fast_unsafe":
             return given_fingerprint(given)
+
+
+def _of_all(parts: Sequence[bytes]) -> bytes:
+    # The first part may hold nothing but metadata, the same for two models.
+    return parts[0] if len(parts) == 1 else hashlib.sha256(_PARTS_TAG + b"".join(parts)).digest()
 
 
 def chunked_fingerprint(path: Path) -> bytes:
@@ -94,45 +91,14 @@ def safe_fingerprint(path: Path, memo: Path) -> bytes:
     `memo` is a small SQLite file (0600) that remembers it by path, size, mtime and inode; one that cannot be
     read or written only costs time. Raises OSError if `path` cannot be read. Any thread, any process.
     """
-    before = _identity(path)
-    known = _recall(memo, before)
-    if known is not None:
-        return known
+    known = FileMemo(memo, "fingerprints", "sha256")
+    before = file_identity(path)
+    remembered = known.recall(before)
+    if remembered is not None:
+        return remembered
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
     # A file that changed while it was read has a digest that belongs to neither version.
-    if _identity(path) == before:
-        _remember(memo, before, digest)
+    if file_identity(path) == before:
+        known.remember(before, digest)
     return digest
-
-
-def _identity(path: Path) -> _Identity:
-    resolved = path.resolve()
-    status = resolved.stat()
-    return (str(resolved), status.st_size, status.st_mtime_ns, status.st_ino)
-
-
-def _recall(memo: Path, identity: _Identity) -> bytes | None:
-    try:
-        if not memo.is_file():
-            return None
-        with closing(sqlite3.connect(memo)) as db:
-            row = db.execute(_RECALL, identity).fetchone()
-    except (OSError, sqlite3.Error):
-        return None
-    return bytes(row[0]) if row else None
-
-
-def _remember(memo: Path, identity: _Identity, digest: bytes) -> None:
-    try:
-        memo.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(memo, os.O_RDWR | os.O_CREAT, 0o600))
-        with closing(sqlite3.connect(memo)) as db, db:
-            db.execute(_SCHEMA)
-            db.execute(_REMEMBER, (*identity, digest))
-    except sqlite3.DatabaseError as error:
-        # A memo that is no database would otherwise cost the same time at every load.
-        if error.sqlite_errorcode in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            memo.unlink(missing_ok=True)
-    except (OSError, sqlite3.Error):
-        return

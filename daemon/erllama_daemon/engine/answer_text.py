@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Sequence
 from typing import Literal
 
-from erllama_daemon.template.thinking import ThinkingMarkers
+from erllama_daemon.thinking import ThinkingMarkers
 
 Span = tuple[str, bool]
 """Some text, and whether it is thinking."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.errors.exit_codes import EXIT_FAILED, EXIT_MODEL
 
@@ -11,7 +13,35 @@ class ModelMissing(ErllamaError):
 
     code = "model_missing"
     exit_code = EXIT_MODEL
-    hint = "Give the path of a GGUF file, or `demo`."
+    hint = "Nothing is there. See which models there are with: erllama models ls"
+
+
+class ModelUnknown(ErllamaError):
+    """There is no model {model}."""
+
+    code = "model_unknown"
+    exit_code = EXIT_MODEL
+    hint = "{advice} See which models there are with: erllama models ls"
+
+    def __init__(self, *, model: str, stores: Sequence[str], near: Sequence[str]) -> None:
+        nearest = f"The nearest are: {', '.join(near)}." if near else f"It is in no store ({', '.join(stores)})."
+        super().__init__(model=model, advice=nearest)
+
+
+class ModelAmbiguous(ErllamaError):
+    """{model} may mean several models: {names}."""
+
+    code = "model_ambiguous"
+    exit_code = EXIT_MODEL
+    hint = "Write all of the one you mean, or give it an alias: erllama models alias NAME MODEL"
+
+
+class AliasUnknown(ErllamaError):
+    """There is no alias {alias}."""
+
+    code = "alias_unknown"
+    exit_code = EXIT_FAILED
+    hint = "See which there are with: erllama models alias"
 
 
 class ModelUnreadable(ErllamaError):

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon import __version__
+from erllama_daemon.catalog.listing import Listing
 from erllama_daemon.config import Settings
 from erllama_daemon.directories import Directories
 from erllama_daemon.errors import DaemonInUse, RequestInvalid
@@ -22,13 +23,14 @@ from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body
 from erllama_daemon.http.cache_endpoints import CacheEndpoints
 from erllama_daemon.http.call_endpoints import CallEndpoints
+from erllama_daemon.http.catalog_endpoints import CatalogEndpoints
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.model_endpoints import ModelEndpoints
+from erllama_daemon.http.model_file import model_file
 from erllama_daemon.http.question import Question
 from erllama_daemon.http.session_endpoints import SessionEndpoints
 from erllama_daemon.messages import CompleteRequest, DaemonSettings, DaemonStatus, Reloaded
 from erllama_daemon.messages.checks import check_complete
-from erllama_daemon.models.file import find_model
 from erllama_daemon.models.supervisor import Supervisor
 
 
@@ -77,8 +79,13 @@ class App:
             *CallEndpoints(self._supervisor).routes(),
             *CacheEndpoints(self._supervisor, self._conversations).routes(),
             *ModelEndpoints(self._supervisor).routes(),
+            *CatalogEndpoints(self._listing()).routes(),
             *SessionEndpoints(self._conversations, self.answers).routes(),
         ]
+
+    def _listing(self) -> Listing:
+        supervisor = self._supervisor
+        return Listing(self._directories.cache, lambda: supervisor.config, supervisor.loaded_files)
 
     async def status(self, _request: Request) -> Response:
         """GET /v1/status → DaemonStatus."""
@@ -130,11 +137,11 @@ class App:
             if request.private and not session.private:
                 raise RequestInvalid(reason="a session that is kept has no private turns")
             scope = session.id if session.private else ""
-            return Question(request, session.model, find_model(session.model), session.id, scope)
+            return Question(request, session.model, await model_file(session.model), session.id, scope)
         if request.model is None:
             raise RequestInvalid(reason="it names neither a model nor a session")
         scope = secrets.token_hex(16) if request.private else ""
-        return Question(request, request.model, find_model(request.model), None, scope)
+        return Question(request, request.model, await model_file(request.model), None, scope)
 
 
 def create_app(app: App) -> Starlette:

@@ -18,6 +18,7 @@ from erllama_daemon import frames
 from erllama_daemon.errors import InternalError, PromptEmpty, RequestInvalid
 from erllama_daemon.http.body import LinesResponse, json_response, read_body
 from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.http.model_file import model_file
 from erllama_daemon.messages import (
     ExplainRequest,
     Failure,
@@ -29,7 +30,6 @@ from erllama_daemon.messages import (
     Session,
 )
 from erllama_daemon.messages.checks import check_explain, check_forget, check_recompute
-from erllama_daemon.models.file import find_model
 from erllama_daemon.models.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -67,8 +67,8 @@ class CacheEndpoints:
         model = body.model if session is None else session.model
         if model is None:
             raise RequestInvalid(reason="it names neither a model nor a session")
-        path = find_model(model)
-        if session is not None and body.model is not None and find_model(body.model).resolve() != path.resolve():
+        path = await model_file(model)
+        if session is not None and body.model is not None and not path.samefile(await model_file(body.model)):
             raise RequestInvalid(reason=f"the session {session.id} is with {session.model}")
         answer = await self._supervisor.call(model, path, await self._call(body, session))
         if not isinstance(answer, frames.Explained):
@@ -79,7 +79,7 @@ class CacheEndpoints:
         """POST /v1/cache/recompute, RecomputeRequest → NDJSON of RecomputeEvent. A client that hangs up ends it."""
         body = await read_body(request, RecomputeRequest)
         check_recompute(body)
-        return LinesResponse(self._recomputing(body, find_model(body.model)))
+        return LinesResponse(self._recomputing(body, await model_file(body.model)))
 
     async def _call(self, body: ExplainRequest, session: Session | None) -> frames.Explain:
         messages, history, scope = body.messages, None, ""

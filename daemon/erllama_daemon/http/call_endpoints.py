@@ -14,6 +14,7 @@ from erllama_cache.keys import pack_tokens, unpack_tokens
 from erllama_daemon import frames
 from erllama_daemon.errors import InternalError
 from erllama_daemon.http.body import json_response, read_body
+from erllama_daemon.http.model_file import model_file
 from erllama_daemon.messages import (
     AdapterList,
     AdapterRequest,
@@ -33,7 +34,6 @@ from erllama_daemon.messages.checks import (
     check_render,
     check_tokens,
 )
-from erllama_daemon.models.file import find_model
 from erllama_daemon.models.supervisor import Supervisor
 
 _Answer = TypeVar("_Answer")
@@ -101,7 +101,7 @@ class CallEndpoints:
         body = await read_body(request, AdapterRequest)
         check_adapter_named(body)
         # Before the model is loaded, for that fails while an attached adapter's file is gone.
-        self._supervisor.forget_adapter(find_model(body.model), body.adapter)
+        self._supervisor.forget_adapter(await model_file(body.model), body.adapter)
         return await self._adapters(body.model, frames.UnloadAdapter(self._supervisor.next_id(), body.adapter))
 
     async def scale_adapter(self, request: Request) -> Response:
@@ -122,7 +122,7 @@ class CallEndpoints:
         return json_response(AdapterList(answer.adapters, answer.fingerprint))
 
     async def _call(self, model: str, call: frames.Call, kind: type[_Answer]) -> _Answer:
-        answer = await self._supervisor.call(model, find_model(model), call)
+        answer = await self._supervisor.call(model, await model_file(model), call)
         if not isinstance(answer, kind):
             raise InternalError(reason=f"the worker answered {type(call).__name__} with {type(answer).__name__}")
         return answer

@@ -14,9 +14,9 @@ from starlette.routing import Route
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.errors import InternalError
 from erllama_daemon.http.body import LinesResponse, json_response, read_body
+from erllama_daemon.http.model_file import model_file
 from erllama_daemon.messages import Failure, Loaded, LoadEvent, Loading, ModelRequest, Unloaded
 from erllama_daemon.messages.checks import check_options
-from erllama_daemon.models.file import find_model
 from erllama_daemon.models.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -40,17 +40,17 @@ class ModelEndpoints:
         """POST /v1/models/load, ModelRequest → NDJSON of LoadEvent. A client that hangs up does not stop the load."""
         body = await read_body(request, ModelRequest)
         check_options(body.options)
-        return LinesResponse(self._loading(body, find_model(body.model)))
+        return LinesResponse(self._loading(body, await model_file(body.model)))
 
     async def unload(self, request: Request) -> Response:
         """POST /v1/models/unload, ModelRequest → Unloaded, once its requests are done and everything is saved."""
         body = await read_body(request, ModelRequest)
-        return json_response(Unloaded(await self._supervisor.unload(find_model(body.model))))
+        return json_response(Unloaded(await self._supervisor.unload(await model_file(body.model))))
 
     async def evict(self, request: Request) -> Response:
         """POST /v1/evict, ModelRequest → Evicted."""
         body = await read_body(request, ModelRequest)
-        return json_response(await self._supervisor.evict(find_model(body.model)))
+        return json_response(await self._supervisor.evict(await model_file(body.model)))
 
     async def _loading(self, body: ModelRequest, path: Path) -> AsyncGenerator[LoadEvent, None]:
         events: asyncio.Queue[LoadEvent] = asyncio.Queue()

@@ -13,8 +13,8 @@ from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.conversations import Conversations, is_private
+from erllama_daemon.http.model_file import model_file
 from erllama_daemon.messages import Fork, GoTo, NewSession, SessionChange, SessionList, SessionTurns
-from erllama_daemon.models.file import find_model
 
 
 class SessionEndpoints:
@@ -42,7 +42,7 @@ class SessionEndpoints:
     async def create(self, request: Request) -> Response:
         """POST /v1/sessions, NewSession → Session."""
         body = await read_body(request, NewSession)
-        find_model(body.model)
+        await model_file(body.model)
         create = self._conversations.create
         return json_response(await asyncio.to_thread(create, body.model, private=body.private, name=body.name))
 
@@ -96,7 +96,7 @@ class SessionEndpoints:
         """POST /v1/sessions/ID/change, SessionChange → Session: another name or another model."""
         session, body = request.path_params["id"], await read_body(request, SessionChange)
         if body.model is not None:
-            find_model(body.model)
+            await model_file(body.model)
         change = self._conversations.change
         return json_response(await asyncio.to_thread(change, session, name=body.name, model=body.model))
 

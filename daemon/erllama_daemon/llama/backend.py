@@ -10,6 +10,7 @@ from pathlib import Path
 
 import llama_cpp
 
+from erllama_daemon.choices import KV_NUMBER_BYTES
 from erllama_daemon.engine.backend import BackendFacts, ModelRejected, Vector
 from erllama_daemon.llama.adapters import LlamaAdapters
 from erllama_daemon.llama.buffer import BufferShape, LlamaBuffer
@@ -18,18 +19,6 @@ from erllama_daemon.llama.log import native_log
 from erllama_daemon.llama.sampler import LlamaSampler
 from erllama_daemon.llama.vocabulary import LlamaVocabulary
 from erllama_daemon.messages import FlashAttention, KvType, Sampling
-
-_KV_BYTES: dict[KvType, float] = {
-    "f32": 4,
-    "f16": 2,
-    "bf16": 2,
-    "q8_0": 34 / 32,
-    "q5_1": 24 / 32,
-    "q5_0": 22 / 32,
-    "q4_1": 20 / 32,
-    "q4_0": 18 / 32,
-}
-"""Bytes a number of the KV buffer takes; quantized types come in groups of 32."""
 
 _KV_SHARE_OF_MEMORY = 8
 """Unless the user says otherwise, one buffer takes at most this part of the free memory: there may be two of them."""
@@ -168,7 +157,7 @@ class LlamaBackend:
             return min(self._options.context_size, trained or self._options.context_size)
         heads = llama_cpp.llama_model_n_head(self._model)
         width = llama_cpp.llama_model_n_embd(self._model) / max(1, heads) * llama_cpp.llama_model_n_head_kv(self._model)
-        token_bytes = 2 * width * llama_cpp.llama_model_n_layer(self._model) * _KV_BYTES[self._options.kv_type]
+        token_bytes = 2 * width * llama_cpp.llama_model_n_layer(self._model) * KV_NUMBER_BYTES[self._options.kv_type]
         fitting = int(self._options.free_memory / _KV_SHARE_OF_MEMORY / max(1.0, token_bytes))
         fitting -= fitting % self._options.batch_tokens
         return min(trained or _SMALLEST_DEFAULT_CONTEXT, max(fitting, _SMALLEST_DEFAULT_CONTEXT))

@@ -80,16 +80,16 @@ class Keeper:
         self._expiry: asyncio.TimerHandle | None = None
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether the model is ready, and nobody has told it to end. Any thread."""
+        worker = self.worker
+        return worker is not None and worker.is_ready and not worker.is_stopping
+
+    @property
     def can_be_unloaded(self) -> bool:
         """Whether nobody would notice: it is loaded, and no request uses or awaits it."""
         worker = self.worker
-        return (
-            worker is not None
-            and worker.is_ready
-            and not worker.is_stopping
-            and not worker.leases
-            and not self._door.locked()
-        )
+        return worker is not None and self.is_loaded and not worker.leases and not self._door.locked()
 
     @property
     def idle_s(self) -> float:
@@ -133,7 +133,7 @@ class Keeper:
     def acquire_loaded(self) -> Lease | None:
         """The worker if it is loaded; never waits or loads, and is no use of the model."""
         worker = self.worker
-        if worker is None or not worker.is_ready or worker.is_stopping:
+        if worker is None or not self.is_loaded:
             return None
         return self._enter(worker, ModelOptions(), is_use=False)
 

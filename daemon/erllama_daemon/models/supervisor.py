@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 
 from erllama_daemon import frames, memory
+from erllama_daemon.catalog.configured import configured_options
 from erllama_daemon.config import KEEP_ALIVE_S, Config
 from erllama_daemon.errors import AnswerCutOff
 from erllama_daemon.messages import Evicted, Forgotten, ModelOptions, ModelStatus, Quotas, RemoteError
-from erllama_daemon.models.configured import configured_options
 from erllama_daemon.models.deaths import Deaths
 from erllama_daemon.models.keeper import Keeper, Lease, Start
 from erllama_daemon.models.ram_budget import WATCH_PERIOD_S, RamBudget
@@ -65,6 +65,11 @@ class Supervisor:
     def quotas(self) -> Quotas:
         """What the cache may take now."""
         return msgspec.structs.replace(self._quotas, ram_bytes=self._ram.bytes)
+
+    @property
+    def config(self) -> Config:
+        """How models are loaded. Any thread."""
+        return self._config
 
     def next_id(self) -> int:
         """A number for a request, unique in this daemon."""
@@ -186,6 +191,10 @@ class Supervisor:
         self._is_stopping = True
         for worker in self._workers():
             worker.kill()
+
+    def loaded_files(self) -> frozenset[str]:
+        """The files of the models that are loaded, behind all links. Any thread."""
+        return frozenset(str(file) for file, keeper in [*self._keepers.items()] if keeper.is_loaded)
 
     async def statuses(self) -> list[ModelStatus]:
         """One row for each worker, loading ones included."""

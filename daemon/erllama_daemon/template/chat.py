@@ -16,7 +16,7 @@ from erllama_daemon.deadline import DeadlineExceeded, deadline
 from erllama_daemon.errors import TemplateFailed
 from erllama_daemon.messages import Message
 from erllama_daemon.template.sandbox import TemplateSandbox
-from erllama_daemon.template.thinking import THINKING
+from erllama_daemon.thinking import THINKING
 
 PLAIN_TEMPLATE = "{% for message in messages %}{{ message.content }}{% if not loop.last %}\n{% endif %}{% endfor %}"
 """For base models without a template: the text as it is."""

@@ -10,7 +10,7 @@ from erllama_daemon.engine.prompt import build_prompt
 from erllama_daemon.errors import NotSupported
 from erllama_daemon.frames import Generate
 from erllama_daemon.template.chat import ChatTemplate
-from erllama_daemon.template.thinking import thinking_markers
+from erllama_daemon.thinking import thinking_markers
 
 
 class Preparation:

@@ -8,9 +8,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from erllama_cache.errors import ErllamaError
+from erllama_daemon.catalog.find import find_model
 from erllama_daemon.config import Config
 from erllama_daemon.messages import ModelOptions
-from erllama_daemon.models.file import find_model
 
 
 def configured_options(config: Config, file: Path) -> ModelOptions:

@@ -1,0 +1,1 @@
+"""The models that there are: seen, fetched and named."""

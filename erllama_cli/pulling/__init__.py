@@ -1,0 +1,1 @@
+"""How a model comes from a hub into Hugging Face's cache, where the catalog and other programs find it."""
