@@ -29,7 +29,7 @@ def output_to(file: str | None) -> Iterator[None]:
         with _beside(path) if _may_be_replaced(path) else _into(path):
             yield
     except OutputFailed as error:
-        raise OutputFailed(reason=f"{file}: {error.details['reason']}") from error
+        raise OutputFailed(reason=f"{file}: {str(error.details['reason']).lower()}") from error
 
 
 def _may_be_replaced(path: Path) -> bool:
