@@ -40,31 +40,37 @@ def reported_failures(*, as_json: bool = False, debug: bool = False) -> Iterator
     except (typer.Exit, typer.Abort):
         raise
     except Exception as error:
-        failure = failure_of(error)
-        if debug:
-            import traceback
-
-            traceback.print_exc()
+        failure = told_failure(error, debug=debug)
         if as_json:
             _print_report(failure)
-        print_failure(failure)
         raise typer.Exit(failure.exit_code) from None
+
+
+def told_failure(error: Exception, *, debug: bool) -> Failure:
+    """What the user has been told of `error`, where a command may go on after it."""
+    if debug:
+        print_traceback(error)
+    failure = failure_of(error)
+    print_failure(failure)
+    return failure
+
+
+def print_traceback(error: Exception) -> None:
+    """Where an error came from, on standard error."""
+    import traceback
+
+    traceback.print_exception(error)
 
 
 def failure_of(error: Exception) -> Failure:
     """What to tell of `error`, also when nobody expected it."""
     from erllama_cache.errors import ErllamaError
-    from erllama_daemon.errors import EXIT_FAILED
+    from erllama_daemon.errors import Unexpected
     from erllama_daemon.messages import Failure
 
     if isinstance(error, ErllamaError):
         return Failure.of(error)
-    return Failure(
-        "unexpected",
-        f"Something unexpected went wrong: {type(error).__name__}: {error}",
-        "Run it again with --debug to see where.",
-        EXIT_FAILED,
-    )
+    return Failure.of(Unexpected(kind=type(error).__name__, reason=error))
 
 
 def print_usage_failure(reason: str) -> None:

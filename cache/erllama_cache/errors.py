@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from string import Formatter
+from typing import Any, ClassVar
+
+
+class _Quoting(Formatter):
+    """`str.format` with `{name!q}`: a name as a shell would have it, in quotes if it holds a space or the like."""
+
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        if conversion != "q":
+            return super().convert_field(value, conversion)
+        from shlex import quote
+
+        return quote(str(value))
 
 
 class ErllamaError(Exception):
     """Something went wrong."""
 
     # The docstring of every class below this one is its message: `str.format` fills it with the keyword
-    # arguments of the constructor, and `hint` too. Line breaks become spaces.
+    # arguments of the constructor, and `hint` too. Line breaks become spaces. {name!q} is a name that may hold spaces:
+    # it is quoted where a shell would want it quoted.
 
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
@@ -21,10 +34,10 @@ class ErllamaError(Exception):
 
     def __init__(self, **details: object) -> None:
         template = " ".join((type(self).__doc__ or self.code).split())
-        super().__init__(template.format(**details))
+        super().__init__(_Quoting().format(template, **details))
         self.details = details
         if self.hint is not None:
-            self.hint = self.hint.format(**details)
+            self.hint = _Quoting().format(self.hint, **details)
 
 
 class CacheUnwritable(ErllamaError):
@@ -38,6 +51,7 @@ class CacheUnreadable(ErllamaError):
     """The cache directory {path} cannot be read: {reason}."""
 
     code = "cache_unreadable"
+    hint = "Give yourself read permission on {path}; deleting it costs only time."
 
 
 class CacheUnlockable(ErllamaError):
@@ -79,6 +93,7 @@ class ArchiveUnwritable(ErllamaError):
     """The archive {path} cannot be written: {reason}."""
 
     code = "archive_unwritable"
+    hint = "Name a file in a folder where you may write and there is room."
 
 
 class KeyUnknown(ErllamaError):
@@ -89,7 +104,7 @@ class KeyUnknown(ErllamaError):
 
 
 class ModelNotCached(ErllamaError):
-    """Nothing of a model {model} is in the cache."""
+    """Nothing of a model {model!q} is in the cache."""
 
     code = "model_not_cached"
     hint = "See what is there with: erllama cache ls"

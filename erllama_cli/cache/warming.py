@@ -9,7 +9,7 @@ from erllama_cli.answer import print_answer
 from erllama_cli.cache.this_machine import directories_here
 from erllama_cli.client import Client
 from erllama_cli.documents import read_document
-from erllama_cli.failures import failure_of, print_failure
+from erllama_cli.failures import failure_of, print_failure, print_traceback
 from erllama_cli.options import DisplayOptions
 from erllama_cli.question import question_about
 from erllama_cli.results.cache import WarmedFile
@@ -33,7 +33,7 @@ def warm_document(
     except (DocumentUnreadable, PromptEmpty, NothingToPin, RemoteError) as error:
         if isinstance(error, RemoteError) and error.failure.code not in _OF_ONE_DOCUMENT:
             raise
-        return _failed(file, error)
+        return _failed(file, error, debug=display.debug)
     if not (display.as_json or display.quiet):
         print(_line(done), flush=True)
     return done
@@ -75,7 +75,9 @@ def _pinned(done: WarmedFile) -> WarmedFile:
     return msgspec.structs.replace(done, pinned=True)
 
 
-def _failed(file: str, error: ErllamaError) -> WarmedFile:
+def _failed(file: str, error: ErllamaError, *, debug: bool) -> WarmedFile:
+    if debug:
+        print_traceback(error)
     failure = failure_of(error)
     if not isinstance(error, DocumentUnreadable | NothingToPin):
         failure = msgspec.structs.replace(failure, message=f"{file}: {failure.message}")

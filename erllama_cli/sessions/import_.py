@@ -8,7 +8,7 @@ import typer
 
 from erllama_cli import options
 from erllama_cli.completion.candidates import complete_model
-from erllama_cli.failures import failure_of, print_failure, reported_failures
+from erllama_cli.failures import reported_failures, told_failure
 from erllama_cli.model import model_name
 from erllama_cli.one_line import one_line
 from erllama_cli.output import counted, print_json
@@ -63,8 +63,7 @@ def import_(
             try:
                 found = take_in(file, given, here)
             except ErllamaError as error:
-                failures.append(failure_of(error))
-                print_failure(failures[-1])
+                failures.append(told_failure(error, debug=debug))
                 continue
             taken += found
             if not (as_json or quiet):

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from erllama_cli import options
-from erllama_cli.failures import failure_of, print_failure, reported_failures
+from erllama_cli.failures import reported_failures, told_failure
 from erllama_cli.output import counted, print_json, readable_bytes
 from erllama_cli.sessions.named import NAMES, named
 
 if TYPE_CHECKING:
-    from erllama_cache.errors import ErllamaError
     from erllama_cli.client import Client
     from erllama_daemon.messages import DeletedSession, Failure, Session
 
@@ -45,7 +44,7 @@ def rm(
         from erllama_daemon.errors import EXIT_FAILED
 
         client = running_daemon(user_directories(), quiet=quiet)
-        found, failures = _find(client, names)
+        found, failures = _find(client, names, debug=debug)
         if found and not yes and can_ask() and not _agreed(found):
             if as_json:
                 print_json(Removed([], failures))
@@ -55,7 +54,7 @@ def rm(
             try:
                 deleted.append(client.delete_session(session))
             except ErllamaError as error:
-                failures.append(_told(error))
+                failures.append(told_failure(error, debug=debug))
                 continue
             if not (as_json or quiet):
                 print(_line(deleted[-1]), flush=True)
@@ -65,7 +64,7 @@ def rm(
             raise typer.Exit(failures[0].exit_code)
 
 
-def _find(client: Client, names: list[str]) -> tuple[list[Session], list[Failure]]:
+def _find(client: Client, names: list[str], *, debug: bool) -> tuple[list[Session], list[Failure]]:
     """Each conversation once, and what was said of the names that none has."""
     from erllama_daemon.messages import RemoteError
 
@@ -75,16 +74,10 @@ def _find(client: Client, names: list[str]) -> tuple[list[Session], list[Failure
         try:
             session = client.session(name)
         except RemoteError as error:
-            failures.append(_told(error))
+            failures.append(told_failure(error, debug=debug))
             continue
         found[session.id] = session
     return [*found.values()], failures
-
-
-def _told(error: ErllamaError) -> Failure:
-    failure = failure_of(error)
-    print_failure(failure)
-    return failure
 
 
 def _agreed(sessions: list[Session]) -> bool:

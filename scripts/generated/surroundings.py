@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 ENVIRONMENT: Mapping[str, str] = {
+    "ERLLAMA_SOCKET": "Where the daemon's socket is, if elsewhere: for example that of another machine.",
     "XDG_CONFIG_HOME": "Where the configuration is; ~/.config if it is not set.",
     "XDG_DATA_HOME": "Where the conversations are kept; ~/.local/share if it is not set.",
     "XDG_CACHE_HOME": "Where the cache is; ~/.cache if it is not set.",

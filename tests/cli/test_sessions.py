@@ -188,7 +188,7 @@ def test_an_unknown_name_is_told_with_those_that_are_near(run: Run) -> None:
     for arguments in (["show", "the build: why"], ["rename", "the build: why", "x"], ["fork", "the build: why"]):
         done = run("sessions", *arguments)
         assert (done.exit_code, done.stdout) == (EXIT_FAILED, "")
-        assert done.stderr.startswith("erllama: There is no conversation the build: why.\nDid you mean ")
+        assert done.stderr.startswith("erllama: There is no conversation 'the build: why'.\nDid you mean ")
         assert NAME in done.stderr
 
 

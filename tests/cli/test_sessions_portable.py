@@ -130,7 +130,7 @@ def test_one_in_which_something_else_was_said_comes_in_under_another_id(run: Run
     done = run("sessions", "import", str(file))
     assert done.exit_code == EXIT_FAILED
     assert done.stderr == (
-        f"erllama: There is a conversation called {NAME} already: {LLAMAS}.\n"
+        f"erllama: There is a conversation called '{NAME}' already: {LLAMAS}.\n"
         "Give it another with: erllama sessions import FILE --name NEW\n"
     )
     (came,) = json_of(run, "import", str(file), "--name", "the old one")["sessions"]

@@ -275,7 +275,7 @@ def test_fork_goes_on_in_a_copy_and_names_both(start: Start, keeping: KeepingDae
     assert keeping.asked[-1].session == new.id
     assert keeping.sessions.get(old.id).messages == said(*RIVERS)
     assert keeping.sessions.get(new.id).messages == said(*RIVERS, ("And the sea?", "Wet."))
-    screen.send("/fork the other way", "There is a conversation called the other way already")
+    screen.send("/fork the other way", "There is a conversation called 'the other way' already")
     screen.type("\x04")
     assert f"--session {new.id}" in screen.rest()[1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -112,7 +113,7 @@ def test_any_name_works_everywhere(tell: Tell, name: str) -> None:
             await daemon.post(f"/v1/sessions/{other}/change", {"name": name}),
         ):
             assert failed(response, 409, "session_name_taken")
-            assert name in response.json["message"]
+            assert shlex.quote(name) in response.json["message"]
             assert session in response.json["hint"]
         assert (await daemon.post(f"/v1/sessions/{session}/change", {"name": ""})).json["name"] is None
         assert (await daemon.post(f"/v1/sessions/{other}/fork", {"name": name})).json["name"] == name

@@ -113,6 +113,6 @@ def test_an_unknown_conversation_is_named_with_those_that_are_near(erllama: Erll
     done = erllama("chat", "--session", "my bild", stdin="")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
-        "erllama: There is no conversation my bild.",
+        "erllama: There is no conversation 'my bild'.",
         "Did you mean 'my build'? See all with: erllama sessions ls",
     ]

@@ -124,6 +124,7 @@ from erllama_daemon.errors.storage import (
     SessionsUnusable,
     TurnUnwritten,
 )
+from erllama_daemon.errors.unexpected import Unexpected
 
 __all__ = [
     "EXIT_CONTEXT",
@@ -224,6 +225,7 @@ __all__ = [
     "TokenUnknown",
     "TurnUnknown",
     "TurnUnwritten",
+    "Unexpected",
     "UnitForeign",
     "UnitUnremovable",
     "UnitUnwritable",

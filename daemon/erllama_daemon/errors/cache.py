@@ -7,7 +7,7 @@ from erllama_daemon.errors.exit_codes import EXIT_FAILED, EXIT_NOT_CACHED
 
 
 class NothingToPin(ErllamaError):
-    """Nothing of {document} is on disk that could be pinned."""
+    """Nothing of {document!q} is on disk that could be pinned."""
 
     code = "nothing_to_pin"
     exit_code = EXIT_FAILED
@@ -19,7 +19,7 @@ class NotCached(ErllamaError):
 
     code = "not_cached"
     exit_code = EXIT_NOT_CACHED
-    hint = "`erllama cache explain {model} …` says why, and `erllama cache warm {model} …` reads them beforehand."
+    hint = "`erllama cache explain {model!q} …` says why, and `erllama cache warm {model!q} …` reads them beforehand."
 
     def __init__(self, *, cached: int, demanded: int, tokens: int, model: str) -> None:
         super().__init__(cached=cached, demanded=demanded, model=model)
@@ -28,7 +28,7 @@ class NotCached(ErllamaError):
 
 
 class NameUnknown(ErllamaError):
-    """There is neither a conversation nor a block {name}."""
+    """There is neither a conversation nor a block {name!q}."""
 
     code = "name_unknown"
     exit_code = EXIT_FAILED
@@ -36,7 +36,7 @@ class NameUnknown(ErllamaError):
 
 
 class NameAmbiguous(ErllamaError):
-    """{count} conversations and blocks have names that begin with {name}."""
+    """{count} conversations and blocks have names that begin with {name!q}."""
 
     code = "name_ambiguous"
     exit_code = EXIT_FAILED
@@ -44,11 +44,11 @@ class NameAmbiguous(ErllamaError):
 
 
 class ChatNotCached(ErllamaError):
-    """Nothing of the conversation {session} is in the cache on disk."""
+    """Nothing of the conversation {session!q} is in the cache on disk."""
 
     code = "chat_not_cached"
     exit_code = EXIT_FAILED
-    hint = "It is once the conversation has gone on: erllama chat --session {session}"
+    hint = "It is once the conversation has gone on: erllama chat --session {session!q}"
 
 
 class ParentUnknown(ErllamaError):

@@ -20,7 +20,7 @@ class ChatNeedsModel(ErllamaError):
 
 
 class SessionUnknown(ErllamaError):
-    """There is no conversation {session}."""
+    """There is no conversation {session!q}."""
 
     code = "session_unknown"
     exit_code = EXIT_FAILED
@@ -33,7 +33,7 @@ class SessionUnknown(ErllamaError):
 
 
 class SessionAmbiguous(ErllamaError):
-    """{count} conversations have ids that begin with {session}."""
+    """{count} conversations have ids that begin with {session!q}."""
 
     code = "session_ambiguous"
     exit_code = EXIT_FAILED
@@ -41,41 +41,42 @@ class SessionAmbiguous(ErllamaError):
 
 
 class SessionNameTaken(ErllamaError):
-    """There is a conversation called {name} already: {session}."""
+    """There is a conversation called {name!q} already: {session!q}."""
 
     code = "session_name_taken"
     exit_code = EXIT_FAILED
-    hint = "Choose another name, or go on with it: erllama chat --session {session}"
+    hint = "Choose another name, or go on with it: erllama chat --session {session!q}"
 
 
 class SessionModelDiffers(ErllamaError):
-    """The conversation {called} is with {model}, not with {given}."""
+    """The conversation {called!q} is with {model!q}, not with {given!q}."""
 
     code = "session_model_differs"
     exit_code = EXIT_USAGE
     hint = (
-        "Have it go on with the other model: erllama chat --session {session} --model {given}"
+        "Have it go on with the other model: erllama chat --session {session!q} --model {given!q}"
         " (with --fork, a copy of it does)."
     )
 
 
 class SessionModelMissing(ErllamaError):
-    """The model {model} of the conversation {called} is not there any more."""
+    """The model {model!q} of the conversation {called!q} is not there any more."""
 
     code = "session_model_missing"
     exit_code = EXIT_MODEL
-    hint = "Say where it is now, or choose another: erllama chat --session {session} --model MODEL"
+    hint = "Say where it is now, or choose another: erllama chat --session {session!q} --model MODEL"
 
 
 class SessionPrivate(ErllamaError):
-    """The conversation {session} is private: it belongs to the command that began it."""
+    """The conversation {session!q} is private: it belongs to the command that began it."""
 
     code = "session_private"
     exit_code = EXIT_FAILED
+    hint = "Ask there, or begin a conversation of your own: erllama chat MODEL"
 
 
 class SessionOpen(ErllamaError):
-    """The conversation {session} is open in another window."""
+    """The conversation {session!q} is open in another window."""
 
     code = "session_open"
     exit_code = EXIT_FAILED
@@ -83,11 +84,11 @@ class SessionOpen(ErllamaError):
 
 
 class SessionMoved(ErllamaError):
-    """The conversation {session} {moved}."""
+    """The conversation {session!q} {moved}."""
 
     code = "session_moved"
     exit_code = EXIT_FAILED
-    hint = "See what was said with: erllama sessions show {session}"
+    hint = "See what was said with: erllama sessions show {session!q}"
 
     def __init__(self, *, session: str, turns: str) -> None:
         """`turns` says how many there are more; if it is empty, the conversation was taken back."""
@@ -96,11 +97,11 @@ class SessionMoved(ErllamaError):
 
 
 class TurnUnknown(ErllamaError):
-    """The conversation {session} has no turn {turn}."""
+    """The conversation {session!q} has no turn {turn}."""
 
     code = "turn_unknown"
     exit_code = EXIT_FAILED
-    hint = "See its turns in a chat with /goto, or with: erllama sessions show {session}"
+    hint = "See its turns in a chat with /goto, or with: erllama sessions show {session!q}"
 
 
 class NoSession(ErllamaError):

@@ -67,6 +67,7 @@ class DaemonAlreadyRuns(ErllamaError):
 
     code = "daemon_already_runs"
     exit_code = EXIT_FAILED
+    hint = "It serves every command. Stop it first to run another: erllama daemon stop"
 
 
 class DaemonLocked(ErllamaError):
@@ -110,7 +111,7 @@ class SocketPathTooLong(ErllamaError):
 
 
 class Busy(ErllamaError):
-    """{waiting} requests to {model} are waiting already."""
+    """{waiting} requests to {model!q} are waiting already."""
 
     code = "busy"
     exit_code = EXIT_FAILED
@@ -122,6 +123,7 @@ class AnswerCutOff(ErllamaError):
 
     code = "answer_cut_off"
     exit_code = EXIT_FAILED
+    hint = "Ask again, in a chat with /retry: what was read and answered so far is in the cache."
 
 
 class InternalError(ErllamaError):

@@ -9,7 +9,7 @@ from erllama_daemon.errors.exit_codes import EXIT_FAILED, EXIT_MODEL
 
 
 class ModelMissing(ErllamaError):
-    """There is no model {model}."""
+    """There is no model {model!q}."""
 
     code = "model_missing"
     exit_code = EXIT_MODEL
@@ -49,6 +49,7 @@ class ModelUnreadable(ErllamaError):
 
     code = "model_unreadable"
     exit_code = EXIT_MODEL
+    hint = "It takes a whole GGUF file of a kind that this llama.cpp knows; and, if memory is short, a smaller --ctx."
 
 
 class DemoModelMissing(ErllamaError):
@@ -60,10 +61,11 @@ class DemoModelMissing(ErllamaError):
 
 
 class NotSupported(ErllamaError):
-    """The model {model} cannot {what}."""
+    """The model {model!q} cannot {what}."""
 
     code = "not_supported"
     exit_code = EXIT_FAILED
+    hint = "Ask a model that was made for that."
 
 
 class AdapterUnreadable(ErllamaError):
@@ -71,14 +73,15 @@ class AdapterUnreadable(ErllamaError):
 
     code = "adapter_unreadable"
     exit_code = EXIT_MODEL
+    hint = "An adapter is a GGUF file of a LoRA that was made for this very model."
 
 
 class AdapterUnknown(ErllamaError):
-    """No adapter {adapter} is attached to {model}."""
+    """No adapter {adapter!q} is attached to {model!q}."""
 
     code = "adapter_unknown"
     exit_code = EXIT_FAILED
-    hint = "See what is with: erllama adapter ls {model}"
+    hint = "See what is with: erllama adapter ls {model!q}"
 
 
 class TemplateFailed(ErllamaError):
@@ -86,10 +89,11 @@ class TemplateFailed(ErllamaError):
 
     code = "template_failed"
     exit_code = EXIT_MODEL
+    hint = "The template is part of the model's file. `erllama render` shows what it makes of a question."
 
 
 class RequestKillsWorker(ErllamaError):
-    """The worker of {model} died {deaths} times within a minute on this very request."""
+    """The worker of {model!q} died {deaths} times within a minute on this very request."""
 
     code = "request_kills_worker"
     exit_code = EXIT_FAILED
@@ -97,7 +101,7 @@ class RequestKillsWorker(ErllamaError):
 
 
 class WorkerDied(ErllamaError):
-    """The worker of {model} ended in the middle of the request ({reason})."""
+    """The worker of {model!q} ended in the middle of the request ({reason})."""
 
     code = "worker_died"
     exit_code = EXIT_FAILED
@@ -109,3 +113,6 @@ class DecodeFailed(ErllamaError):
 
     code = "decode_failed"
     exit_code = EXIT_FAILED
+    hint = (
+        "Ask again; if it goes on, load the model with a smaller --ctx or --parallel. The daemon's log has the details."
+    )

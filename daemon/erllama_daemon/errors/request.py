@@ -11,6 +11,7 @@ class RequestInvalid(ErllamaError):
 
     code = "request_invalid"
     exit_code = EXIT_USAGE
+    hint = "What it takes is in --help, in a chat in /help, and for HTTP in docs/http.md."
 
 
 class CommandLineInvalid(ErllamaError):
@@ -34,6 +35,7 @@ class DocumentUnreadable(ErllamaError):
 
     code = "document_unreadable"
     exit_code = EXIT_FAILED
+    hint = "A document is a file of UTF-8 text; another format has to be converted first."
 
 
 class BatchUnreadable(ErllamaError):
@@ -64,6 +66,7 @@ class GrammarInvalid(ErllamaError):
 
     code = "grammar_invalid"
     exit_code = EXIT_USAGE
+    hint = "It has to be GBNF, as llama.cpp reads it, with a rule called `root`."
 
 
 class JsonSchemaInvalid(ErllamaError):
@@ -71,6 +74,7 @@ class JsonSchemaInvalid(ErllamaError):
 
     code = "json_schema_invalid"
     exit_code = EXIT_USAGE
+    hint = "Leave out what it names, or write the grammar yourself: --grammar"
 
 
 class TokenUnknown(ErllamaError):
@@ -78,6 +82,7 @@ class TokenUnknown(ErllamaError):
 
     code = "token_unknown"
     exit_code = EXIT_USAGE
+    hint = "`erllama tokenize` prints the ids that the model knows."
 
 
 class EmbeddingEmpty(ErllamaError):
@@ -85,3 +90,4 @@ class EmbeddingEmpty(ErllamaError):
 
     code = "embedding_empty"
     exit_code = EXIT_USAGE
+    hint = "Leave it out: the model reads at least one token."

@@ -26,6 +26,7 @@ class ChatCommandMisused(ErllamaError):
 
     code = "chat_command_misused"
     exit_code = EXIT_USAGE
+    hint = "/help shows all commands."
 
 
 class NothingSaid(ErllamaError):
@@ -33,6 +34,7 @@ class NothingSaid(ErllamaError):
 
     code = "nothing_said"
     exit_code = EXIT_FAILED
+    hint = "Ask something first."
 
 
 class NoClipboard(ErllamaError):
@@ -56,3 +58,4 @@ class OutputFailed(ErllamaError):
 
     code = "output_failed"
     exit_code = EXIT_FAILED
+    hint = "What reads it is gone, or its disk is full. In a chat, the answer is kept all the same."

@@ -27,6 +27,7 @@ class LogUnreadable(ErllamaError):
 
     code = "log_unreadable"
     exit_code = EXIT_FAILED
+    hint = "Give yourself read permission on {log}."
 
 
 class LogInJournal(ErllamaError):
@@ -42,6 +43,7 @@ class LogOnTerminal(ErllamaError):
 
     code = "log_on_terminal"
     exit_code = EXIT_FAILED
+    hint = "Read it there; `erllama daemon run` logs to where it is typed."
 
 
 class LogElsewhere(ErllamaError):
@@ -65,6 +67,7 @@ class UnitUnwritable(ErllamaError):
 
     code = "unit_unwritable"
     exit_code = EXIT_FAILED
+    hint = "Give yourself write permission on its folder, and there has to be room on the disk."
 
 
 class UnitUnremovable(ErllamaError):
@@ -72,6 +75,7 @@ class UnitUnremovable(ErllamaError):
 
     code = "unit_unremovable"
     exit_code = EXIT_FAILED
+    hint = "Remove it yourself, or give yourself write permission on its folder."
 
 
 class ServiceRefused(ErllamaError):

@@ -30,6 +30,7 @@ class ExportUnwritable(ErllamaError):
 
     code = "export_unwritable"
     exit_code = EXIT_FAILED
+    hint = "Name a file in a folder where you may write and there is room."
 
 
 class SessionsTooNew(ErllamaError):
@@ -45,6 +46,7 @@ class SessionsUnusable(ErllamaError):
 
     code = "sessions_unusable"
     exit_code = EXIT_FAILED
+    hint = "They have to be a file that you may read and write, and that erllama wrote."
 
     def __init__(self, *, path: object, reason: object) -> None:
         super().__init__(path=path, reason=reason)
@@ -65,6 +67,7 @@ class TurnUnwritten(SessionsUnusable):
     """The answer cannot be written to {path} yet: {reason}. It is kept, and written as soon as that is possible."""
 
     code = "turn_unwritten"
+    hint = "Leave the conversation open until then; it takes room on the disk, and permission to write there."
 
 
 class DiskFull(ErllamaError):

@@ -12,6 +12,8 @@ from erllama_daemon.sessions.tree import TurnRow, way_to
 
 _SHOWN = 80
 """So many characters are shown of where a text was found."""
+_NEAR = 3
+"""So many conversations are suggested."""
 
 
 def summaries(database: sqlite3.Connection, text: str) -> list[SessionSummary]:
@@ -71,10 +73,11 @@ def find_id(database: sqlite3.Connection, called: str) -> str:
 
 
 def _nearest(called: str, rows: Iterable[tuple[str, str | None, str]]) -> list[str]:
-    """Names, titles and ids that are almost what was asked for; `rows` are the id, name and title of each."""
-    known = {text.casefold(): shown for row in rows for text, shown in _called(*row)}
-    found = difflib.get_close_matches(called.casefold(), known, n=3)
-    return [*dict.fromkeys(known[text] for text in found)]
+    """Names, titles and ids that hold what was asked for, or almost are it, out of the id, name and title of each."""
+    wanted, known = called.casefold(), {text.casefold(): shown for row in rows for text, shown in _called(*row)}
+    holding = [text for text in known if wanted and wanted in text]
+    found = [*holding, *difflib.get_close_matches(wanted, known, n=_NEAR)]
+    return [*dict.fromkeys(known[text] for text in found)][:_NEAR]
 
 
 def _called(session_id: str, name: str | None, title: str) -> Iterator[tuple[str, str]]:
