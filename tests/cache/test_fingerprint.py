@@ -172,3 +172,18 @@ def test_what_is_no_gguf_file_has_no_sample(model: Path) -> None:
 def test_a_given_fingerprint_has_32_bytes(given: bytes | None) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         given_fingerprint(given)
+
+
+@pytest.mark.parametrize("mode", ["safe", "gguf_chunked"])
+def test_a_model_of_several_parts_is_told_apart_by_each(tmp_path: Path, mode: FingerprintMode) -> None:
+    first, second = (tmp_path / f"tiny-0000{number}-of-00002.gguf" for number in (1, 2))
+    for part in (first, second):
+        write_tiny_model(TinyModel.DENSE, part)
+    memo = tmp_path / "memo.sqlite3"
+    before = model_fingerprint(first, memo, mode, None)
+    assert before != model_fingerprint(second, memo, mode, None)
+    flip(second, largest_tensor(second)[0])
+    assert model_fingerprint(first, memo, mode, None) != before
+    second.unlink()
+    with pytest.raises(OSError, match="00002"):
+        model_fingerprint(first, memo, mode, None)

@@ -32,6 +32,7 @@ from erllama_daemon.messages import (
     Fork,
     LoadEvent,
     Message,
+    ModelInfoRequest,
     ModelRequest,
     ModelStatus,
     NewSession,
@@ -59,6 +60,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "/v1/models/load": ModelRequest,
     "/v1/models/unload": ModelRequest,
     "/v1/evict": ModelRequest,
+    "/v1/catalog/info": ModelInfoRequest,
     "/v1/cache/forget": ForgetRequest,
     "/v1/cache/explain": ExplainRequest,
     "/v1/cache/recompute": RecomputeRequest,
@@ -213,6 +215,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, fake.settings)
         elif fake.refusal is not None:
             self._send(*fake.refusal)
+        elif self.path == "/v1/catalog":
+            self._send(200, fake.reply)
         elif self.path.startswith("/v1/sessions?") and fake.listed is not None:
             self._send(200, fake.listed)
         elif self.path.startswith("/v1/sessions/find?name="):

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import XDG, end_processes, kill_processes
+from cli.made_up_hub import MadeUpHub
+from conftest import STORES, XDG, end_processes, kill_processes
 from tiny_adapters import write_strange_adapter
 from typer.testing import CliRunner, Result
 
@@ -73,8 +74,9 @@ class Done:
 class Stage:
     """The home, and the words in the examples that stand for what is in it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, hub: MadeUpHub) -> None:
         self.home = home
+        self.hub = hub
         self.folder = home / "work"
         self.placeholders: dict[str, str] = {}
         self._kept: dict[str, int | None] = {}
@@ -201,16 +203,19 @@ def stage() -> Iterator[Stage]:
     """A home in a short path, gone afterwards with all that runs in it."""
     home = Path(tempfile.mkdtemp(prefix="erl-", dir="/tmp"))
     (home / "work").mkdir()
-    built = Stage(home)
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            live_in(built, patch)
-            built.build()
-        yield built
+        with MadeUpHub({"org/tiny": {"tiny-F32.gguf": b"GGUF"}}) as hub:
+            built = Stage(home, hub)
+            try:
+                with pytest.MonkeyPatch.context() as patch:
+                    live_in(built, patch)
+                    built.build()
+                yield built
+            finally:
+                with pytest.MonkeyPatch.context() as patch:
+                    live_in(built, patch)
+                    left = end_processes(home)
     finally:
-        with pytest.MonkeyPatch.context() as patch:
-            live_in(built, patch)
-            left = end_processes(home)
         kill_processes(home)
         shutil.rmtree(home, ignore_errors=True)
     assert not left, f"still running after a daemon stop: {left}"
@@ -223,6 +228,10 @@ def live_in(house: Stage, patch: pytest.MonkeyPatch) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         patch.setenv(name, str(folder))
     patch.setenv("HOME", str(house.home))
+    for name in STORES:
+        patch.delenv(name, raising=False)
+    patch.setenv("OLLAMA_MODELS", str(house.home / "ollama"))
+    patch.setenv("HF_ENDPOINT", house.hub.url)
     patch.setenv("PATH", f"{house.home / 'bin'}:{os.environ['PATH']}")
     patch.setenv("COLUMNS", "100")
     patch.setenv("OMP_WAIT_POLICY", "passive")
