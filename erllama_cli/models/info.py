@@ -32,7 +32,7 @@ def info(
 ) -> None:
     """Show what a model is, and the memory it will take.
 
-    What it takes is an estimate from its file's header, and does not count what the worker itself takes, some 100 MiB.
+    What it takes is an estimate from its file's header, and does not count what the worker itself takes, some tens of MiB.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.models.asking import model_info
