@@ -32,7 +32,7 @@ def info(
 ) -> None:
     """Show what a model is, and the memory it will take.
 
-    What it takes is an estimate from its file's header, and does not count what the worker itself takes, some tens of MiB.
+    What it takes is an estimate from its file's header, and leaves out some tens of MiB of the worker's own.
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.models.asking import model_info

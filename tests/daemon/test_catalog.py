@@ -260,7 +260,7 @@ def test_an_alias_counts_from_the_moment_it_is_written(stores: Stores) -> None:
     put(config, b'[aliases]\nsmall = "llama3.2:3b"\nmine = "demo"\ngone = "/no.gguf"\n')
     assert find_model("small") == blob
     assert find_model("mine") == find_model("demo")
-    assert str(refused("gone", ModelMissing)) == "There is no model gone, an alias of /no.gguf."
+    assert str(refused("gone", ModelMissing)) == "There is no model 'gone, an alias of /no.gguf'."
     config.unlink()
     refused("small", ModelUnknown)
 
