@@ -10,9 +10,7 @@ import msgspec
 
 from erllama_cli.connection import Connector, Decoded
 from erllama_daemon.directories import Directories
-from erllama_daemon.errors import (
-    DaemonLost,
-)
+from erllama_daemon.errors import DaemonLost, DaemonUnreachable
 from erllama_daemon.messages import (
     Accepted,
     AdapterList,
@@ -110,8 +108,13 @@ class Client:
         """What the daemon does, or None if there is none. Never starts one."""
         if not self.answers():
             return None
-        with self._connector.ask("GET", "/v1/status", timeout_s=timeout_s) as response:
-            return self._connector.decoded(response.read(), DaemonStatus)
+        try:
+            with self._connector.ask("GET", "/v1/status", timeout_s=timeout_s) as response:
+                return self._connector.decoded(response.read(), DaemonStatus)
+        except DaemonUnreachable as error:
+            if isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
+                return None  # it has ended since it was looked for
+            raise
 
     def identity(self) -> DaemonStatus:
         """As much of its status as a daemon of any version tells: its process, and what is known without asking."""

@@ -26,10 +26,13 @@ def start(
         from erllama_cli.output import print_json
         from erllama_cli.results.daemon import Started
         from erllama_daemon.directories import user_directories
-        from erllama_daemon.errors import DaemonAlreadyRuns
+        from erllama_daemon.errors import DaemonAlreadyRuns, DaemonLost
 
         directories = user_directories()
-        before = Client(directories).status()
+        try:
+            before = Client(directories).status()
+        except DaemonLost:
+            before = None  # it was about to end
         if settings and before is not None:
             raise DaemonAlreadyRuns(socket=before.socket)
         found = running_status(directories, settings or ())

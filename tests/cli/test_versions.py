@@ -215,6 +215,7 @@ def test_many_commands_replace_a_real_daemon_once(erllama: Erllama, old_daemon: 
         ended = pool.submit(old_daemon.wait, 60)
         done = list(pool.map(lambda _: erllama("daemon", "start", "--json"), range(3)))
         assert ended.result() == 0
+    assert [each.stderr for each in done] == [""] * 3
     started = [msgspec.json.decode(each.stdout, type=Started) for each in done]
     assert {each.version for each in started} == {__version__}
     (pid,) = {each.pid for each in started}

@@ -108,7 +108,7 @@ ROWS: Mapping[str, Row] = {
         unrun={"erllama daemon uninstall": "It would change the user's services; it has tests of its own."},
     ),
     "doctor": Row(works=("--no-answer",), fails=("--nonsense",), code=EXIT_USAGE, answer=True),
-    "daemon status": Row(fails=(), code=EXIT_UNREACHABLE, environment=UNREACHABLE),
+    "daemon status": Row(before=("erllama daemon start -q",), fails=(), code=EXIT_UNREACHABLE, environment=UNREACHABLE),
     "daemon stop": Row(fails=(), code=EXIT_UNREACHABLE, environment=UNREACHABLE),
     "daemon run": Row(
         unrun=dict.fromkeys(

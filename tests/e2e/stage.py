@@ -39,6 +39,8 @@ TEXTS = {
     "question.txt": "Why do llamas hum?\n",
     "log.txt": "error: no such wall\n",
     "letter.txt": "Dear llama, how are you?\n",
+    "style.md": "Write short sentences.\n",
+    "questions.jsonl": '"Who hums?"\n"Why?"\n',
     "essay.txt": "The llama hums.\n",
     "report.txt": "On Monday the llama crossed the river. On Tuesday it came back. It hummed all the way home.\n",
     "words.txt": "llama\nalpaca\n",
