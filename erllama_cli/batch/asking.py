@@ -30,7 +30,8 @@ class InOrder(Generic[Asked, Heard]):
         self._records = records
         self._ask = ask
         self._order: Queue[_Answer[Asked, Heard] | BaseException | None] = Queue(_AHEAD * jobs)
-        self._work: Queue[_Answer[Asked, Heard]] = Queue()
+        self._work: Queue[_Answer[Asked, Heard] | None] = Queue()
+        self._jobs = jobs
         self._stopped = threading.Event()
         for target in (self._read, *[self._answer] * jobs):
             threading.Thread(target=target, daemon=True).start()
@@ -55,10 +56,11 @@ class InOrder(Generic[Asked, Heard]):
         except Exception as error:
             last = error
         self._order.put(last)
+        for _ in range(self._jobs):
+            self._work.put(None)
 
     def _answer(self) -> None:
-        while not self._stopped.is_set():
-            answer = self._work.get()
+        while (answer := self._work.get()) is not None and not self._stopped.is_set():
             try:
                 with closing(self._ask(answer.record)) as heard:
                     for event in heard:
