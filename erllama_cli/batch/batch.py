@@ -17,7 +17,7 @@ from erllama_cli.batch.asking import InOrder
 from erllama_cli.batch.record import Record, read_records
 from erllama_cli.batch.splitting import pieces_of
 from erllama_cli.client import AnswerEvent
-from erllama_cli.failures import failure_of, print_failure
+from erllama_cli.failures import failure_of, print_failure, print_traceback
 from erllama_cli.files import STREAM
 from erllama_cli.launcher import running_daemon
 from erllama_cli.options import DisplayOptions
@@ -139,9 +139,7 @@ class _Printer:
         else:
             self._end_answer(has_line=self.has_text and not self.display.no_stream)
         if self.display.debug:
-            import traceback
-
-            traceback.print_exception(error)
+            print_traceback(error)
         print_failure(msgspec.structs.replace(failure, message=f"{record.name}: {failure.message}"))
 
     def _end_answer(self, *, has_line: bool) -> None:

@@ -15,6 +15,7 @@ from cache.samples import ROOT
 from cli.cached_home import LLAMAS, RIVERS, furnish
 from cli.fake_daemon import FakeDaemon, model_status
 from cli.shells import COMPLETIONS, SHELLS, Shell
+from made_up_stores import Stores
 from typer.main import get_command
 
 from erllama_cli.command import new_app
@@ -41,6 +42,10 @@ TYPED = {
     "erllama chat --cont": "<chat><--continue>",
     "erllama run --flash-attention au": "<run><--flash-attention><auto>",
     "erllama run --flash-attention=au": "<run><--flash-attention=auto>",
+    "erllama run llama3.2:3": "<run><llama3.2:3b>",
+    'erllama run "llama3.2:1': "<run><llama3.2:1b>",
+    "erllama cache evict --model qwen3:": "<cache><evict><--model><qwen3:4b>",
+    "erllama run someone/w": "<run><someone/words-GGUF:Q4_K_M>",
     "erllama chat --session my": "<chat><--session><my build>",
     "erllama cache ls --session=my": "<cache><ls><--session=my build>",
     'erllama sessions rm "my': "<sessions><rm><my build>",
@@ -63,7 +68,11 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.fixture
-def kept() -> None:
+def kept(user_home: Path) -> None:
+    stores = Stores(user_home)
+    for model in ("llama3.2/3b", "llama3.2/1b", "qwen3/4b"):
+        stores.ollama(model)
+    stores.hugging_face("someone/words-GGUF", "words-Q4_K_M.gguf")
     sessions = Sessions(user_directories().sessions)
     for name in NAMES:
         session = sessions.create("demo", name)

@@ -15,6 +15,7 @@ class ConfigInvalid(ErllamaError):
 
     code = "config_invalid"
     exit_code = EXIT_USAGE
+    hint = "Mend it with `erllama config edit`, or move it away: every key in it may be left out."
 
     @classmethod
     def of(cls, path: Path, in_file: Sequence[str], elsewhere: Sequence[str] = ()) -> Self:
@@ -22,9 +23,7 @@ class ConfigInvalid(ErllamaError):
         problems = [*in_file, *elsewhere]
         reason = f" {problems[0]}" if len(problems) == 1 else "\n  " + ".\n  ".join(problems)
         error = cls(where=path if in_file else "of this process", reason=reason)
-        if in_file:
-            error.hint = "Mend it with `erllama config edit`, or move it away: every key in it may be left out."
-        else:
+        if not in_file:
             error.hint = "`erllama config show --all` has every key, with its variable."
         return error
 
@@ -42,6 +41,7 @@ class ConfigKeyUnset(ErllamaError):
 
     code = "config_key_unset"
     exit_code = EXIT_FAILED
+    hint = "`erllama config show` has what is in force. To set it: erllama config set {key} VALUE"
 
 
 class ConfigUnwritable(ErllamaError):
@@ -49,6 +49,7 @@ class ConfigUnwritable(ErllamaError):
 
     code = "config_unwritable"
     exit_code = EXIT_FAILED
+    hint = "Give yourself write permission on its folder, and there has to be room on the disk."
 
 
 class ConfigUnchangeable(ErllamaError):

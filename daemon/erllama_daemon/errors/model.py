@@ -17,7 +17,7 @@ class ModelMissing(ErllamaError):
 
 
 class ModelUnknown(ErllamaError):
-    """There is no model {model}."""
+    """There is no model {model!q}."""
 
     code = "model_unknown"
     exit_code = EXIT_MODEL
@@ -29,7 +29,7 @@ class ModelUnknown(ErllamaError):
 
 
 class ModelAmbiguous(ErllamaError):
-    """{model} may mean several models: {names}."""
+    """{model!q} may mean several models: {names}."""
 
     code = "model_ambiguous"
     exit_code = EXIT_MODEL

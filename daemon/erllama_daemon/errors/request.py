@@ -43,6 +43,7 @@ class BatchUnreadable(ErllamaError):
 
     code = "batch_unreadable"
     exit_code = EXIT_FAILED
+    hint = "A batch is UTF-8 text: a prompt a line, JSON objects a line, or prompts with NUL between them."
 
 
 class ContextExceeded(ErllamaError):
