@@ -9,6 +9,7 @@ import typer
 from erllama_cli.options.answer_command import PREFIX, REQUIRE_CACHED
 from erllama_cli.options.contradictions import refuse_together, refuse_without
 from erllama_cli.options.groups import OptionGroup
+from erllama_cli.options.naming import said_of_options
 from erllama_daemon.choices import LOGPROBS_LIMIT, MAX_TOKENS
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ def unasked_request(
         logits_digest=answering.logits_digest,
     )
     # Any question will do: the user's own is checked where it is read.
-    check_complete(replace(request, messages=[Message("user", ["?"])]))
+    with said_of_options():
+        check_complete(replace(request, messages=[Message("user", ["?"])]))
     return request
 
 

@@ -9,6 +9,7 @@ import typer
 
 from erllama_cache.choices import KNOBS, FingerprintMode
 from erllama_cli.options.groups import OptionGroup
+from erllama_cli.options.naming import said_of_options
 from erllama_daemon.choices import FlashAttention, KvType
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ class LoadOptions(OptionGroup):
             fingerprint=None if self.fingerprint is None else self.fingerprint.lower(),
             keep_alive_s=None if self.keep_alive is None else _seconds(self.keep_alive),
         )
-        check_options(options)
+        with said_of_options():
+            check_options(options)
         return options
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from erllama_cli.config.defaults import usual
+from erllama_cli.options.naming import said_of_options
 from erllama_cli.talk.registry import ChatCommand
 from erllama_cli.talk.told import tell, tell_columns
 from erllama_cli.talk.window import Window
@@ -81,14 +82,15 @@ def _number(key: str, kind: type[int] | type[float], text: str) -> int | float:
 
 def _take(window: Window, request: CompleteRequest) -> None:
     """Ask so from now on. Raises what the daemon would say of it."""
-    check_complete(msgspec.structs.replace(request, messages=[Message("user", ["?"])]))
+    with said_of_options(mark=""):
+        check_complete(msgspec.structs.replace(request, messages=[Message("user", ["?"])]))
     window.conversation.request = request
 
 
 def _change_max_tokens(window: Window, text: str) -> None:
     count = usual("max_tokens") if text == DEFAULT else _number("max-tokens", int, text)
     if count < 1:
-        raise RequestInvalid(reason="max_tokens must be 1 or more")
+        raise RequestInvalid(reason="max-tokens must be 1 or more")
     _take(window, msgspec.structs.replace(window.conversation.request, max_tokens=int(count)))
 
 

@@ -242,3 +242,24 @@ def test_logprobs_need_json(run: Run, user_home: Path) -> None:
 )
 def test_durations(text: str, seconds: float) -> None:
     assert duration_s(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-t", "inf"], "--temperature must be a 32-bit number from 0 up"),
+        (["--repeat-penalty", "0"], "--repeat-penalty must be a 32-bit number above 0"),
+        (["--stop", ""], "--stop is empty"),
+        (["--ctx", "99999999"], "--ctx must lie between 1 and 16777216"),
+        (["--require-cached=0"], "--require-cached must lie between 1 and 2147483647"),
+        (["--adapter", "a.gguf=nan"], "an adapter's scale must be a finite 32-bit number"),
+        (
+            ["--fingerprint", "ab" * 32],
+            "--fingerprint goes with the --fingerprint-mode fast_unsafe, and only with it",
+        ),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("folder")
+def test_what_is_wrong_is_said_of_the_option_that_was_typed(run: Run, options: list[str], said: str) -> None:
+    assert run("run", "demo", "Why?", *options).stderr == f"erllama: The request is not valid: {said}.\n"
