@@ -37,7 +37,7 @@ Examples:
   erllama run demo --private "Proofread this letter." < letter.txt
   erllama run demo --require-cached "Who may copy this?" < LICENSE
   erllama run demo --adapter pirate.gguf=0.5 --stop "Arr" "Who are you?"
-  ls | erllama run demo --batch - "What may a file of this name hold?"
+  ls *.md | erllama run demo --batch - "What may such a file hold?"
   erllama run demo --batch questions.jsonl -o answers.jsonl"""
 
 

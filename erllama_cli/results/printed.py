@@ -9,6 +9,7 @@ import msgspec
 from erllama_cache.stats import StoreStats
 from erllama_cache.tending.garbage import Garbage
 from erllama_cache.tending.verification import Verdict
+from erllama_cli.results.batch import BatchAnswer, BatchFailure
 from erllama_cli.results.cache import (
     BlockList,
     CacheTree,
@@ -94,7 +95,7 @@ PRINTED: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
     "models pull": (Pulled,),
     "ps": (LoadedModels,),
     "render": (RenderedPrompt,),
-    "run": (Stats,),
+    "run": (Stats, BatchAnswer, BatchFailure),
     "sessions export": (ExportedSessions,),
     "sessions fork": (ForkedSession,),
     "sessions import": (Imported,),
@@ -109,6 +110,7 @@ PRINTED: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
 
 LINES: Mapping[str, str] = {
     "chat": "An object a turn, each on a line of its own.",
+    "run": "With --batch, an object a record, each on a line of its own.",
 }
 """Commands that print more than one object, and when."""
 

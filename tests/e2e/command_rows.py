@@ -42,7 +42,12 @@ _HANDLE = {"0f3a": "PIRATE"}
 _ATTACHED = ("erllama adapter load demo pirate.gguf -q",)
 
 ROWS: Mapping[str, Row] = {
-    "run": Row(works=("demo", "Hum.", "-n", "2"), fails=(*MISSING, "Hum."), answer=True),
+    "run": Row(
+        works=("demo", "Hum.", "-n", "2"),
+        otherwise=("demo", "--batch", "question.txt", "-n", "2"),
+        fails=(*MISSING, "Hum."),
+        answer=True,
+    ),
     "chat": Row(works=("demo", "-n", "2"), stdin="Hum.", answer=True),
     "tokenize": Row(works=("demo", "Hum."), fails=(*MISSING, "Hum.")),
     "detokenize": Row(works=("demo", "9690", "28"), fails=("demo", "llama"), code=EXIT_USAGE),

@@ -17,6 +17,7 @@ from e2e.stage import ROOT, Done, Stage, live_in, stage
 from jsonschema import Draft202012Validator
 
 from erllama_cli.commands import each_command
+from erllama_cli.results.batch import BatchFailure
 from erllama_cli.results.printed import LINES, PRINTED, WITHOUT_JSON
 
 COMMANDS = [words for words, _summary in each_command()]
@@ -112,13 +113,26 @@ def test_every_example_does_what_it_says(here: Stage, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "number"), [(words, number) for words, types in PRINTED.items() for number in range(len(types))]
+    ("words", "number"),
+    [
+        (words, number)
+        for words, types in PRINTED.items()
+        for number, kind in enumerate(types)
+        if kind is not BatchFailure
+    ],
 )
 def test_json_is_one_object_as_published(here: Stage, words: str, number: int) -> None:
     done = worked(here, words, "--json", otherwise=number == 1)
     assert (done.code, done.stderr) == (0, "")
     found = check_object(done, words)
     assert set(found) == set(PRINTED[words][number].__struct_encode_fields__)
+
+
+def test_each_record_of_a_batch_has_an_object_as_published(here: Stage) -> None:
+    done = here.run("run", "demo", "--batch", "-", "-n", "2", stdin='"Hum."\n{"id": 7}\n{"id": 7, "prompt": " "}\n')
+    answered, *failed = [check_object(Done(0, f"{line}\n", ""), "run") for line in done.stdout.splitlines()]
+    assert (done.code, answered["index"], [each["index"] for each in failed]) == (2, 1, [2, 3])
+    assert [set(each) for each in failed] == [set(BatchFailure.__struct_encode_fields__)] * 2
 
 
 @pytest.mark.parametrize("words", PRINTED)
