@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +18,7 @@ from erllama_cli.answer import draw_answer, tell_stats
 from erllama_cli.batch.asking import InOrder
 from erllama_cli.batch.record import Record, read_records
 from erllama_cli.batch.splitting import pieces_of
-from erllama_cli.client import AnswerEvent
+from erllama_cli.client import AnswerEvent, Client
 from erllama_cli.failures import failure_of, print_failure, print_traceback
 from erllama_cli.files import STREAM
 from erllama_cli.launcher import running_daemon
@@ -32,11 +34,15 @@ from erllama_daemon.messages.checks import check_complete
 
 _OF_EVERY_RECORD = {
     "adapter_unreadable",
+    "alias_unknown",
     "config_invalid",
     "daemon_incompatible",
     "daemon_unreachable",
     "demo_model_missing",
+    "given_socket_unreachable",
+    "model_ambiguous",
     "model_missing",
+    "model_unknown",
     "model_unreadable",
     "socket_path_too_long",
 }
@@ -55,10 +61,9 @@ class Questions:
     documents: Sequence[str]
     prompt: str
 
-    def ask(self, record: Record) -> Generator[AnswerEvent, None, None]:
+    def ask(self, client: Client, record: Record) -> Generator[AnswerEvent, None, None]:
         """The events of the answer. Raises what `Client.complete` raises, and what is wrong with the record."""
-        request = self._request(record)
-        yield from running_daemon(user_directories()).complete(request)
+        yield from client.complete(self._request(record))
 
     def _request(self, record: Record) -> CompleteRequest:
         if record.failure is not None:
@@ -87,7 +92,10 @@ def answer_batch(questions: Questions, options: BatchOptions, display: DisplayOp
         as_json = display.as_json or (kind == "jsonl" and not options.print0)
         ends_line = as_json or sys.stdout.isatty() or not (options.print0 or kind == "nul")
         printer = _Printer(display.but(as_json=as_json, ends_line=ends_line))
-        answers = InOrder(records, questions.ask, options.jobs)
+        if (first := next(records, None)) is None:
+            return 0
+        client = running_daemon(user_directories(), quiet=display.quiet)
+        answers = InOrder(itertools.chain([first], records), partial(questions.ask, client), options.jobs)
         try:
             for record, events in answers:
                 printer.print(record, events)

@@ -43,8 +43,6 @@ TEXTS = {
     "questions.jsonl": '"Who hums?"\n"Why?"\n',
     "essay.txt": "The llama hums.\n",
     "report.txt": "On Monday the llama crossed the river. On Tuesday it came back. It hummed all the way home.\n",
-    "style.md": "Be brief.\n",
-    "questions.jsonl": '{"id": "q1", "prompt": "Why do llamas hum?", "temperature": 0}\n"Hum."\n',
     "words.txt": "llama\nalpaca\n",
     "person.json": SCHEMA,
     "tools.json": TOOLS,
