@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from erllama_cli import options
-from erllama_cli.completion.candidates import complete_model
 from erllama_cli.failures import reported_failures
-from erllama_cli.model import resolve_model
+from erllama_cli.model import ModelOrNone, resolve_model
 from erllama_cli.options.answer import AnswerOptions, unasked_request
 from erllama_cli.options.answer_command import AnswerCommand
 from erllama_cli.options.groups import with_option_groups
@@ -46,14 +43,7 @@ input is one message, and the command ends with its answer."""
 
 @with_option_groups
 def chat(
-    model: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="`demo`, the path of a GGUF file, an alias, or a name: see `models ls`.",
-            autocompletion=complete_model,
-        ),
-    ] = None,
+    model: ModelOrNone = None,
     *,
     which: OpeningOptions,
     answering: AnswerOptions,

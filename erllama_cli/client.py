@@ -105,16 +105,14 @@ class Client:
         return True
 
     def status(self, timeout_s: float = _STATUS_TIMEOUT_S) -> DaemonStatus | None:
-        """What the daemon does, or None if there is none. Never starts one."""
-        if not self.answers():
-            return None
+        """What the daemon does, or None if there is none. Never starts one.
+
+        If the daemon ends just then, it is looked whether another is there by now.
+        """
         try:
-            with self._connector.ask("GET", "/v1/status", timeout_s=timeout_s) as response:
-                return self._connector.decoded(response.read(), DaemonStatus)
-        except DaemonUnreachable as error:
-            if isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
-                return None  # it has ended since it was looked for
-            raise
+            return self._status(timeout_s)
+        except DaemonLost:
+            return self._status(timeout_s)
 
     def identity(self) -> DaemonStatus:
         """As much of its status as a daemon of any version tells: its process, and what is known without asking."""
@@ -248,6 +246,17 @@ class Client:
     def adapters(self, action: AdapterAction, request: AdapterRequest) -> AdapterList:
         """The adapters that are attached to a model after `action`."""
         return self._answer(f"/v1/adapters/{action}", request, AdapterList)
+
+    def _status(self, timeout_s: float) -> DaemonStatus | None:
+        if not self.answers():
+            return None
+        try:
+            with self._connector.ask("GET", "/v1/status", timeout_s=timeout_s) as response:
+                return self._connector.decoded(response.read(), DaemonStatus)
+        except DaemonUnreachable as error:
+            if isinstance(error.__cause__, FileNotFoundError | ConnectionRefusedError):
+                return None  # it has ended since it was found
+            raise
 
     def _got(self, path: str, kind: type[Decoded]) -> Decoded:
         with self._connector.ask("GET", path) as response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from erllama_cli.output import flush_output
+from erllama_cli.standard_output import silence
 
 # What went wrong is imported when something does.
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def reported_failures(*, as_json: bool = False, debug: bool = False) -> Iterator
 
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
-        _silence_stdout()
+        silence(sys.stdout)
         raise typer.Exit(EXIT_PIPE_CLOSED) from None
     except (typer.Exit, typer.Abort):
         raise
@@ -113,11 +113,3 @@ def _print_report(failure: Failure) -> None:
         from erllama_cli.results.failure import FailureReport
 
         print_json(FailureReport(failure))
-
-
-def _silence_stdout() -> None:
-    """Let nothing, not even the interpreter's last flush, write to the closed pipe again."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)

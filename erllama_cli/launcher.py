@@ -39,7 +39,7 @@ def running_daemon(directories: Directories, *, quiet: bool = False) -> Client:
     DaemonStillRuns and ConfigInvalid.
     """
     if directories.given_socket is None:
-        client = Client(directories, lambda: _revive(directories))
+        client = Client(directories, lambda: revive(directories))
         if not start_daemon(directories) and not _is_of_this_version(directories):
             from erllama_cli.daemon.replacement import replace_older
 
@@ -84,14 +84,14 @@ def _is_of_this_version(directories: Directories) -> bool:
         return False
 
 
-def _revive(directories: Directories) -> None:
-    """Starts the daemon anew, once one that is about to end has ended."""
+def revive(directories: Directories, settings: Sequence[str] = ()) -> None:
+    """Starts the daemon anew, once one that is about to end has ended. Raises as `start_daemon`."""
     client, deadline = Client(directories), time.monotonic() + LEAVE_TIMEOUT_S
     while _is_leaving(client):
         if time.monotonic() > deadline:
             raise unreachable(directories, f"it is stopping, and has not ended within {LEAVE_TIMEOUT_S:.0f} s")
         time.sleep(_LONGEST_PAUSE_S)
-    start_daemon(directories)
+    start_daemon(directories, settings)
 
 
 def _is_leaving(client: Client) -> bool:

@@ -10,14 +10,13 @@ import typer
 
 from erllama_cli.completion.candidates import complete_model
 
-ModelArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="`demo`, the path of a GGUF file, an alias, or a name: see `models ls`.",
-        autocompletion=complete_model,
-    ),
-]
+_MODEL = typer.Argument(
+    metavar="MODEL",
+    help="`demo`, the path of a GGUF file, an alias, or a name: see `models ls`.",
+    autocompletion=complete_model,
+)
+ModelArgument = Annotated[str, _MODEL]
+ModelOrNone = Annotated[str | None, _MODEL]
 
 _PATH_BEGINNINGS = ("/", "./", "../", "~/")
 

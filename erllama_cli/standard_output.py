@@ -6,7 +6,7 @@ import contextlib
 import io
 import os
 import sys
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 
 def tell_lost_output() -> None:
@@ -29,6 +29,14 @@ def tell_lost_output() -> None:
         found.detach()  # or what is left of it would close the file
 
 
+def silence(stream: TextIO) -> None:
+    """Let nothing, not even the interpreter's last flush, fail with what is still held back."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 class _StandardOutput(io.TextIOWrapper):
     def write(self, text: str, /) -> int:
         if text == "":  # typer asks so what kind of stream it is, and hears no error
@@ -45,11 +53,7 @@ class _StandardOutput(io.TextIOWrapper):
             self._fail(error)
 
     def _fail(self, error: OSError) -> NoReturn:
-        # Nothing, not even the interpreter's last flush, is to fail with what is still held back.
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
+        silence(self)
         if isinstance(error, BrokenPipeError):
             raise error
         from erllama_daemon.errors import OutputFailed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from erllama_cli.client import Client
-from erllama_cli.launcher import running_daemon, start_daemon
+from erllama_cli.launcher import revive, running_daemon, start_daemon
 from erllama_daemon.directories import Directories
 from erllama_daemon.errors import DaemonIncompatible, DaemonNotRunning, DaemonUnreachable
 from erllama_daemon.messages import DaemonStatus
@@ -17,7 +17,11 @@ def running_status(directories: Directories, settings: Sequence[str] = ()) -> Da
     Raises what `running_daemon` raises.
     """
     start_daemon(directories, settings)
-    found = running_daemon(directories, quiet=True).status()
+    client = running_daemon(directories, quiet=True)
+    found = client.status()
+    if found is None or found.draining:  # as when another command has it replaced
+        revive(directories, settings)
+        found = client.status()
     if found is None:
         raise DaemonUnreachable(
             socket=directories.socket, reason="it ended as soon as it had started", log=directories.daemon_log

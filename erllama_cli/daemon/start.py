@@ -26,13 +26,10 @@ def start(
         from erllama_cli.output import print_json
         from erllama_cli.results.daemon import Started
         from erllama_daemon.directories import user_directories
-        from erllama_daemon.errors import DaemonAlreadyRuns, DaemonLost
+        from erllama_daemon.errors import DaemonAlreadyRuns
 
         directories = user_directories()
-        try:
-            before = Client(directories).status()
-        except DaemonLost:
-            before = None  # it was about to end
+        before = Client(directories).status()
         if settings and before is not None:
             raise DaemonAlreadyRuns(socket=before.socket)
         found = running_status(directories, settings or ())

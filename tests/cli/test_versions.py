@@ -135,6 +135,21 @@ def test_a_daemon_elsewhere_is_never_ended_unasked(
     assert (started, fake.looked_at) == ([], 0)
 
 
+def test_a_daemon_that_another_command_replaces_just_now_is_followed_by_the_next(
+    run: Run, fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.be_of_version(OLD)
+    fake.status = msgspec.convert({"running": True, "socket": "", "pid": 1, "draining": True}, DaemonStatus)
+
+    def revive(_directories: object, _settings: object) -> None:
+        fake.be_of_version(__version__)
+        fake.status = msgspec.convert({"running": True, "socket": "", "pid": 2}, DaemonStatus)
+
+    monkeypatch.setattr("erllama_cli.daemon.found.revive", revive)
+    started = msgspec.json.decode(run("daemon", "start", "--json").stdout, type=Started)
+    assert (started.pid, started.version) == (2, __version__)
+
+
 def test_a_newer_daemon_answers_without_a_word(run: Run, fake: FakeDaemon, started: list[str]) -> None:
     fake.be_of_version("99.0")
     fake.answers.append(answer("I."))

@@ -11,7 +11,7 @@ class RequestInvalid(ErllamaError):
 
     code = "request_invalid"
     exit_code = EXIT_USAGE
-    hint = "What it takes is in --help, in a chat in /help, and for HTTP in docs/http.md."
+    hint = "See what it takes with --help, in a chat with /help."
 
 
 class CommandLineInvalid(ErllamaError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from erllama_daemon.config import DaemonConfig
 from erllama_daemon.directories import create_private
 from erllama_daemon.life.origin import is_journal
-from erllama_daemon.log_line import JournalLine, OneLine, dated_lines
+from erllama_daemon.log_line import JournalLine, dated_lines
 from erllama_daemon.messages import StartedBy
 
 
@@ -84,7 +84,7 @@ def open_log(by: StartedBy, path: Path, config: DaemonConfig) -> LogFile | None:
     log = LogFile(path, config) if by == "command" else None
     handler: logging.Handler = log or logging.StreamHandler(sys.stderr)
     if log is None:
-        handler.setFormatter(JournalLine("%(message)s") if is_journal(os.environ) else _lines())
+        handler.setFormatter(JournalLine("%(message)s") if is_journal(os.environ) else dated_lines())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
@@ -93,7 +93,3 @@ def open_log(by: StartedBy, path: Path, config: DaemonConfig) -> LogFile | None:
     logging.captureWarnings(True)
     faulthandler.enable()
     return log
-
-
-def _lines() -> OneLine:
-    return dated_lines()

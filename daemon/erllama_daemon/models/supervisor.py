@@ -17,6 +17,7 @@ from erllama_daemon.config import KEEP_ALIVE_S, Config
 from erllama_daemon.errors import AnswerCutOff
 from erllama_daemon.messages import Evicted, Forgotten, ModelOptions, ModelStatus, Quotas, RemoteError
 from erllama_daemon.models.deaths import Deaths
+from erllama_daemon.models.free_memory import free_bytes
 from erllama_daemon.models.keeper import Keeper, Lease, Start
 from erllama_daemon.models.ram_budget import WATCH_PERIOD_S, RamBudget
 from erllama_daemon.models.status_row import status_row
@@ -251,16 +252,7 @@ class Supervisor:
             await min(idle, key=lambda keeper: keeper.used).make_room()
 
     def _free_bytes(self) -> int | None:
-        """The memory that is left once the models that are being loaded have theirs."""
-        available = self._available_bytes()
-        if available is None:
-            return None
-        loading = (worker for worker in self._workers() if not worker.ready.done())
-        promised = (
-            memory.needed_bytes(Path(worker.configuration.path)) - memory.resident_bytes(worker.pid)
-            for worker in loading
-        )
-        return available - sum(max(0, more) for more in promised)
+        return free_bytes(self._available_bytes(), self._workers())
 
     async def _status(self, keeper: Keeper, worker: WorkerProcess) -> ModelStatus:
         ready = worker.ready.result() if worker.is_ready else None
