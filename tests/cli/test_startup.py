@@ -77,6 +77,12 @@ def test_the_version_imports_nothing() -> None:
     assert not {"typer", "re", "enum", "msgspec", "erllama_cli.command"} & imported_by("--version")
 
 
+def test_a_model_is_completed_without_what_reads_a_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_ERLLAMA_COMPLETE", "complete_zsh")
+    monkeypatch.setenv("_ERLLAMA_COMPLETE_LINE", "erllama run de")
+    assert not {"msgspec", "tomllib", "erllama_daemon.config", "erllama_daemon.messages"} & imported_by()
+
+
 def test_the_help_of_no_command_imports_what_does_its_work() -> None:
     done = python(HELP_OF_EACH, *NEVER, *WORKING, *INTERACTIVE)
     assert msgspec.json.decode(done.stdout or done.stderr) == {}

@@ -9,6 +9,7 @@ from pathlib import Path
 from erllama_daemon.directories import user_directories
 
 _Identity = tuple[Path, int, int, int]
+_NO_FILE = (0, 0, 0)
 
 
 class Aliases:
@@ -29,17 +30,21 @@ class Aliases:
         with self._lock:
             identity = _identity(file)
             if identity != self._identity:
-                # Imported here: most commands find no configuration.
-                from erllama_daemon.config import read_config
-
-                self._read = read_config(file, self.options).aliases
+                self._read = _read(file, self.options) if identity[1:] != _NO_FILE or self.options else {}
                 self._identity = identity
             return self._read
+
+
+def _read(file: Path, options: Sequence[str]) -> Mapping[str, str]:
+    # Imported here: it takes longer than all else that finds a model, and most commands find no configuration.
+    from erllama_daemon.config import read_config
+
+    return read_config(file, options).aliases
 
 
 def _identity(file: Path) -> _Identity:
     try:
         status = file.stat()
     except OSError:
-        return file, 0, 0, 0
+        return file, *_NO_FILE
     return file, status.st_mtime_ns, status.st_size, status.st_ino

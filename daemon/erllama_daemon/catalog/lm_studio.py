@@ -39,10 +39,14 @@ def models(folder: Path) -> list[StoredModel]:
 
 def _chosen_folder(home: Path) -> list[Path]:
     """Where its settings say that downloads go."""
-    import msgspec
+    try:
+        settings = (home / "settings.json").read_bytes()
+    except OSError:
+        return []
+    import msgspec  # only who has the program waits for what reads its settings
 
     try:
-        chosen = msgspec.json.decode((home / "settings.json").read_bytes())["downloadsFolder"]
-    except (OSError, msgspec.MsgspecError, LookupError, TypeError, UnicodeError, RecursionError):
+        chosen = msgspec.json.decode(settings)["downloadsFolder"]
+    except (msgspec.MsgspecError, LookupError, TypeError, UnicodeError, RecursionError):
         return []
     return [Path(chosen)] if isinstance(chosen, str) and chosen.startswith("/") else []
