@@ -249,7 +249,7 @@ class Writer:
             "block saved: key=%s reason=%s tokens=%d bytes=%d ms=%.0f",
             block.key.hex(),
             block.reason,
-            len(block.tokens),
+            block.n_tokens,
             written,
             (time.monotonic() - started) * 1000,
         )

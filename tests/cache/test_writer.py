@@ -51,6 +51,19 @@ def writer(disk: DiskTier, gate: Gate, tally: Tally) -> Iterator[Writer]:
     started.close(TIMEOUT)
 
 
+def test_a_saved_block_is_a_line_of_the_log(disk: DiskTier, tally: Tally, caplog: pytest.LogCaptureFixture) -> None:
+    block = make_block([1, 2, 3])
+    writer = Writer(disk, tally, queue_bytes=2500)
+    writer.start()
+    with caplog.at_level(logging.INFO):
+        assert writer.submit(block).result(TIMEOUT) == SaveOutcome.SAVED
+        writer.close(TIMEOUT)
+    (line,) = [message for message in caplog.messages if message.startswith("block saved: ")]
+    assert line.startswith(
+        f"block saved: key={block.key.hex()} reason=cold tokens=3 bytes={disk.totals().file_bytes} ms="
+    )
+
+
 def test_a_full_queue_drops_and_counts(writer: Writer, gate: Gate, disk: DiskTier) -> None:
     futures = [writer.submit(make_block([number])) for number in range(4)]
     assert [future.result(0) for future in futures[2:]] == [SaveOutcome.DROPPED] * 2
