@@ -178,7 +178,7 @@ def test_a_daemon_that_left_after_it_was_found_is_started_again(
     fake.socket.rename(hidden)
     started = list[bool]()
 
-    def start(_directories: object) -> bool:
+    def start(_directories: object, _settings: object = ()) -> bool:
         started.append(True)
         hidden.rename(fake.socket)
         return True
