@@ -85,9 +85,11 @@ def structs_of(types: Sequence[type[msgspec.Struct]]) -> Iterator[type[msgspec.S
 
 
 def always_there(definition: Schema, struct: type[msgspec.Struct] | None) -> Schema:
-    """What is read may lack a field that has a default; what is printed never does."""
+    """What is read may lack a field that has a default; what is printed does only if its struct says so."""
     if struct is None:
         return definition
+    if struct.__struct_config__.omit_defaults:
+        return definition | {"description": " ".join((inspect.getdoc(struct) or "").split())}
     properties = {
         name: {key: value for key, value in each.items() if key != "default"}
         for name, each in definition["properties"].items()

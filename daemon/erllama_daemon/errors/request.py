@@ -14,6 +14,14 @@ class RequestInvalid(ErllamaError):
     hint = "See what it takes with --help, in a chat with /help."
 
 
+class EndpointUnknown(ErllamaError):
+    """The daemon has nothing at {method} {path}."""
+
+    code = "endpoint_unknown"
+    exit_code = EXIT_USAGE
+    hint = "docs/http.md lists all that it can be asked, GET /openapi.json too."
+
+
 class CommandLineInvalid(ErllamaError):
     """The command line is not valid: {reason}"""
 

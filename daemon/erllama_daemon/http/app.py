@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import secrets
 import time
 from typing import Protocol
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from erllama_cache.errors import ErllamaError
 from erllama_daemon import __version__
 from erllama_daemon.catalog.listing import Listing
 from erllama_daemon.config import Settings
 from erllama_daemon.directories import Directories
 from erllama_daemon.errors import DaemonInUse, RequestInvalid
 from erllama_daemon.http.answers import Answers
-from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body
+from erllama_daemon.http.asking import Asking
+from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body, unknown_endpoint
 from erllama_daemon.http.cache_endpoints import CacheEndpoints
 from erllama_daemon.http.call_endpoints import CallEndpoints
 from erllama_daemon.http.catalog_endpoints import CatalogEndpoints
 from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.http.endpoint import Endpoint
 from erllama_daemon.http.model_endpoints import ModelEndpoints
-from erllama_daemon.http.model_file import model_file
-from erllama_daemon.http.question import Question
 from erllama_daemon.http.session_endpoints import SessionEndpoints
-from erllama_daemon.messages import CompleteRequest, DaemonSettings, DaemonStatus, Reloaded
-from erllama_daemon.messages.checks import check_complete
+from erllama_daemon.messages import CompleteRequest, DaemonSettings, DaemonStatus, Event, Reloaded
 from erllama_daemon.models.supervisor import Supervisor
 
 
@@ -66,21 +62,28 @@ class App:
         self._life = life
         self._started = time.monotonic()
         self.answers = Answers(supervisor, conversations, directories.cache)
+        self.asking = Asking(self.answers, conversations)
 
-    def routes(self) -> list[Route]:
+    def endpoints(self) -> list[Endpoint]:
         """Every endpoint."""
         return [
-            Route("/v1/status", self.status, methods=["GET"]),
-            Route("/v1/config", self.config, methods=["GET"]),
-            Route("/v1/complete", self.complete, methods=["POST"]),
-            Route("/v1/cancel/{id}", self.cancel, methods=["POST"]),
-            Route("/v1/stop", self.stop, methods=["POST"]),
-            Route("/v1/reload", self.reload, methods=["POST"]),
-            *CallEndpoints(self._supervisor).routes(),
-            *CacheEndpoints(self._supervisor, self._conversations).routes(),
-            *ModelEndpoints(self._supervisor).routes(),
-            *CatalogEndpoints(self._listing()).routes(),
-            *SessionEndpoints(self._conversations, self.answers).routes(),
+            Endpoint(method="GET", path="/v1/status", handler=self.status, answer=DaemonStatus),
+            Endpoint(method="GET", path="/v1/config", handler=self.config, answer=DaemonSettings),
+            Endpoint(method="POST", path="/v1/complete", handler=self.complete, body=CompleteRequest, events=Event),
+            Endpoint(method="POST", path="/v1/cancel/{id}", handler=self.cancel, status=202),
+            Endpoint(
+                method="POST",
+                path="/v1/stop",
+                handler=self.stop,
+                status=202,
+                query={"if": "`idle`: only if nobody would miss anything."},
+            ),
+            Endpoint(method="POST", path="/v1/reload", handler=self.reload, answer=Reloaded),
+            *CallEndpoints(self._supervisor).endpoints(),
+            *CacheEndpoints(self._supervisor, self._conversations).endpoints(),
+            *ModelEndpoints(self._supervisor).endpoints(),
+            *CatalogEndpoints(self._listing()).endpoints(),
+            *SessionEndpoints(self._conversations, self.answers).endpoints(),
         ]
 
     def _listing(self) -> Listing:
@@ -88,7 +91,7 @@ class App:
         return Listing(self._directories.cache, lambda: supervisor.config, supervisor.loaded_files)
 
     async def status(self, _request: Request) -> Response:
-        """GET /v1/status → DaemonStatus."""
+        """What the daemon and its models are doing."""
         status = DaemonStatus(
             running=True,
             socket=str(self._directories.socket),
@@ -101,18 +104,17 @@ class App:
         return json_response(self._life.told(status))
 
     async def config(self, _request: Request) -> Response:
-        """GET /v1/config → DaemonSettings: what is in force here, and where it comes from."""
+        """Every key of the configuration as it is in force here, and where that comes from."""
         settings = self._life.settings
         return json_response(DaemonSettings(str(settings.path), settings.rows()))
 
     async def complete(self, request: Request) -> Response:
-        """POST /v1/complete, CompleteRequest → NDJSON of Event. A client that hangs up cancels."""
-        question = await self._question(await read_body(request, CompleteRequest))
-        answer = self.answers.start(question)
+        """An answer, as it comes. A client that hangs up cancels."""
+        answer = await self.asking.start(await read_body(request, CompleteRequest))
         return LinesResponse(answer.events(), answer.cancel)
 
     async def cancel(self, request: Request) -> Response:
-        """POST /v1/cancel/ID: the answer ends at its next tick. One that is unknown or has ended is fine."""
+        """The answer ends at its next tick. One that is unknown or has ended is fine."""
         name = request.path_params["id"]
         if not (name.isascii() and name.isdigit() and len(name) < 20):
             raise RequestInvalid(reason="the id is not a number")
@@ -120,33 +122,20 @@ class App:
         return Response(status_code=202)
 
     async def stop(self, request: Request) -> Response:
-        """POST /v1/stop: every request is cancelled and saved, then the daemon ends. With ?if=idle only if it is."""
+        """Every request is cancelled and saved, then the daemon ends; with `if=idle` only if it is idle."""
         if request.query_params.get("if") == "idle" and (why := self._life.why_in_use()) is not None:
             raise DaemonInUse(why=why)
         self._life.stop()
         return Response(status_code=202)
 
     async def reload(self, _request: Request) -> Response:
-        """POST /v1/reload → Reloaded: the configuration is read again. One that is not valid changes nothing."""
+        """The configuration is read again. One that is not valid changes nothing."""
         return json_response(self._life.reload())
-
-    async def _question(self, request: CompleteRequest) -> Question:
-        check_complete(request)
-        if request.session is not None:
-            session = await asyncio.to_thread(self._conversations.find, request.session)
-            if request.private and not session.private:
-                raise RequestInvalid(reason="a session that is kept has no private turns")
-            scope = session.id if session.private else ""
-            return Question(request, session.model, await model_file(session.model), session.id, scope)
-        if request.model is None:
-            raise RequestInvalid(reason="it names neither a model nor a session")
-        scope = secrets.token_hex(16) if request.private else ""
-        return Question(request, request.model, await model_file(request.model), None, scope)
 
 
 def create_app(app: App) -> Starlette:
     """The ASGI application around the endpoints."""
     return Starlette(
-        routes=app.routes(),
-        exception_handlers={ErllamaError: error_response, Exception: error_response},
+        routes=[endpoint.route for endpoint in app.endpoints()],
+        exception_handlers={HTTPException: unknown_endpoint, Exception: error_response},
     )

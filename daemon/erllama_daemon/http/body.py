@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.errors import EXIT_CONTEXT, EXIT_MODEL, EXIT_USAGE, InternalError, RequestInvalid
+from erllama_daemon.errors import EXIT_CONTEXT, EXIT_MODEL, EXIT_USAGE, EndpointUnknown, InternalError, RequestInvalid
 from erllama_daemon.messages import Event, Failure, LoadEvent, RecomputeEvent
 from erllama_daemon.messages.checks import check_carriable
 
@@ -20,6 +20,7 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
 _STATUS_OF_CODE = {
+    "endpoint_unknown": 404,
     "session_unknown": 404,
     "no_session": 404,
     "turn_unknown": 404,
@@ -78,6 +79,11 @@ class LinesResponse(StreamingResponse):
 async def error_response(_request: Request, error: Exception) -> Response:
     """The response for whatever an endpoint raised."""
     return failure_response(error)
+
+
+async def unknown_endpoint(request: Request, _error: Exception) -> Response:
+    """The response where the router found nobody to ask."""
+    return failure_response(EndpointUnknown(method=request.method, path=request.url.path[:100]))
 
 
 def failure_response(error: Exception) -> Response:

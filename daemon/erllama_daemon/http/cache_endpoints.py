@@ -11,18 +11,20 @@ from pathlib import Path
 from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon import frames
 from erllama_daemon.errors import InternalError, PromptEmpty, RequestInvalid
 from erllama_daemon.http.body import LinesResponse, json_response, read_body
 from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.http.endpoint import Endpoint
 from erllama_daemon.http.model_file import model_file
 from erllama_daemon.messages import (
     ExplainRequest,
+    Explanation,
     Failure,
     ForgetRequest,
+    Forgotten,
     RecomputeEvent,
     RecomputeRequest,
     Recomputing,
@@ -42,23 +44,31 @@ class CacheEndpoints:
         self._supervisor = supervisor
         self._conversations = conversations
 
-    def routes(self) -> list[Route]:
+    def endpoints(self) -> list[Endpoint]:
         """Every endpoint of this kind."""
         return [
-            Route("/v1/cache/explain", self.explain, methods=["POST"]),
-            Route("/v1/cache/recompute", self.recompute, methods=["POST"]),
-            Route("/v1/cache/forget", self.forget, methods=["POST"]),
+            Endpoint(
+                method="POST", path="/v1/cache/explain", handler=self.explain, body=ExplainRequest, answer=Explanation
+            ),
+            Endpoint(
+                method="POST",
+                path="/v1/cache/recompute",
+                handler=self.recompute,
+                body=RecomputeRequest,
+                events=RecomputeEvent,
+            ),
+            Endpoint(method="POST", path="/v1/cache/forget", handler=self.forget, body=ForgetRequest, answer=Forgotten),
         ]
 
     async def forget(self, request: Request) -> Response:
-        """POST /v1/cache/forget, ForgetRequest → Forgotten."""
+        """Loaded models let go, unsaved, of what was deleted from the disk."""
         body = await read_body(request, ForgetRequest)
         check_forget(body)
         keys = None if body.everything else [*map(bytes.fromhex, body.keys)]
         return json_response(await self._supervisor.forget(keys))
 
     async def explain(self, request: Request) -> Response:
-        """POST /v1/cache/explain, ExplainRequest → Explanation. Computes nothing, and counts as no hit."""
+        """What a request with this prompt would find in the cache. Computes nothing, and counts as no hit."""
         body = await read_body(request, ExplainRequest)
         check_explain(body)
         session = None
@@ -76,7 +86,7 @@ class CacheEndpoints:
         return json_response(replace(answer.explanation, model=model, session=session.id if session else None))
 
     async def recompute(self, request: Request) -> Response:
-        """POST /v1/cache/recompute, RecomputeRequest → NDJSON of RecomputeEvent. A client that hangs up ends it."""
+        """Stored blocks are computed again and compared. A client that hangs up ends it."""
         body = await read_body(request, RecomputeRequest)
         check_recompute(body)
         return LinesResponse(self._recomputing(body, await model_file(body.model)))

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from erllama_cache.keys import pack_tokens, unpack_tokens
 from erllama_daemon import frames
 from erllama_daemon.errors import InternalError
 from erllama_daemon.http.body import json_response, read_body
+from erllama_daemon.http.endpoint import Endpoint
 from erllama_daemon.http.model_file import model_file
 from erllama_daemon.messages import (
     AdapterList,
@@ -45,35 +45,65 @@ class CallEndpoints:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
 
-    def routes(self) -> list[Route]:
+    def endpoints(self) -> list[Endpoint]:
         """Every endpoint of this kind."""
         return [
-            Route("/v1/tokenize", self.tokenize, methods=["POST"]),
-            Route("/v1/detokenize", self.detokenize, methods=["POST"]),
-            Route("/v1/render", self.render, methods=["POST"]),
-            Route("/v1/embed", self.embed, methods=["POST"]),
-            Route("/v1/adapters/load", self.load_adapter, methods=["POST"]),
-            Route("/v1/adapters/unload", self.unload_adapter, methods=["POST"]),
-            Route("/v1/adapters/scale", self.scale_adapter, methods=["POST"]),
-            Route("/v1/adapters/ls", self.list_adapters, methods=["POST"]),
+            Endpoint(method="POST", path="/v1/tokenize", handler=self.tokenize, body=TokenizeRequest, answer=Tokenized),
+            Endpoint(
+                method="POST",
+                path="/v1/detokenize",
+                handler=self.detokenize,
+                body=DetokenizeRequest,
+                answer=Detokenized,
+            ),
+            Endpoint(method="POST", path="/v1/render", handler=self.render, body=RenderRequest, answer=RenderedPrompt),
+            Endpoint(method="POST", path="/v1/embed", handler=self.embed, body=EmbedRequest, answer=Embeddings),
+            Endpoint(
+                method="POST",
+                path="/v1/adapters/load",
+                handler=self.load_adapter,
+                body=AdapterRequest,
+                answer=AdapterList,
+            ),
+            Endpoint(
+                method="POST",
+                path="/v1/adapters/unload",
+                handler=self.unload_adapter,
+                body=AdapterRequest,
+                answer=AdapterList,
+            ),
+            Endpoint(
+                method="POST",
+                path="/v1/adapters/scale",
+                handler=self.scale_adapter,
+                body=AdapterRequest,
+                answer=AdapterList,
+            ),
+            Endpoint(
+                method="POST",
+                path="/v1/adapters/ls",
+                handler=self.list_adapters,
+                body=AdapterRequest,
+                answer=AdapterList,
+            ),
         ]
 
     async def tokenize(self, request: Request) -> Response:
-        """POST /v1/tokenize, TokenizeRequest → Tokenized."""
+        """The tokens of a text."""
         body = await read_body(request, TokenizeRequest)
         call = frames.Tokenize(self._supervisor.next_id(), body.text, body.first)
         answer = await self._call(body.model, call, frames.Tokens)
         return json_response(Tokenized(unpack_tokens(answer.tokens), answer.pieces))
 
     async def detokenize(self, request: Request) -> Response:
-        """POST /v1/detokenize, DetokenizeRequest → Detokenized."""
+        """The text of some tokens."""
         body = await read_body(request, DetokenizeRequest)
         check_tokens(body.tokens)
         call = frames.Detokenize(self._supervisor.next_id(), pack_tokens(body.tokens))
         return json_response(Detokenized((await self._call(body.model, call, frames.Detokenized)).text))
 
     async def render(self, request: Request) -> Response:
-        """POST /v1/render, RenderRequest → RenderedPrompt."""
+        """What the chat template makes of messages, as text and as tokens."""
         body = await read_body(request, RenderRequest)
         check_render(body)
         call = frames.Render(self._supervisor.next_id(), body.messages, body.tools)
@@ -81,7 +111,7 @@ class CallEndpoints:
         return json_response(RenderedPrompt(answer.text, unpack_tokens(answer.tokens), answer.cuts))
 
     async def embed(self, request: Request) -> Response:
-        """POST /v1/embed, EmbedRequest → Embeddings."""
+        """The embeddings of some texts."""
         body = await read_body(request, EmbedRequest)
         check_embed(body)
         call = frames.Embed(self._supervisor.next_id(), body.texts)
@@ -89,7 +119,7 @@ class CallEndpoints:
         return json_response(Embeddings([*map(_unpack_vector, answer.vectors)], answer.tokens, answer.pooling))
 
     async def load_adapter(self, request: Request) -> Response:
-        """POST /v1/adapters/load, AdapterRequest → AdapterList."""
+        """Attaches an adapter for every request from now on."""
         body = await read_body(request, AdapterRequest)
         check_adapter_load(body)
         return await self._adapters(
@@ -97,7 +127,7 @@ class CallEndpoints:
         )
 
     async def unload_adapter(self, request: Request) -> Response:
-        """POST /v1/adapters/unload, AdapterRequest → AdapterList. Idempotent."""
+        """Detaches an adapter. One that is not attached is fine."""
         body = await read_body(request, AdapterRequest)
         check_adapter_named(body)
         # Before the model is loaded, for that fails while an attached adapter's file is gone.
@@ -105,7 +135,7 @@ class CallEndpoints:
         return await self._adapters(body.model, frames.UnloadAdapter(self._supervisor.next_id(), body.adapter))
 
     async def scale_adapter(self, request: Request) -> Response:
-        """POST /v1/adapters/scale, AdapterRequest → AdapterList."""
+        """Changes how strongly an attached adapter is applied."""
         body = await read_body(request, AdapterRequest)
         check_adapter_named(body)
         return await self._adapters(
@@ -113,7 +143,7 @@ class CallEndpoints:
         )
 
     async def list_adapters(self, request: Request) -> Response:
-        """POST /v1/adapters/ls, AdapterRequest → AdapterList."""
+        """The adapters that are attached."""
         body = await read_body(request, AdapterRequest)
         return await self._adapters(body.model, frames.ListAdapters(self._supervisor.next_id()))
 

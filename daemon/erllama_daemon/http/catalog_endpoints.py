@@ -6,11 +6,11 @@ import asyncio
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from erllama_daemon.catalog.listing import Listing
 from erllama_daemon.http.body import json_response, read_body
-from erllama_daemon.messages import ModelInfoRequest
+from erllama_daemon.http.endpoint import Endpoint
+from erllama_daemon.messages import Catalog, ModelInfo, ModelInfoRequest
 from erllama_daemon.messages.checks import check_options
 
 
@@ -20,19 +20,21 @@ class CatalogEndpoints:
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
 
-    def routes(self) -> list[Route]:
+    def endpoints(self) -> list[Endpoint]:
         """Every endpoint of this kind."""
         return [
-            Route("/v1/catalog", self.catalog, methods=["GET"]),
-            Route("/v1/catalog/info", self.info, methods=["POST"]),
+            Endpoint(method="GET", path="/v1/catalog", handler=self.catalog, answer=Catalog),
+            Endpoint(
+                method="POST", path="/v1/catalog/info", handler=self.info, body=ModelInfoRequest, answer=ModelInfo
+            ),
         ]
 
     async def catalog(self, _request: Request) -> Response:
-        """GET /v1/catalog → Catalog: every model that can be named."""
+        """Every model that can be named, with what its file's header says."""
         return json_response(await asyncio.to_thread(self._listing.catalog))
 
     async def info(self, request: Request) -> Response:
-        """POST /v1/catalog/info, ModelInfoRequest → ModelInfo. Loads nothing."""
+        """One model, and the memory it would take with these options. Loads nothing."""
         body = await read_body(request, ModelInfoRequest)
         check_options(body.options)
         return json_response(await asyncio.to_thread(self._listing.info, body))

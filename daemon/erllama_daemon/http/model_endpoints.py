@@ -9,13 +9,13 @@ from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.errors import InternalError
 from erllama_daemon.http.body import LinesResponse, json_response, read_body
+from erllama_daemon.http.endpoint import Endpoint
 from erllama_daemon.http.model_file import model_file
-from erllama_daemon.messages import Failure, Loaded, LoadEvent, Loading, ModelRequest, Unloaded
+from erllama_daemon.messages import Evicted, Failure, Loaded, LoadEvent, Loading, ModelRequest, Unloaded
 from erllama_daemon.messages.checks import check_options
 from erllama_daemon.models.supervisor import Supervisor
 
@@ -28,27 +28,27 @@ class ModelEndpoints:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
 
-    def routes(self) -> list[Route]:
+    def endpoints(self) -> list[Endpoint]:
         """Every endpoint of this kind."""
         return [
-            Route("/v1/models/load", self.load, methods=["POST"]),
-            Route("/v1/models/unload", self.unload, methods=["POST"]),
-            Route("/v1/evict", self.evict, methods=["POST"]),
+            Endpoint(method="POST", path="/v1/models/load", handler=self.load, body=ModelRequest, events=LoadEvent),
+            Endpoint(method="POST", path="/v1/models/unload", handler=self.unload, body=ModelRequest, answer=Unloaded),
+            Endpoint(method="POST", path="/v1/evict", handler=self.evict, body=ModelRequest, answer=Evicted),
         ]
 
     async def load(self, request: Request) -> Response:
-        """POST /v1/models/load, ModelRequest → NDJSON of LoadEvent. A client that hangs up does not stop the load."""
+        """Loads a model. A client that hangs up does not stop that."""
         body = await read_body(request, ModelRequest)
         check_options(body.options)
         return LinesResponse(self._loading(body, await model_file(body.model)))
 
     async def unload(self, request: Request) -> Response:
-        """POST /v1/models/unload, ModelRequest → Unloaded, once its requests are done and everything is saved."""
+        """Lets a model go, once its requests are done and everything is saved."""
         body = await read_body(request, ModelRequest)
         return json_response(Unloaded(await self._supervisor.unload(await model_file(body.model))))
 
     async def evict(self, request: Request) -> Response:
-        """POST /v1/evict, ModelRequest → Evicted."""
+        """Saves what is live of a model and lets it go; never loads the model."""
         body = await read_body(request, ModelRequest)
         return json_response(await self._supervisor.evict(await model_file(body.model)))
 

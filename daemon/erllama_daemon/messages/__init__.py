@@ -11,11 +11,13 @@ from erllama_daemon.messages.answer import (
     CachedDemand,
     CompleteRequest,
     HitKind,
+    NamedTool,
     Sampling,
     SaveState,
     Stats,
     TokenLogprob,
     TokenLogprobs,
+    ToolChoice,
 )
 from erllama_daemon.messages.cache import (
     BlockPlace,
@@ -59,9 +61,11 @@ from erllama_daemon.messages.conversation import (
     SessionSummary,
     SessionTurn,
     SessionTurns,
+    ToolCall,
 )
 from erllama_daemon.messages.event import (
     Accepted,
+    Calling,
     Done,
     Event,
     Failure,
@@ -106,6 +110,7 @@ __all__ = [
     "BlockSource",
     "CacheCapability",
     "CachedDemand",
+    "Calling",
     "Catalog",
     "CatalogModel",
     "CompleteRequest",
@@ -145,6 +150,7 @@ __all__ = [
     "ModelOptions",
     "ModelRequest",
     "ModelStatus",
+    "NamedTool",
     "NewSession",
     "Origin",
     "Overflow",
@@ -177,6 +183,8 @@ __all__ = [
     "TokenLogprobs",
     "TokenizeRequest",
     "Tokenized",
+    "ToolCall",
+    "ToolChoice",
     "Unloaded",
     "WrongBlock",
 ]

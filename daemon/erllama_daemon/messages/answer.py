@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
 from erllama_daemon import choices
 from erllama_daemon.choices import Overflow
 from erllama_daemon.messages.adapter import Adapter, AdapterChoice
-from erllama_daemon.messages.conversation import FinishReason, Message
+from erllama_daemon.messages.conversation import FinishReason, Message, ToolCall
 from erllama_daemon.messages.model import ModelOptions
 
 HitKind = Literal["exact", "partial", "cold"]
@@ -20,6 +20,16 @@ as long as the conversation lasts; or it was kept nowhere."""
 
 CachedDemand = int | Literal["prefix"] | None
 """How many tokens the cache must hold of a prompt: so many, or all that stand before the question."""
+
+
+class NamedTool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The tool that has to be called."""
+
+    name: str
+
+
+ToolChoice = Literal["none", "auto", "required"] | NamedTool
+"""Whether tools may be called: not at all, as the model likes, some one of them, or this one."""
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,6 +71,10 @@ class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     be private too, it is gone with the session. Without `cache`, a request neither looks into the cache nor leaves
     anything in it. `require_cached` has it fail before anything is read unless the cache holds so many tokens of the
     prompt; "prefix" is as many as stand before the last part of the last message, or all if nothing does.
+
+    `tools` are functions as OpenAI's API describes them: `{"type": "function", "function": {"name", "description",
+    "parameters"}}`, the parameters as a JSON schema. Unless the choice is "none", the model is shown them and may call
+    them, several at once if they may be parallel; what it calls is in `tool_calls`, and no text of the answer.
     """
 
     messages: list[Message] = []
@@ -82,6 +96,9 @@ class CompleteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     require_cached: CachedDemand = None
     options: ModelOptions = ModelOptions()
     logits_digest: bool = False
+    tools: list[dict[str, Any]] = []
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
@@ -110,6 +127,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     said before its answer. `dropped_messages` counts the oldest messages that were left out to make the rest fit, and
     `summary` is what was put in their place. `turn` is the number in the database of the turn that the answer became,
     and `parent_key` the finish key of the one it follows. `context_size` is how many tokens the model holds in mind.
+    `tool_calls` are the tools that the model wants to have called.
     """
 
     text: str
@@ -141,6 +159,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     turn: int | None = None
     parent_key: str | None = None
     context_size: int = 0
+    tool_calls: list[ToolCall] = []
 
     @classmethod
     def never_started(

@@ -9,15 +9,29 @@ import msgspec
 FinishReason = Literal["stop", "length", "cancelled"]
 
 
-class Message(msgspec.Struct, frozen=True):
+class ToolCall(msgspec.Struct, frozen=True):
+    """What a model wants to have called: a tool by its name, with arguments, a JSON object as the model wrote it.
+
+    `id` is what the message with the result refers to.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """One message of a conversation.
 
     `parts` joined is its text. Each part's end is a breakpoint: what comes before it can be reused from the
-    cache by any request that begins the same way, whatever follows.
+    cache by any request that begins the same way, whatever follows. An assistant's message may end in calls of tools; a
+    tool's message is the result of the call `tool_call_id`.
     """
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     parts: list[str]
+    tool_calls: list[ToolCall] = []
+    tool_call_id: str | None = None
 
     @property
     def text(self) -> str:

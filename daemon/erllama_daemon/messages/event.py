@@ -6,6 +6,7 @@ import msgspec
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.messages.answer import Stats
+from erllama_daemon.messages.conversation import ToolCall
 from erllama_daemon.messages.status import ModelStatus
 
 
@@ -54,6 +55,12 @@ class Thinking(msgspec.Struct, frozen=True, tag="thinking", tag_field="event"):
     text: str
 
 
+class Calling(msgspec.Struct, frozen=True, tag="tool_call", tag_field="event"):
+    """The model wants to have a tool called; it has written the whole call."""
+
+    call: ToolCall
+
+
 class Done(msgspec.Struct, frozen=True, tag="done", tag_field="event"):
     """The last event of a request that ended well."""
 
@@ -82,7 +89,7 @@ def _utf8(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-Event = Accepted | Loading | Queued | Prefilling | Summarizing | Token | Thinking | Done | Failure
+Event = Accepted | Loading | Queued | Prefilling | Summarizing | Token | Thinking | Calling | Done | Failure
 
 
 class RemoteError(ErllamaError):

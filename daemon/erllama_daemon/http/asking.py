@@ -1,0 +1,43 @@
+"""From a request to the answer that is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from erllama_daemon.errors import RequestInvalid
+from erllama_daemon.http.answer import Answer
+from erllama_daemon.http.answers import Answers
+from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.http.model_file import model_file
+from erllama_daemon.http.question import Question
+from erllama_daemon.messages import CompleteRequest
+from erllama_daemon.messages.checks import check_complete
+
+
+class Asking:
+    """What every API asks with. All calls from the event loop."""
+
+    def __init__(self, answers: Answers, conversations: Conversations) -> None:
+        self._answers = answers
+        self._conversations = conversations
+
+    async def start(self, request: CompleteRequest) -> Answer:
+        """Starts the answer; who has its events must cancel it when nobody listens any more.
+
+        Raises what `check_complete` raises, SessionUnknown, and ModelNotFound and its like.
+        """
+        return self._answers.start(await self._question(request))
+
+    async def _question(self, request: CompleteRequest) -> Question:
+        check_complete(request)
+        if request.session is not None:
+            session = await asyncio.to_thread(self._conversations.find, request.session)
+            if request.private and not session.private:
+                raise RequestInvalid(reason="a session that is kept has no private turns")
+            scope = session.id if session.private else ""
+            return Question(request, session.model, await model_file(session.model), session.id, scope)
+        if request.model is None:
+            raise RequestInvalid(reason="it names neither a model nor a session")
+        scope = secrets.token_hex(16) if request.private else ""
+        return Question(request, request.model, await model_file(request.model), None, scope)

@@ -1,0 +1,64 @@
+"""One endpoint: what is asked where, what it answers, and to whom it is open."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from erllama_daemon.http.body import failure_response
+
+Door = Literal["unix", "tcp"]
+"""Where a request came in: at the owner's own socket, or at a port that takes a key."""
+
+OWNER: frozenset[Door] = frozenset({"unix"})
+EVERYBODY: frozenset[Door] = frozenset({"unix", "tcp"})
+
+Dialect = Literal["erllama", "openai", "anthropic", "llama.cpp"]
+"""Whose API it belongs to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """What the router, the OpenAPI document and the doors have to know of one endpoint.
+
+    `body` is the type of the JSON that is asked with. What comes back is an `answer`, one JSON object, or `events`: a
+    stream of them, one a line or as server-sent events, as `stream` has it. An endpoint that can do both has both, and
+    one with neither answers with no body. `query` describes each parameter in the query by its name. `failed` makes the
+    response of whatever the handler raised. The first paragraph of the handler's docstring says what the endpoint is
+    for.
+    """
+
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    handler: Callable[[Request], Awaitable[Response]]
+    body: object = None
+    answer: object = None
+    events: object = None
+    stream: Literal["ndjson", "sse"] = "ndjson"
+    status: int = 200
+    query: Mapping[str, str] = field(default_factory=dict)
+    dialect: Dialect = "erllama"
+    doors: frozenset[Door] = OWNER
+    failed: Callable[[Exception], Response] = failure_response
+
+    @property
+    def summary(self) -> str:
+        """What it is for, in a sentence or two."""
+        return " ".join((inspect.getdoc(self.handler) or "").split("\n\n")[0].split())
+
+    @property
+    def route(self) -> Route:
+        """What the router is told."""
+        return Route(self.path, self._respond, methods=[self.method], name=f"{self.method} {self.path}")
+
+    async def _respond(self, request: Request) -> Response:
+        try:
+            return await self.handler(request)
+        except Exception as error:
+            return self.failed(error)
