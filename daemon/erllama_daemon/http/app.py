@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -23,8 +23,9 @@ from erllama_daemon.http.cache_endpoints import CacheEndpoints
 from erllama_daemon.http.call_endpoints import CallEndpoints
 from erllama_daemon.http.catalog_endpoints import CatalogEndpoints
 from erllama_daemon.http.conversations import Conversations
-from erllama_daemon.http.endpoint import Endpoint
+from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.model_endpoints import ModelEndpoints
+from erllama_daemon.http.openapi import openapi_document
 from erllama_daemon.http.session_endpoints import SessionEndpoints
 from erllama_daemon.messages import CompleteRequest, DaemonSettings, DaemonStatus, Event, Reloaded
 from erllama_daemon.models.supervisor import Supervisor
@@ -67,6 +68,7 @@ class App:
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint."""
         return [
+            Endpoint(method="GET", path="/openapi.json", handler=self.openapi, answer=dict[str, Any], doors=EVERYBODY),
             Endpoint(method="GET", path="/v1/status", handler=self.status, answer=DaemonStatus),
             Endpoint(method="GET", path="/v1/config", handler=self.config, answer=DaemonSettings),
             Endpoint(method="POST", path="/v1/complete", handler=self.complete, body=CompleteRequest, events=Event),
@@ -89,6 +91,10 @@ class App:
     def _listing(self) -> Listing:
         supervisor = self._supervisor
         return Listing(self._directories.cache, lambda: supervisor.config, supervisor.loaded_files)
+
+    async def openapi(self, _request: Request) -> Response:
+        """This document."""
+        return json_response(openapi_document(self.endpoints()))
 
     async def status(self, _request: Request) -> Response:
         """What the daemon and its models are doing."""

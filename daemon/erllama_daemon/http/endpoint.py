@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from erllama_daemon.http.body import failure_response
+from erllama_daemon.messages import Failure
 
 Door = Literal["unix", "tcp"]
 """Where a request came in: at the owner's own socket, or at a port that takes a key."""
@@ -30,8 +31,8 @@ class Endpoint:
     `body` is the type of the JSON that is asked with. What comes back is an `answer`, one JSON object, or `events`: a
     stream of them, one a line or as server-sent events, as `stream` has it. An endpoint that can do both has both, and
     one with neither answers with no body. `query` describes each parameter in the query by its name. `failed` makes the
-    response of whatever the handler raised. The first paragraph of the handler's docstring says what the endpoint is
-    for.
+    response of whatever the handler raised, whose body is an `error`. The first paragraph of the handler's docstring
+    says what the endpoint is for.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -46,6 +47,7 @@ class Endpoint:
     dialect: Dialect = "erllama"
     doors: frozenset[Door] = OWNER
     failed: Callable[[Exception], Response] = failure_response
+    error: object = Failure
 
     @property
     def summary(self) -> str:
