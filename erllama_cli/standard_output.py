@@ -26,6 +26,8 @@ def tell_lost_output() -> None:
             line_buffering=found.line_buffering,
             write_through=found.write_through,
         )
+        if found is sys.__stdout__:
+            sys.__stdout__ = sys.stdout  # where the terminal's width is asked for
         found.detach()  # or what is left of it would close the file
 
 

@@ -10,6 +10,7 @@ from erllama_cli.one_line import columns, line_width
 from erllama_cli.output import Table
 
 _GAP = 2
+_ANY_HEIGHT = 25
 _NARROWEST = 12
 """Columns that a text needs to be readable in a table; a number needs all of its own."""
 
@@ -41,7 +42,8 @@ def _drawn(table: Table, width: int) -> str:
     for row in table.rows:
         drawn.add_row(*(Text(cell) for cell in row))
     styled = may_colour() and can_draw(sys.stdout)
-    console = Console(width=width, color_system="auto" if styled else None, highlight=False)
+    # Told its width alone, rich takes a dumb terminal for 80 columns.
+    console = Console(width=width, height=_ANY_HEIGHT, color_system="auto" if styled else None, highlight=False)
     with console.capture() as captured:
         console.print(drawn)
     return captured.get()

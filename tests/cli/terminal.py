@@ -44,7 +44,7 @@ class Terminal:
             stdout=inner if stdout is None else stdout,
             stderr=inner if stderr is None else stderr,
             start_new_session=True,
-            env={**os.environ, "TERM": kind, "INPUTRC": "/dev/null", "COLUMNS": str(columns)},
+            env=_environment_of_a_shell(kind),
             preexec_fn=take_terminal,
         )
         os.close(inner)
@@ -181,3 +181,9 @@ def take_terminal() -> None:
     import termios
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _environment_of_a_shell(kind: str) -> dict[str, str]:
+    """Shells know COLUMNS and LINES, and export neither: a program has to ask its terminal."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    return {**kept, "TERM": kind, "INPUTRC": "/dev/null"}
