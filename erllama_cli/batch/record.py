@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
@@ -72,17 +73,24 @@ class Record(NamedTuple):
 
 def read_records(pieces: Iterator[bytes], kind: BatchFormat | None) -> tuple[BatchFormat, Iterator[Record]]:
     """What the records are, unless that is given, and each of them. Lines and JSON Lines that are blank are none.
+    A byte order mark before them is none of theirs, nor is the carriage return of a line's end.
 
     Raises BatchUnreadable, now or later; a record that makes no sense says so itself.
     """
+    pieces = _without_mark(pieces)
     if kind is None:
         kind, pieces = recognized(pieces)
     return kind, _records(pieces, kind)
 
 
+def _without_mark(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    yield next(pieces, b"").removeprefix(codecs.BOM_UTF8)
+    yield from pieces
+
+
 def _records(pieces: Iterable[bytes], kind: BatchFormat) -> Iterator[Record]:
     parts = split(pieces, b"\0" if kind == "nul" else b"\n")
-    kept = parts if kind == "nul" else (line for line in parts if line.strip())
+    kept = parts if kind == "nul" else (line.removesuffix(b"\r") for line in parts if line.strip())
     for number, part in enumerate(kept, 1):
         try:
             yield _from_json(number, part) if kind == "jsonl" else Record(number, part.decode())
@@ -90,6 +98,8 @@ def _records(pieces: Iterable[bytes], kind: BatchFormat) -> Iterator[Record]:
             yield Record(number, failure=RequestInvalid(reason=f"it is not UTF-8 text (byte {error.start})"))
         except msgspec.MsgspecError as error:
             yield Record(number, failure=RequestInvalid(reason=_reason(error)))
+        except RecursionError:
+            yield Record(number, failure=RequestInvalid(reason="it is nested too deeply"))
 
 
 def _from_json(number: int, line: bytes) -> Record:

@@ -30,21 +30,25 @@ def recognized(pieces: Iterator[bytes]) -> tuple[BatchFormat, Iterator[bytes]]:
     where none is, lines do. Raises BatchUnreadable if that takes more than any context holds.
     """
     seen: list[bytes] = []
-    first: bytes | None = b""
+    size = 0
+    first: list[bytes] | None = []
     for piece in pieces:
         seen.append(piece)
+        size += len(piece)
         if first is not None:
-            line, ends, _ = (first + piece).lstrip().partition(b"\n")
-            first = None if ends else line
-            if ends and b"\0" not in line and _is_json_record(line):
-                return "jsonl", itertools.chain(seen, pieces)
+            line, ends, _ = (piece if first else piece.lstrip()).partition(b"\n")
+            first += [line] if line else []
+            if ends:
+                if _is_json_record(b"".join(first)):
+                    return "jsonl", itertools.chain(seen, pieces)
+                first = None
         if b"\0" in piece:
             return "nul", itertools.chain(seen, pieces)
-        if len(seen) * _PIECE_BYTES > DOCUMENT_BYTES_LIMIT:
+        if size > DOCUMENT_BYTES_LIMIT:
             raise BatchUnreadable(
                 reason="no record ends in its first 64 MiB; if each line is one, say --batch-format lines"
             )
-    return "jsonl" if first and _is_json_record(first) else "lines", iter(seen)
+    return "jsonl" if first and _is_json_record(b"".join(first)) else "lines", iter(seen)
 
 
 def split(pieces: Iterable[bytes], separator: bytes) -> Iterator[bytes]:
@@ -65,7 +69,8 @@ def split(pieces: Iterable[bytes], separator: bytes) -> Iterator[bytes]:
 
 
 def _is_json_record(line: bytes) -> bool:
+    """Whether it is a JSON object or string; of one that is not UTF-8, its record says so."""
     try:
-        return isinstance(msgspec.json.decode(line), dict | str)
-    except msgspec.DecodeError:
+        return b"\0" not in line and isinstance(msgspec.json.decode(line.decode(errors="replace")), dict | str)
+    except (msgspec.DecodeError, RecursionError):
         return False

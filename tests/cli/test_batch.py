@@ -85,6 +85,33 @@ def test_a_record_and_a_search_for_its_end_have_a_limit(monkeypatch: pytest.Monk
         recognized(b"line\n" * 13_000 for _ in count())
 
 
+def test_what_records_are_is_sought_in_so_many_bytes_however_small_the_pieces_are() -> None:
+    lines = [b"Why?\n"] * 1100
+    found, stream = recognized(iter(lines))
+    assert (found, [*stream]) == ("lines", lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "found"),
+    [
+        (b'\xef\xbb\xbf{"prompt": "Why?"}\r\n', "jsonl", [("Why?", None)]),
+        (b"\xef\xbb\xbfWhy?\r\n\r\nHow?\r\n", "lines", [("Why?", None), ("How?", None)]),
+        (b'{"prompt": "\xff"}\n"How?"', "jsonl", [("", "it is not UTF-8 text (byte 0)"), ("How?", None)]),
+        (b"[" * 100_000 + b"\nHow?", "lines", [("[" * 100_000, None), ("How?", None)]),
+        (
+            b'"Why?"\n{"prompt": "", "json_schema": {"a": ' + b"[" * 100_000 + b'\n"How?"',
+            "jsonl",
+            [("Why?", None), ("", "it is nested too deeply"), ("How?", None)],
+        ),
+    ],
+    ids=["mark and JSON", "mark and lines", "no UTF-8", "a deep line", "a deep record"],
+)
+def test_odd_records_stop_no_other(text: bytes, kind: BatchFormat, found: list[tuple[str, str | None]]) -> None:
+    recognized_as, records = read_records(iter([text]), None)
+    reasons = [(each.prompt, each.failure and each.failure.details["reason"]) for each in records]
+    assert (recognized_as, reasons) == (kind, found)
+
+
 def test_a_record_comes_as_soon_as_it_ends() -> None:
     kind, records = read_records(pieces(b'"One"\n"Two"\n"Thr'), None)
     assert (kind, next(records), next(records)) == ("jsonl", Record(1, "One"), Record(2, "Two"))
