@@ -24,9 +24,9 @@ def output_to(file: str | None) -> Iterator[None]:
     if file is None or file == STREAM:
         yield
         return
-    path = Path(os.path.realpath(file))  # a link stays one
     try:
-        with _beside(path) if _may_be_replaced(path) else _into(path):
+        # A link stays one. What a link such as /dev/stdout leads to may have no path.
+        with _beside(Path(os.path.realpath(file))) if _may_be_replaced(Path(file)) else _into(Path(file)):
             yield
     except OutputFailed as error:
         raise OutputFailed(reason=f"{file}: {str(error.details['reason']).lower()}") from error

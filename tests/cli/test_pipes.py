@@ -226,6 +226,17 @@ def test_a_dash_is_standard_output_and_a_device_is_no_file_to_replace(run: Run, 
     )
 
 
+def test_what_a_shell_puts_in_the_place_of_a_file_is_written_to(run: Run, fake: FakeDaemon) -> None:
+    fake.answers = [answer("Because.")]
+    end, beginning = os.pipe()
+    try:
+        done = run("run", "demo", "Why?", "-o", f"/dev/fd/{beginning}")
+        assert (done.exit_code, done.stderr, os.read(end, 99)) == (0, "", b"Because.\n")
+    finally:
+        os.close(end)
+        os.close(beginning)
+
+
 @pytest.mark.parametrize(("name", "reason"), [("nowhere/answer", "no such file or directory"), (".", "is a directory")])
 def test_a_file_that_cannot_be_written_is_named_before_a_daemon_starts(
     run: Run, user_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
