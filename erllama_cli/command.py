@@ -34,11 +34,11 @@ def run_command() -> None:
     """Run the command in `sys.argv` and leave with its exit code. What goes to a closed standard error goes nowhere."""
     if sys.stderr is None:  # or print(…, file=sys.stderr) would write among the answers
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
-    tidy_up_at_signals()
     tell_lost_output()
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors="replace")
     try:
+        tidy_up_at_signals()
         if COMPLETED_LINE in os.environ:
             _complete(os.environ[COMPLETED_LINE])
         else:

@@ -24,6 +24,7 @@ def main() -> None:
 
             leave_without_output(error)
         return
+    _end_at_ctrl_c()
     import gc
 
     gc.set_threshold(_GARBAGE_THRESHOLD)
@@ -37,3 +38,12 @@ def main() -> None:
             leave(end.code or 0)
         raise
     leave(0)
+
+
+def _end_at_ctrl_c() -> None:
+    """Has Ctrl-C end the process without a word while all is imported: nothing is under way yet."""
+    # `signal` itself takes a while to import, in which there would be a traceback.
+    import _signal  # type: ignore[import-not-found]
+
+    if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)

@@ -29,13 +29,16 @@ class Ended(SystemExit):  # which even asyncio lets through
 
 
 def tidy_up_at_signals() -> None:
-    """Raises Ended in the main thread when the command is told to end; Ctrl-Z shows the cursor before it stops.
+    """Raises Ended in the main thread when the command is told to end, and KeyboardInterrupt for Ctrl-C; Ctrl-Z shows
+    the cursor before it stops.
 
     What the command's starter has it ignore, as `nohup` does, stays ignored.
     """
     for number in _ENDS:
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _end)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
         signal.signal(signal.SIGTSTP, _stop)
 
