@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,16 @@ if TYPE_CHECKING:
 
 STREAM = "-"
 """What standard input or output is called where a file is asked for."""
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether something is at a path. Where nothing can be, as of too long a name, nothing is: pathlib raises there."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a file is at a path, as above."""
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def read_text_file(path: str, limit: int, error: type[ErllamaError]) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from erllama_cli.completion.candidates import complete_model
+from erllama_cli.files import is_file, is_there
 
 _MODEL = typer.Argument(
     metavar="MODEL",
@@ -34,7 +35,7 @@ def model_name(model: str) -> str:
     path = Path(valid_text(model, "the model's name"))
     if given_socket() is not None:
         return model
-    if is_path(model) or path.is_file():
+    if is_path(model) or is_file(path):
         return str((path.expanduser() if model.startswith("~/") else path).absolute())
     return model
 
@@ -49,7 +50,7 @@ def resolve_model(model: str) -> str:
     from erllama_daemon.directories import given_socket
 
     name = model_name(model)
-    if given_socket() is None and name.startswith(os.sep) and not Path(name).exists():
+    if given_socket() is None and name.startswith(os.sep) and not is_there(name):
         from erllama_daemon.errors import ModelMissing
 
         raise ModelMissing(model=model)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from erllama_cli.files import is_file, is_there
 from erllama_cli.question import valid_text
 from erllama_daemon.directories import given_socket
 from erllama_daemon.errors import AdapterUnreadable
@@ -15,7 +16,7 @@ from erllama_daemon.messages.checks import check_adapter_choice
 def adapter_choice(text: str) -> AdapterChoice:
     """`FILE[=SCALE]`. A file's name may hold `=` itself. Raises AdapterUnreadable and RequestInvalid."""
     name, equals, last = text.rpartition("=")
-    scale = _number(last) if equals and not Path(text).exists() else None
+    scale = _number(last) if equals and not is_there(text) else None
     choice = AdapterChoice(adapter_path(text)) if scale is None else AdapterChoice(adapter_path(name), scale)
     check_adapter_choice(choice)
     return choice
@@ -30,7 +31,7 @@ def adapter_path(file: str) -> str:
     path = Path(valid_text(file, "an adapter's path"))
     if given_socket() is not None:
         return file
-    if "\0" in file or not path.exists():
+    if not is_there(path):
         raise AdapterUnreadable(path=file, reason="there is no such file")
     if path.is_dir():
         raise AdapterUnreadable(path=file, reason="it is a folder")
@@ -42,7 +43,7 @@ def adapter_name(adapter: str) -> str:
     valid_text(adapter, "the adapter")
     if given_socket() is not None:
         return adapter
-    if os.sep in adapter or adapter.endswith(".gguf") or Path(adapter).is_file():
+    if os.sep in adapter or adapter.endswith(".gguf") or is_file(adapter):
         return str(Path(adapter).absolute())
     return adapter
 

@@ -128,7 +128,9 @@ def test_an_adapters_file_may_hold_the_equals_sign(
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("text", ["nowhere.gguf", "nowhere.gguf=1", "a.gguf=half", "."])
+@pytest.mark.parametrize(
+    "text", ["nowhere.gguf", "nowhere.gguf=1", "a.gguf=half", ".", "a" * 300], ids=lambda text: text[:20]
+)
 def test_an_adapter_that_is_no_file_is_told_before_a_daemon_starts(run: Run, user_home: Path, text: str) -> None:
     done = run("run", "demo", "Who?", "--adapter", text, "--json")
     assert done.exit_code == EXIT_MODEL

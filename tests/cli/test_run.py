@@ -149,6 +149,28 @@ def test_ctrl_c_cancels_without_a_word(fake: FakeDaemon) -> None:
     assert fake.hung_up.wait(10)
 
 
+def test_ctrl_c_before_all_is_imported_ends_without_a_word() -> None:
+    interrupted = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name == 'typer':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting)\n"
+        "sys.argv[1:] = ['ps']\n"
+        "from erllama_cli.main import main; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
+
+
+@pytest.mark.usefixtures("user_home")
+@pytest.mark.parametrize("model", ["a" * 300, "/" + "a" * 300, "./" + "a" * 300], ids=lambda model: model[:3])
+def test_a_prompt_where_a_model_belongs_is_no_model_however_long_it_is(run: Run, model: str) -> None:
+    done = run("models", "info", model)
+    assert (done.exit_code, done.stderr.startswith(f"erllama: There is no model {model}.\n")) == (EXIT_MODEL, True)
+
+
 def test_a_reader_that_leaves_early_cancels_without_a_word(fake: FakeDaemon) -> None:
     fake.answers, fake.hangs = [[Token("word " * 100) for _ in range(1000)]], True
     with _start("run", "demo", "Why?") as command:
