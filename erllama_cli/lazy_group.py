@@ -89,9 +89,8 @@ class _LazyGroup(TyperGroup):
 
 
 def _command(name: str, module_name: str) -> Command:
-    """The command that a module holds: a function of the module's name, its `EXAMPLES`, and what else it says of it.
-
-    `COMMAND` is its class, if it needs one of its own, and `CONTEXT` what its context is set to.
+    """The command that a module holds: a function of the module's name, its `EXAMPLES`, and `COMMAND`, its class if it
+    needs one of its own.
     """
     module = import_module(module_name)
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -99,7 +98,7 @@ def _command(name: str, module_name: str) -> Command:
         name,
         cls=getattr(module, "COMMAND", PlainUsage),
         epilog=module.EXAMPLES,
-        context_settings={**HELP_OPTIONS, **getattr(module, "CONTEXT", {})},
+        context_settings=HELP_OPTIONS,
     )(getattr(module, module_name.rpartition(".")[2]))
     return get_command(app)
 

@@ -10,12 +10,13 @@ from erllama_cli import options
 from erllama_cli.adapter.attached import AdapterArgument, ask, show
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import ModelArgument, resolve_model
+from erllama_cli.options.number_last import NumberLast
 
+COMMAND = NumberLast
 EXAMPLES = """\b
 Examples:
   erllama adapter scale demo 0f3a 0.5
   erllama adapter scale demo pirate.gguf -1"""
-CONTEXT = {"ignore_unknown_options": True}  # a scale may be negative
 
 
 def scale(
@@ -32,4 +33,4 @@ def scale(
         from erllama_daemon.messages import AdapterRequest
 
         request = AdapterRequest(model=resolve_model(model), adapter=adapter_name(adapter), scale=strength)
-        show(ask("scale", request), as_json=as_json, quiet=quiet)
+        show(ask("scale", request, quiet=quiet), as_json=as_json, quiet=quiet)

@@ -22,10 +22,10 @@ def with_key(text: str, path: Path, written: object) -> str:
     document = tomlkit.parse(text)
     wanted = copy.deepcopy(document.unwrap())
     below = wanted
-    for name in path[:-1]:
-        below = below.setdefault(name, {})
-    below[path[-1]] = written
     try:
+        for name in path[:-1]:
+            below = below.setdefault(name, {})
+        below[path[-1]] = written
         _set(document, path, written)
         return _checked(tomlkit.dumps(document), wanted)
     except (TOMLKitError, TypeError, KeyError, AttributeError) as error:

@@ -9,8 +9,9 @@ import typer
 from erllama_cli import options
 from erllama_cli.config.key import KeyArgument, known_key
 from erllama_cli.failures import reported_failures
+from erllama_cli.options.number_last import NumberLast
 
-CONTEXT = {"ignore_unknown_options": True}  # a value may be -1
+COMMAND = NumberLast
 EXAMPLES = """\b
 Examples:
   erllama config set cache.disk_bytes 50GiB
@@ -20,7 +21,13 @@ Examples:
 
 def set(  # noqa: A001 - the command's name
     key: KeyArgument,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="As the key takes it, without quotes of TOML.")],
+    value: Annotated[
+        str,
+        typer.Argument(
+            metavar="VALUE",
+            help="As the key takes it, without quotes of TOML; a text that begins with a hyphen stands after --.",
+        ),
+    ],
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,

@@ -54,6 +54,12 @@ def test_a_file_that_is_gone_can_still_be_detached(run: Run, fake: FakeDaemon, t
     assert fake.calls[0][1] == AdapterRequest(model="demo", adapter=str(tmp_path / "gone.gguf"))
 
 
+@pytest.mark.parametrize("arguments", [["scale", "demo", "0123", "--jsno"], ["scale", "demo", "0123", "-1", "-x"]])
+def test_an_option_that_there_is_not_is_no_scale(run: Run, arguments: list[str]) -> None:
+    done = run("adapter", *arguments)
+    assert (done.exit_code, f"No such option: {arguments[-1]}" in done.stderr) == (EXIT_USAGE, True)
+
+
 @pytest.mark.usefixtures("file")
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "code"),

@@ -219,6 +219,20 @@ def test_what_is_refused_changes_nothing(run: Run, words: Sequence[str], problem
     assert file.read_text() == FILE
 
 
+def test_a_key_below_what_is_no_table_is_not_written(run: Run) -> None:
+    file = configure("load = 3\n")
+    done = run("config", "set", "load.ctx", "512", "--json")
+    assert (done.exit_code, msgspec.json.decode(done.stdout)["error"]["code"]) == (EXIT_FAILED, "config_unchangeable")
+    assert file.read_text() == "load = 3\n"
+
+
+def test_a_text_that_looks_like_an_option_is_a_value_only_after_two_hyphens(run: Run) -> None:
+    assert run("config", "set", "run.system", "--jsno").exit_code == EXIT_USAGE
+    assert run("config", "set", "-q", "--", "run.system", "--jsno").exit_code == 0
+    assert run("config", "set", "load.gpu_layers", "-1", "-q").exit_code == 0
+    assert user_directories().config_file.read_text() == '[run]\nsystem = "--jsno"\n\n[load]\ngpu_layers = -1\n'
+
+
 def test_a_file_that_would_not_be_valid_is_not_written(run: Run) -> None:
     text = 'aliases = { a = "demo" }\n'
     file = configure(text)
