@@ -79,7 +79,7 @@ def chat(
         request = unasked_request(answering, choosing, loading, as_json=display.as_json)
         request = msgspec.structs.replace(request, overflow=overflow or "stop")
         head = system_messages(system)
-        question = None if is_window else _question(model, which, file or [])
+        question = None if is_window else _question(model, which, file or [], quiet=display.quiet)
         files = _attached(file or []) if is_window else []
         directories = user_directories()
         with Hold(directories) as hold:
@@ -105,7 +105,7 @@ def chat(
             _converse(conversation, opened, question, files)
 
 
-def _question(model: str | None, which: OpeningOptions, files: Sequence[str]) -> Message:
+def _question(model: str | None, which: OpeningOptions, files: Sequence[str], *, quiet: bool) -> Message:
     """Files, then standard input. An empty one hides no conversation that is not there."""
     from erllama_cli.conversation.opening import find_session
     from erllama_cli.launcher import running_daemon
@@ -117,7 +117,7 @@ def _question(model: str | None, which: OpeningOptions, files: Sequence[str]) ->
         return read_question(None, files)
     except PromptEmpty:
         if model is None:
-            find_session(running_daemon(user_directories()), which)
+            find_session(running_daemon(user_directories(), quiet=quiet), which)
         raise
 
 

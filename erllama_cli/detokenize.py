@@ -25,6 +25,7 @@ def detokenize(
         typer.Argument(metavar="ID...", help="Token ids; without any, standard input.", show_default=False),
     ] = None,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Print the text of some tokens.
@@ -42,7 +43,9 @@ def detokenize(
         resolved = resolve_model(model)
         tokens = [_token(word) for word in read_text(" ".join(ids) if ids else None).replace(",", " ").split()]
         check_tokens(tokens)
-        detokenized = running_daemon(user_directories()).detokenize(DetokenizeRequest(model=resolved, tokens=tokens))
+        detokenized = running_daemon(user_directories(), quiet=quiet).detokenize(
+            DetokenizeRequest(model=resolved, tokens=tokens)
+        )
         if as_json:
             print_json(detokenized)
         else:

@@ -26,6 +26,7 @@ def embed(
     ] = None,
     lines: Annotated[bool, typer.Option("--lines", help="Take each line of standard input as a text.")] = False,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Print a vector for each text, as JSON on a line of its own.
@@ -42,7 +43,7 @@ def embed(
 
         request = EmbedRequest(model=resolve_model(model), texts=_read_texts(texts or [], by_line=lines))
         check_embed(request)
-        embeddings = running_daemon(user_directories()).embed(request)
+        embeddings = running_daemon(user_directories(), quiet=quiet).embed(request)
         if as_json:
             print_json(embeddings)
         else:

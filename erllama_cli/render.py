@@ -32,6 +32,7 @@ def render(
     ] = None,
     tokens: Annotated[bool, typer.Option("--tokens", help="Print token ids instead of text.")] = False,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Print what the model would be asked, without asking it.
@@ -48,7 +49,7 @@ def render(
         described = [] if tools is None else _read_tools(tools)
         messages = [*system_messages(system), read_question(prompt)]
         request = RenderRequest(model=resolved, messages=messages, tools=described)
-        rendered = running_daemon(user_directories()).render(request)
+        rendered = running_daemon(user_directories(), quiet=quiet).render(request)
         if as_json:
             print_json(rendered)
         elif tokens:

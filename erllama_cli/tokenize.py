@@ -28,6 +28,7 @@ def tokenize(
     ] = False,
     first: Annotated[bool, typer.Option("--first", help="Add what the model wants where a text begins.")] = False,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Print the token ids of a text.
@@ -41,7 +42,7 @@ def tokenize(
         from erllama_daemon.messages import TokenizeRequest
 
         request = TokenizeRequest(model=resolve_model(model), text=read_text(text), first=first)
-        tokenized = running_daemon(user_directories()).tokenize(request)
+        tokenized = running_daemon(user_directories(), quiet=quiet).tokenize(request)
         if as_json:
             print_json(tokenized)
         elif pieces:

@@ -23,14 +23,14 @@ AdapterArgument = Annotated[
 ]
 
 
-def ask(action: AdapterAction, request: AdapterRequest) -> AdapterList:
+def ask(action: AdapterAction, request: AdapterRequest, *, quiet: bool) -> AdapterList:
     """What is attached once that is done. Raises RequestInvalid and what the daemon answers."""
     from erllama_cli.launcher import running_daemon
     from erllama_daemon.directories import user_directories
     from erllama_daemon.messages.checks import check_adapter_named
 
     check_adapter_named(request)
-    return running_daemon(user_directories()).adapters(action, request)
+    return running_daemon(user_directories(), quiet=quiet).adapters(action, request)
 
 
 def show(shown: AdapterList, *, as_json: bool, quiet: bool) -> None:

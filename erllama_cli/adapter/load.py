@@ -31,4 +31,4 @@ def load(
         from erllama_daemon.messages import AdapterRequest
 
         request = AdapterRequest(model=resolve_model(model), adapter=adapter_path(file), scale=scale)
-        show(ask("load", request), as_json=as_json, quiet=quiet)
+        show(ask("load", request, quiet=quiet), as_json=as_json, quiet=quiet)

@@ -13,7 +13,9 @@ Examples:
   erllama adapter ls demo --json | jq -r .fingerprint"""
 
 
-def ls(model: ModelArgument, as_json: options.AsJson = False, debug: options.Debug = False) -> None:
+def ls(
+    model: ModelArgument, as_json: options.AsJson = False, quiet: options.Quiet = False, debug: options.Debug = False
+) -> None:
     """Show the adapters that are attached to a model."""
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.launcher import running_daemon
@@ -21,4 +23,4 @@ def ls(model: ModelArgument, as_json: options.AsJson = False, debug: options.Deb
         from erllama_daemon.messages import AdapterRequest
 
         request = AdapterRequest(model=resolve_model(model))
-        show(running_daemon(user_directories()).adapters("ls", request), as_json=as_json, quiet=False)
+        show(running_daemon(user_directories(), quiet=quiet).adapters("ls", request), as_json=as_json, quiet=False)

@@ -19,10 +19,13 @@ def unload(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Detach an adapter, and show what is still attached."""
+    """Detach an adapter, and show what is still attached.
+
+    One that is not attached is no failure.
+    """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.adapter.file import adapter_name
         from erllama_daemon.messages import AdapterRequest
 
         request = AdapterRequest(model=resolve_model(model), adapter=adapter_name(adapter))
-        show(ask("unload", request), as_json=as_json, quiet=quiet)
+        show(ask("unload", request, quiet=quiet), as_json=as_json, quiet=quiet)

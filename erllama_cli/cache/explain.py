@@ -59,6 +59,7 @@ def explain(
     adapter: AdapterFiles = None,
     reproducible: Reproducible = False,
     as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Show what a prompt would find in the cache, and why not more.
@@ -87,7 +88,7 @@ def explain(
             adapters=[adapter_choice(file) for file in adapter or []],
             reproducible=reproducible,
         )
-        explanation = running_daemon(user_directories()).explain(request)
+        explanation = running_daemon(user_directories(), quiet=quiet).explain(request)
         if as_json:
             print_json(explanation)
         else:

@@ -59,7 +59,7 @@ def export(
         chosen: Format = kind or ("md" if Path(output).suffix.lower() in (".md", ".markdown") else "json")
         directories = user_directories()
         ids = _ids(names or [], directories)
-        data = _markdown(ids) if chosen == "md" else _json(ids, directories)
+        data = _markdown(ids, quiet=quiet) if chosen == "md" else _json(ids, directories)
         _write(data, output)
         if as_json:
             print_json(ExportedSessions(path=output, format=chosen, sessions=ids, bytes=len(data)))
@@ -97,12 +97,12 @@ def _json(ids: Sequence[str], directories: Directories) -> bytes:
     return msgspec.json.encode(Conversations(conversations=transcripts)) + b"\n"
 
 
-def _markdown(ids: Sequence[str]) -> bytes:
+def _markdown(ids: Sequence[str], *, quiet: bool) -> bytes:
     from erllama_cli.launcher import running_daemon
     from erllama_cli.sessions.markdown import as_markdown
     from erllama_daemon.directories import user_directories
 
-    client = running_daemon(user_directories())
+    client = running_daemon(user_directories(), quiet=quiet)
 
     def text(session: Session) -> str:
         return as_markdown(session, client.turns(session))

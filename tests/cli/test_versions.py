@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -19,8 +20,8 @@ from erllama_cli.client import Client
 from erllama_cli.results.daemon import Started
 from erllama_cli.versions import Age, age_of
 from erllama_daemon import __version__
-from erllama_daemon.directories import user_directories
-from erllama_daemon.errors import EXIT_UNREACHABLE, DaemonInUse, RequestInvalid
+from erllama_daemon.directories import Directories, user_directories
+from erllama_daemon.errors import EXIT_UNREACHABLE, DaemonInUse, DaemonNotRunning, RequestInvalid
 from erllama_daemon.messages import DaemonStatus, Failure, Reloaded, SessionList
 
 OLD = "0.0.1"
@@ -207,6 +208,45 @@ def test_a_terminal_is_told_once_that_an_older_daemon_is_in_use_unless_it_wants_
         terminals.append(terminal)
         code, seen = terminal.rest()
         assert (code, seen.count(f"[the daemon is of version {OLD}, and this command of version")) == (0, count)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["adapter", "load", "demo", "a.gguf"],
+        ["adapter", "ls", "demo"],
+        ["adapter", "scale", "demo", "0123", "1"],
+        ["adapter", "unload", "demo", "0123"],
+        ["cache", "explain", "demo", "Why?"],
+        ["chat", "--continue"],
+        ["detokenize", "demo", "1"],
+        ["embed", "demo", "llama"],
+        ["load", "demo"],
+        ["render", "demo", "Why?"],
+        ["run", "demo", "Why?"],
+        ["sessions", "export", "--all", "--format", "md"],
+        ["sessions", "ls"],
+        ["sessions", "rm", "build"],
+        ["tokenize", "demo", "Why?"],
+    ],
+    ids=" ".join,
+)
+def test_quiet_is_passed_on_to_what_replaces_an_older_daemon(
+    run: Run, fake: FakeDaemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    wanted: list[bool] = []
+
+    def asked_for(directories: Directories, *, quiet: bool) -> None:
+        wanted.append(quiet)
+        raise DaemonNotRunning(socket=directories.socket)
+
+    monkeypatch.setattr("erllama_cli.daemon.replacement.replace_older", asked_for)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.gguf").touch()
+    fake.be_of_version(OLD)
+    assert run(*arguments, "-q").exit_code == EXIT_UNREACHABLE
+    assert run(*arguments).exit_code == EXIT_UNREACHABLE
+    assert wanted == [True, False]
 
 
 @pytest.fixture
