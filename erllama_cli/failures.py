@@ -75,12 +75,10 @@ def failure_of(error: Exception) -> Failure:
 
 def print_usage_failure(reason: str) -> None:
     """What is wrong with a command line, as the JSON object of a failure."""
-    from erllama_cli.output import print_json
-    from erllama_cli.results.failure import FailureReport
     from erllama_daemon.errors import CommandLineInvalid
     from erllama_daemon.messages import Failure
 
-    print_json(FailureReport(Failure.of(CommandLineInvalid(reason=reason))))
+    _print_report(Failure.of(CommandLineInvalid(reason=reason)))
 
 
 def told(error: Exception) -> int:
@@ -105,11 +103,12 @@ def print_failure(failure: Failure) -> None:
 
 
 def _print_report(failure: Failure) -> None:
-    """The failure as JSON, unless it is that nothing can be printed."""
+    """The failure as JSON, unless nothing can be printed; one that nobody reads is what it is all the same."""
     from erllama_daemon.errors import OutputFailed
 
     if failure.code != OutputFailed.code:
         from erllama_cli.output import print_json
         from erllama_cli.results.failure import FailureReport
 
-        print_json(FailureReport(failure))
+        with contextlib.suppress(BrokenPipeError):
+            print_json(FailureReport(failure))

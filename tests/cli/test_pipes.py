@@ -149,6 +149,20 @@ def test_stats_are_one_line_on_stderr_whoever_hears_it(run: Run, fake: FakeDaemo
     )
 
 
+@pytest.mark.parametrize("arguments", [["daemon", "logs", "-f", "--json"], ["ps", "--jsno", "--json"]], ids=" ".join)
+@pytest.mark.usefixtures("user_home")
+def test_a_failure_is_what_it_is_if_nobody_reads_it_as_json(arguments: list[str]) -> None:
+    end, beginning = os.pipe()
+    os.close(end)
+    command = [sys.executable, "-m", "erllama_cli", *arguments]
+    try:
+        ended = subprocess.run(command, stdout=beginning, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(beginning)
+    assert ended.returncode == EXIT_USAGE
+    assert b"Traceback" not in ended.stderr
+
+
 def test_without_stream_an_answer_is_printed_at_once_or_not_at_all(run: Run, fake: FakeDaemon) -> None:
     fake.answers = [
         [Thinking("Hm."), *answer("Be", "cause.")],
