@@ -114,7 +114,7 @@ def _write(cargo: _Cargo, output: str, cache: Path, bar: Bar) -> ExportReport:
         manifest = write_chains(cache, cargo.found, cargo.keys, stream, chat=chat, on_progress=bar.show)
         stream.flush()
     else:
-        target = Path(output)
+        target = Path(os.path.realpath(output))  # a link stays one
         manifest = export_chains(cache, cargo.found, cargo.keys, target, chat=chat, on_progress=bar.show)
     return ExportReport(
         path=output,

@@ -122,7 +122,7 @@ def _write(data: bytes, output: str) -> None:
         if _is_stream(output):
             Path(output).write_bytes(data)
         else:
-            write_atomically(Path(output), [data])
+            write_atomically(Path(os.path.realpath(output)), [data])  # a link stays one
     except OSError as error:
         raise ExportUnwritable(path=output, reason=error.strerror or error) from error
 

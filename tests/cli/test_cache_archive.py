@@ -124,6 +124,13 @@ def test_a_file_is_replaced_only_by_force(run: Run, home: CachedHome, archive: P
     assert archive.read_bytes() != b"mine"
 
 
+def test_a_link_that_is_written_over_stays_one(run: Run, home: CachedHome, archive: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(archive)
+    assert run("cache", "export", home.llamas_id, "-o", str(link), "--force").exit_code == 0
+    assert (link.is_symlink(), archive.is_file()) == (True, True)
+
+
 def test_where_no_file_can_be_is_named_and_nothing_is_left(run: Run, home: CachedHome, tmp_path: Path) -> None:
     done = run("cache", "export", home.llamas_id, "-o", str(tmp_path / "none" / "a.tar"))
     assert done.exit_code == EXIT_FAILED

@@ -285,6 +285,14 @@ def test_a_file_is_replaced_only_by_force_and_only_by_a_whole_one(run: Run, file
 
 
 @pytest.mark.usefixtures("home")
+def test_a_link_that_is_written_over_stays_one(run: Run, file: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(file)
+    assert run("sessions", "export", LLAMAS, "-o", str(link), "--force").exit_code == 0
+    assert (link.is_symlink(), file.is_file()) == (True, True)
+
+
+@pytest.mark.usefixtures("home")
 def test_where_no_file_can_be_is_named(run: Run, tmp_path: Path) -> None:
     done = run("sessions", "export", LLAMAS, "-o", str(tmp_path / "none" / "a.json"))
     assert done.exit_code == EXIT_FAILED
