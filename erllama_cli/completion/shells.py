@@ -19,9 +19,14 @@ from erllama_cli.one_line import one_line
 SHELL = "_ERLLAMA_COMPLETE"
 REPLACED = "_ERLLAMA_COMPLETE_WORD"
 
+# The bash of macOS is of 2007: it has no mapfile.
 _BASH = """\
 _erllama_completion() {
-    mapfile -t COMPREPLY < <(
+    local word
+    COMPREPLY=()
+    while IFS= read -r word; do
+        COMPREPLY+=("$word")
+    done < <(
         _ERLLAMA_COMPLETE=complete_bash _ERLLAMA_COMPLETE_LINE="${COMP_LINE:0:COMP_POINT}" \\
             _ERLLAMA_COMPLETE_WORD="$2" "$1" 2>/dev/null
     )
