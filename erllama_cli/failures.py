@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 EXIT_PIPE_CLOSED = 141
 
+_NO_TEXT = "surrogates not allowed"
+"""What Python says where an argument has bytes that are no text, and no command has looked at it closely."""
+
 
 @contextmanager
 def reported_failures(*, as_json: bool = False, debug: bool = False) -> Iterator[None]:
@@ -65,11 +68,13 @@ def print_traceback(error: Exception) -> None:
 def failure_of(error: Exception) -> Failure:
     """What to tell of `error`, also when nobody expected it."""
     from erllama_cache.errors import ErllamaError
-    from erllama_daemon.errors import Unexpected
+    from erllama_daemon.errors import RequestInvalid, Unexpected
     from erllama_daemon.messages import Failure
 
     if isinstance(error, ErllamaError):
         return Failure.of(error)
+    if isinstance(error, UnicodeEncodeError) and error.reason == _NO_TEXT:
+        return Failure.of(RequestInvalid(reason="an argument is not UTF-8 text"))
     return Failure.of(Unexpected(kind=type(error).__name__, reason=error))
 
 

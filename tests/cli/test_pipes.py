@@ -163,6 +163,22 @@ def test_a_failure_is_what_it_is_if_nobody_reads_it_as_json(arguments: list[str]
     assert b"Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sessions", "show", "\udcff"],
+        ["sessions", "rm", "\udcff"],
+        ["cache", "explain", "--session", "\udcff"],
+        ["run", "demo", "Why?", "--session", "\udcff"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:-1]),
+)
+def test_an_argument_that_is_no_text_is_told_as_that(run: Run, fake: FakeDaemon, arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert (done.exit_code, "is not UTF-8 text." in done.stderr) == (EXIT_USAGE, True)
+    assert fake.calls == []
+
+
 def test_without_stream_an_answer_is_printed_at_once_or_not_at_all(run: Run, fake: FakeDaemon) -> None:
     fake.answers = [
         [Thinking("Hm."), *answer("Be", "cause.")],
