@@ -84,7 +84,12 @@ def create_private(folder: Path) -> None:
 def given_socket() -> Path | None:
     """The socket that ERLLAMA_SOCKET names, absolute; None if it is not set or empty."""
     given = os.environ.get(SOCKET_VARIABLE)
-    return Path(os.path.expanduser(given)).absolute() if given else None  # noqa: PTH111 - a home may be unknown
+    return expanded(given).absolute() if given else None
+
+
+def expanded(written: str) -> Path:
+    """A path in which `~` is the home folder; one whose home is unknown stays as it is written."""
+    return Path(os.path.expanduser(written))  # noqa: PTH111 - Path raises where a home is unknown
 
 
 def user_directories() -> Directories:

@@ -222,6 +222,31 @@ def test_damaged_and_unreadable_stores_are_passed_over(stores: Stores) -> None:
     assert find_model("good") == good
 
 
+def test_a_link_to_itself_hides_nothing_beside_it(stores: Stores) -> None:
+    stores.hugging_face("org/m", "m-Q8_0.gguf")
+    stores.ollama("o/latest")
+    stores.lm_studio("a/b/b-Q8_0.gguf")
+    found = names()
+    for folder in ("cache/huggingface/hub", "cache/huggingface/hub/models--org--m/refs", "ollama/manifests"):
+        (stores.home / folder / "loop").symlink_to("loop")
+    for folder in ("ollama/manifests/registry.ollama.ai/library/o", ".lmstudio/models", ".lmstudio/models/a"):
+        (stores.home / folder / "loop").symlink_to("loop")
+    assert names() == found == ["org/m:Q8_0", "o:latest", "a/b:Q8_0"]
+
+
+def test_a_file_whose_name_is_no_text_is_passed_over(stores: Stores) -> None:
+    model = stores.lm_studio("a/b/b-Q8_0.gguf")
+    model.with_name(os.fsdecode(b"\xff-Q4_0.gguf")).write_bytes(b"GGUF")
+    assert names() == ["a/b:Q8_0"]
+
+
+@pytest.mark.parametrize("variable", ["HF_HUB_CACHE", "HF_HOME", "OLLAMA_MODELS", "LLAMA_CACHE", "XDG_CACHE_HOME"])
+def test_a_home_that_nobody_has_holds_no_models(stores: Stores, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    stores.lm_studio("a/b/b-Q8_0.gguf")
+    monkeypatch.setenv(variable, "~nobody-at-all/models")
+    assert names() == ["a/b:Q8_0"]
+
+
 def test_an_unreadable_folder_and_a_loop_of_links_end_no_walk(stores: Stores) -> None:
     model = stores.lm_studio("a/b/b-Q8_0.gguf")
     locked = model.parent / "locked"
@@ -248,6 +273,10 @@ def test_a_path_means_its_file_and_nothing_else(stores: Stores) -> None:
     assert find_model(str(path)) == path
     assert str(refused(f"{path}x", ModelMissing)) == f"There is no model {path}x."
     refused(str(stores.home), ModelUnreadable)
+
+
+def test_a_path_that_cannot_be_looked_at_says_why() -> None:
+    assert "file name too long" in str(refused(f"/{'a' * 300}", ModelUnreadable))
 
 
 def test_an_alias_counts_from_the_moment_it_is_written(stores: Stores) -> None:

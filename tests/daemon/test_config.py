@@ -254,6 +254,13 @@ def test_what_is_said_of_one_model_comes_over_what_is_said_of_all_key_by_key(tmp
     )
 
 
+def test_the_table_of_an_alias_counts_wherever_its_file_is(user_home: Path) -> None:
+    path = user_home / "a.gguf"
+    path.touch()
+    config = Config(aliases={"mine": "~/a.gguf"}, models={"mine": ModelConfig(load=LoadConfig(threads=3))})
+    assert configured_options(config, path).threads == 3
+
+
 def test_the_example_of_the_docs_is_valid(file: Path) -> None:
     file.write_text(DOCS.read_text().split("```toml\n")[1].split("```")[0])
     config = read_config(file)

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.catalog.find import find_model
+from erllama_daemon.catalog.find import find_target
 from erllama_daemon.config import Config
 from erllama_daemon.messages import ModelOptions
 
@@ -22,6 +22,6 @@ def configured_options(config: Config, file: Path) -> ModelOptions:
     load, policy = config.load, config.policy
     for name, model in config.models.items():
         with contextlib.suppress(ErllamaError):  # a model that is not there is not this one
-            if find_model(config.aliases.get(name, name)).resolve() == file.resolve():
+            if find_target(config.aliases.get(name, name), name).resolve() == file.resolve():
                 load, policy = model.load.over(load), model.policy.over(policy)
     return replace(load.options, policy=policy)

@@ -9,6 +9,7 @@ from erllama_daemon.catalog.demo import DEMO, find_demo
 from erllama_daemon.catalog.naming import meant, near
 from erllama_daemon.catalog.stored_model import StoredModel
 from erllama_daemon.catalog.stores import STORES, stored_models
+from erllama_daemon.directories import expanded
 from erllama_daemon.errors import ModelAmbiguous, ModelMissing, ModelUnknown, ModelUnreadable
 
 ALIASES = Aliases()
@@ -28,10 +29,14 @@ def find_model(name: str) -> Path:
     target = ALIASES.current().get(name)
     if target is None:
         return _stored(name, name)
-    called = f"{name}, an alias of {target}"
+    return find_target(target, f"{name}, an alias of {target}")
+
+
+def find_target(target: str, called: str) -> Path:
+    """As `find_model`, for what an alias may stand for, which is no alias itself. `called` is for who is told of it."""
     if target == DEMO:
         return find_demo()
-    return _existing(Path(target).expanduser(), called) if target.startswith(("/", "~/")) else _stored(target, called)
+    return _existing(expanded(target), called) if target.startswith(("/", "~/")) else _stored(target, called)
 
 
 def _stored(name: str, called: str) -> Path:
@@ -46,10 +51,13 @@ def _stored(name: str, called: str) -> Path:
 
 
 def _existing(path: Path, called: str) -> Path:
-    if not path.exists():
-        raise ModelMissing(model=called)
-    if not path.is_file():
-        raise ModelUnreadable(path=path, reason="it is not a file")
+    try:
+        if not path.exists():
+            raise ModelMissing(model=called)
+        if not path.is_file():
+            raise ModelUnreadable(path=path, reason="it is not a file")
+    except OSError as error:
+        raise ModelUnreadable(path=path, reason=(error.strerror or str(error)).lower()) from error
     return path
 
 

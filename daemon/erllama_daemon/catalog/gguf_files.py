@@ -87,9 +87,17 @@ def subfolders(folder: Path) -> list[Path]:
     """The folders right in a folder, in order; none if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+            return sorted(Path(entry.path) for entry in entries if is_folder(entry))
     except OSError:
         return []
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one. What cannot be told, such as a link to itself, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def repository_models(store: str, repository: str, files: Iterable[Path]) -> list[StoredModel]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from erllama_daemon.catalog.gguf_files import model_files, repository_models, subfolders
 from erllama_daemon.catalog.stored_model import StoredModel
+from erllama_daemon.directories import expanded
 
 STORE = "Hugging Face"
 _PREFIX = "models--"
@@ -41,13 +42,13 @@ def models(folder: Path, store: str = STORE) -> list[StoredModel]:
 
 
 def _path(written: str) -> Path:
-    return Path(os.path.expandvars(written)).expanduser()
+    return expanded(os.path.expandvars(written))
 
 
 def _snapshot(repository: Path) -> Path | None:
     """What `main` was at last, or else the newest other branch, or else the newest snapshot; None if there is none."""
     snapshots = {folder.name: folder for folder in subfolders(repository / "snapshots")}
-    for reference in sorted(_files(repository / "refs"), key=_order):
+    for reference in sorted(_references(repository), key=_order):
         try:
             commit = reference.read_text(errors="replace").strip()
         except OSError:
@@ -57,10 +58,9 @@ def _snapshot(repository: Path) -> Path | None:
     return max(snapshots.values(), key=_changed, default=None)
 
 
-def _files(folder: Path) -> list[Path]:
+def _references(repository: Path) -> list[Path]:
     try:
-        with os.scandir(folder) as entries:
-            return [Path(entry.path) for entry in entries if entry.is_file()]
+        return [*(repository / "refs").iterdir()]
     except OSError:
         return []
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from erllama_daemon.catalog import hugging_face
 from erllama_daemon.catalog.gguf_files import model_files, repository_models, stem_of
 from erllama_daemon.catalog.stored_model import StoredModel
+from erllama_daemon.directories import expanded
 
 STORE = "llama.cpp"
 _MANIFEST, _MANIFEST_END = "manifest=", ".json"
@@ -21,10 +22,10 @@ _MANIFEST, _MANIFEST_END = "manifest=", ".json"
 def folders(environment: Mapping[str, str]) -> list[Path]:
     """Where it keeps what it downloads."""
     if value := environment.get("LLAMA_CACHE"):
-        return [Path(value).expanduser()]
+        return [expanded(value)]
     if sys.platform == "darwin":
-        return [Path("~/Library/Caches/llama.cpp").expanduser()]
-    return [Path(environment.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "llama.cpp"]
+        return [expanded("~/Library/Caches/llama.cpp")]
+    return [expanded(environment.get("XDG_CACHE_HOME") or "~/.cache") / "llama.cpp"]
 
 
 def models(folder: Path) -> list[StoredModel]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from erllama_daemon.catalog.gguf_files import model_files, repository_models, subfolders
 from erllama_daemon.catalog.stored_model import StoredModel
+from erllama_daemon.directories import expanded
 
 STORE = "LM Studio"
 _POINTER = ".lmstudio-home-pointer"
@@ -15,10 +16,10 @@ _POINTER = ".lmstudio-home-pointer"
 
 def folders(_environment: Mapping[str, str]) -> list[Path]:
     """Where its newer and its older versions keep models, and where the user has them put instead."""
-    homes = [Path("~/.lmstudio").expanduser(), Path("~/.cache/lm-studio").expanduser()]
+    homes = [expanded("~/.lmstudio"), expanded("~/.cache/lm-studio")]
     try:
-        pointed = (Path.home() / _POINTER).read_text(errors="replace").strip()
-    except (OSError, RuntimeError):
+        pointed = expanded(f"~/{_POINTER}").read_text(errors="replace").strip()
+    except OSError:
         pointed = ""
     if pointed.startswith("/"):
         homes.insert(0, Path(pointed))

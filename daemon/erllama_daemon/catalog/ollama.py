@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from erllama_daemon.catalog.gguf_files import is_folder
 from erllama_daemon.catalog.stored_model import StoredModel
+from erllama_daemon.directories import expanded
 
 STORE = "Ollama"
 SERVICE_FOLDER = Path("/usr/share/ollama/.ollama/models")
@@ -28,8 +30,8 @@ _MANIFEST_BYTES_LIMIT = 1 << 20
 def folders(environment: Mapping[str, str]) -> list[Path]:
     """Where it keeps them: where the user says, or else in the home folder and where its service does."""
     if value := environment.get("OLLAMA_MODELS"):
-        return [Path(value).expanduser()]
-    return [Path("~/.ollama/models").expanduser(), SERVICE_FOLDER]
+        return [expanded(value)]
+    return [expanded("~/.ollama/models"), SERVICE_FOLDER]
 
 
 def models(folder: Path) -> list[StoredModel]:
@@ -59,16 +61,16 @@ def _manifests(folder: Path) -> Iterator[Path]:
         current, depth = waiting.pop()
         try:
             with os.scandir(current) as entries:
-                found = sorted((entry.name, entry.is_dir()) for entry in entries)
+                found = sorted((entry.name, is_folder(entry)) for entry in entries)
         except OSError:
             continue
         budget -= len(found)
         if budget < 0:
             return
         if depth == 1:
-            yield from (current / name for name, is_folder in found if not (is_folder or name.startswith(".")))
+            yield from (current / name for name, is_below in found if not (is_below or name.startswith(".")))
         else:
-            waiting += [(current / name, depth - 1) for name, is_folder in reversed(found) if is_folder]
+            waiting += [(current / name, depth - 1) for name, is_below in reversed(found) if is_below]
 
 
 def _blob(folder: Path, manifest: Path) -> Path | None:

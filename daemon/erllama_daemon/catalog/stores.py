@@ -39,9 +39,20 @@ def store_folders() -> Iterator[tuple[Store, Path]]:
 
 
 def stored_models() -> list[StoredModel]:
-    """The models of all stores; a file that two of them share belongs to the first."""
+    """The models of all stores; a file that two of them share belongs to the first.
+
+    One whose path is no UTF-8 is left out: nobody could be told of it, and no worker.
+    """
     found: dict[tuple[str, str], StoredModel] = {}
     for store, folder in store_folders():
-        for model in store.models(folder):
+        for model in filter(_is_told, store.models(folder)):
             found.setdefault((model.name, model.resolved), model)
     return [*found.values()]
+
+
+def _is_told(model: StoredModel) -> bool:
+    try:
+        os.fspath(model.path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
