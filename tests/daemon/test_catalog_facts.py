@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 import re
+import struct
 from contextlib import closing
 from pathlib import Path
 
 import gguf
 import llama_cpp
+import msgspec
 import pytest
 from made_up_stores import Stores
 from models import MODELS, model_file
@@ -21,9 +25,10 @@ from erllama_daemon.catalog.facts import MEMO, read_model
 from erllama_daemon.catalog.listing import Listing
 from erllama_daemon.catalog.quantization import FILE_TYPES, TENSOR_TYPES
 from erllama_daemon.config import Config
+from erllama_daemon.errors import ModelUnreadable
 from erllama_daemon.llama.backend import LlamaBackend, LlamaOptions
 from erllama_daemon.llama.log import native_log
-from erllama_daemon.messages import KvType, ModelFacts, ModelInfo, ModelInfoRequest, ModelOptions
+from erllama_daemon.messages import Catalog, KvType, ModelFacts, ModelInfo, ModelInfoRequest, ModelOptions
 
 TOLERANCE = 0.25
 """Of what llama.cpp computes in, which is estimated roughly. Weights and state are told to the byte."""
@@ -99,6 +104,45 @@ def test_a_model_of_several_parts_is_all_of_them(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("dimensions", "entries"),
+    [
+        ([1 << 40, 1 << 40], {}),
+        ([1, 1], dict.fromkeys(["expert_used_count", "expert_feed_forward_length"], (1 << 61) - 1)),
+        ([1, 1], {"block_count": (1 << 32) - 1, "context_length": (1 << 32) - 1}),
+    ],
+)
+def test_one_file_with_impossible_numbers_is_listed_beside_the_others(
+    user_home: Path, tmp_path: Path, dimensions: list[int], entries: dict[str, int]
+) -> None:
+    link = Stores(user_home).hugging_face("org/m", "m-F32.gguf", made_up(dimensions, entries))
+    listing = Listing(tmp_path, Config, available_bytes=lambda: None)
+    names = [model.name for model in msgspec.json.decode(msgspec.json.encode(listing.catalog()), type=Catalog).models]
+    assert names == ["demo", "org/m:F32"]
+    with contextlib.suppress(ModelUnreadable):
+        msgspec.json.encode(listing.info(ModelInfoRequest(model=str(link))))
+
+
+def test_numbers_that_make_more_memory_than_can_be_told_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(made_up([1, (1 << 32) - 1], {"feed_forward_length": (1 << 32) - 1, "block_count": 1}))
+    assert info(tmp_path, path).memory.total_bytes > 1 << 40
+    widths = {"attention.head_count": (1 << 32) - 1, "context_length": (1 << 32) - 1, "block_count": 1}
+    path.write_bytes(made_up([1, (1 << 32) - 1], widths, name="blk.0.attn_k.weight"))
+    with pytest.raises(ModelUnreadable, match="no model has"):
+        info(tmp_path, path, context_size=(1 << 32) - 1)
+
+
+def test_a_model_that_is_part_one_of_none_is_that_file(tmp_path: Path) -> None:
+    path = write_tiny_model(TinyModel.DENSE, tmp_path / "m-00001-of-00000.gguf")
+    assert info(tmp_path, path).model.bytes == path.stat().st_size
+
+
+def test_a_path_that_is_no_text_is_read_all_the_same(tmp_path: Path) -> None:
+    path = write_tiny_model(TinyModel.DENSE, tmp_path / os.fsdecode(b"\xff.gguf"))
+    assert facts_of(path, tmp_path).cache == "dense"
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(("context", "kv_type"), [(2048, "f16"), (8192, "q8_0")])
 def test_the_memory_is_what_llama_cpp_takes(name: str, context: int, kv_type: KvType, tmp_path: Path) -> None:
@@ -133,6 +177,19 @@ def test_a_loaded_model_is_listed_as_loaded(user_home: Path, tmp_path: Path) -> 
     link = stores.hugging_face("org/m", "m-F32.gguf", write_tiny_model(TinyModel.DENSE, tmp_path / "m").read_bytes())
     listing = Listing(tmp_path, Config, lambda: {str(link.resolve())})
     assert [(model.name, model.loaded) for model in listing.catalog().models] == [("demo", False), ("org/m:F32", True)]
+
+
+def made_up(dimensions: list[int], entries: dict[str, int], *, name: str = "token_embd.weight") -> bytes:
+    """A header that says so, and as good as no tensors behind it."""
+
+    def text(written: str) -> bytes:
+        return struct.pack("<Q", len(written)) + written.encode()
+
+    metadata = text("general.architecture") + struct.pack("<I", 8) + text("llama")
+    for key, value in entries.items():
+        metadata += text(f"llama.{key}") + struct.pack("<IQ", 10, value)
+    tensor = text(name) + struct.pack(f"<I{len(dimensions)}QIQ", len(dimensions), *dimensions, 0, 0)
+    return b"GGUF" + struct.pack("<IQQ", 3, 1, 1 + len(entries)) + metadata + tensor + bytes(256)
 
 
 def split_in_two(whole: Path, first: Path) -> None:

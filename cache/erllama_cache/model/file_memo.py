@@ -44,7 +44,7 @@ class FileMemo:
                 return None
             with closing(sqlite3.connect(self._file)) as db:
                 row = db.execute(self._recall, identity).fetchone()
-        except (OSError, sqlite3.Error):
+        except (OSError, sqlite3.Error, UnicodeEncodeError):  # a path need not be UTF-8
             return None
         return bytes(row[0]) if row else None
 
@@ -60,5 +60,5 @@ class FileMemo:
             # A memo that is no database would otherwise cost the same time at every use.
             if error.sqlite_errorcode in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
                 self._file.unlink(missing_ok=True)
-        except (OSError, sqlite3.Error):
+        except (OSError, sqlite3.Error, UnicodeEncodeError):
             return

@@ -11,7 +11,7 @@ _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", 
 def parts_of(path: Path) -> list[Path]:
     """All parts of the model whose first part is `path`, there or not; of any other file, that alone."""
     part = _PART.fullmatch(path.name)
-    if part is None or int(part["number"]) != 1:
+    if part is None or int(part["number"]) != 1 or int(part["count"]) < 1:
         return [path]
     return [
         path.with_name(f"{part['stem']}-{number:05}-of-{part['count']}.gguf")

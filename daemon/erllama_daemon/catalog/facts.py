@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from erllama_cache.model.file_memo import FileMemo, file_identity
-from erllama_cache.model.gguf_header import ArrayShape, GgufHeader, read_header
+from erllama_cache.model.gguf_header import ArrayShape, GgufHeader, GgufMalformed, read_header
 from erllama_cache.model.parts import model_bytes, parts_of
 from erllama_daemon.catalog.header import ArchitectureKeys
 from erllama_daemon.catalog.quantization import quantization_name
@@ -20,6 +20,8 @@ from erllama_daemon.thinking import THINKING
 MEMO = "models.sqlite3"
 _TABLE = "facts_1"
 """Another number for every change of what is derived."""
+
+NUMBERS_TOO_LARGE = "its header holds numbers that no model has"
 
 _TEMPLATES = {
     "<|im_start|>": "chatml",
@@ -60,7 +62,11 @@ def read_model(path: Path, cache: Path) -> ReadModel:
         except msgspec.MsgspecError:
             pass
     read = _derived([_header(part) for part in parts_of(path)])
-    memo.remember(identity, msgspec.msgpack.encode(read))
+    try:
+        encoded = msgspec.msgpack.encode(read)
+    except OverflowError as error:
+        raise GgufMalformed(NUMBERS_TOO_LARGE) from error
+    memo.remember(identity, encoded)
     return read
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from erllama_cache.model.gguf_header import GgufHeader
 
-_WHOLE = 1 << 62
+_WHOLE = 1 << 32
 
 
 class ArchitectureKeys:
@@ -16,7 +16,7 @@ class ArchitectureKeys:
         self.architecture = name if isinstance(name, str) else ""
 
     def number(self, key: str) -> int:
-        """A whole number that is not negative; 0 if there is none."""
+        """A whole number of 32 bits that is not negative, as llama.cpp reads them; 0 if there is none."""
         value = self._value(f"{self.architecture}.{key}")
         return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _WHOLE else 0
 

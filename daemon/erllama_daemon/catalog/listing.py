@@ -17,7 +17,7 @@ from erllama_cache.model.parts import model_bytes
 from erllama_daemon import memory
 from erllama_daemon.catalog.configured import configured_options
 from erllama_daemon.catalog.demo import DEMO, find_demo
-from erllama_daemon.catalog.facts import ReadModel, read_model
+from erllama_daemon.catalog.facts import NUMBERS_TOO_LARGE, ReadModel, read_model
 from erllama_daemon.catalog.find import ALIASES, find_model
 from erllama_daemon.catalog.memory_need import memory_need
 from erllama_daemon.catalog.stores import stored_models
@@ -27,6 +27,7 @@ from erllama_daemon.messages import Catalog, CatalogModel, ModelInfo, ModelInfoR
 
 _ALIAS = "alias"
 _FILE = "file"
+_MOST_BYTES = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Listing:
             options=_over(request.options, configured_options(self._config(), path.resolve())),
             available=available,
         )
+        if need.total_bytes + need.together_bytes > _MOST_BYTES:
+            raise ModelUnreadable(path=path, reason=NUMBERS_TOO_LARGE)
         fits = None if available is None else need.total_bytes <= available
         return ModelInfo(model=model, memory=need, available_bytes=available, fits=fits)
 

@@ -47,7 +47,9 @@ def shape_of(keys: ArchitectureKeys, tensors: Sequence[TensorInfo]) -> ModelShap
     """The shape that a model's keys and the tensors of all its parts tell."""
     layers = max(keys.number("block_count") - keys.number("nextn_predict_layers"), 0)
     blocks = _blocks(tensors, layers)
-    kept = [_kept(keys, blocks.get(layer, {})) for layer in range(layers - keys.number("attention.shared_kv_layers"))]
+    # Layers without tensors keep nothing, and a damaged header may count billions of them.
+    keeping = min(layers - keys.number("attention.shared_kv_layers"), max(blocks, default=-1) + 1)
+    kept = [_kept(keys, blocks.get(layer, {})) for layer in range(keeping)]
     stateful = sum(any(part in block for part in _STATE_PARTS) for block in blocks.values())
     experts = keys.number("expert_used_count") * keys.number("expert_feed_forward_length")
     return ModelShape(
