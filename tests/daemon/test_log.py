@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from daemon.house import House, Tell, until
 
+from erllama_daemon.config import ByteSize, DaemonConfig
+from erllama_daemon.life.log import LogFile
 from erllama_daemon.life.origin import started_by
 from erllama_daemon.log_line import JournalLine, dated_lines, facts, worker_lines
 from erllama_daemon.models import worker_log
@@ -71,6 +75,42 @@ def test_a_log_that_somebody_moved_away_is_begun_anew(tmp_path: Path) -> None:
     found = written(tmp_path / "log" / "daemon.log", 0, "move")
     assert found["taken"][-1] == "native 57"
     assert [line.rpartition(" ")[2] for line in found["daemon.log"]] == ["58", "58", "59", "59"]
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LogFile]:
+    monkeypatch.setattr(os, "dup2", lambda *_: None)  # standard output stays the test's
+    file = LogFile(tmp_path / "log" / "daemon.log", DaemonConfig(log_bytes=ByteSize(1)))
+    yield file
+    file.close()
+
+
+def test_a_log_whose_folder_is_gone_is_begun_anew_and_what_logs_goes_on_without_one(
+    log: LogFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(log.baseFilename)
+    shutil.rmtree(path.parent)
+    log.handle(record("first"))
+    assert path.read_text().endswith("first\n")
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    shutil.rmtree(path.parent)
+    put_aside = path.parent.with_name("in the way")
+    path.parent.write_text("")
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    log.handle(record("lost"))
+    path.parent.rename(put_aside)
+    log.handle(record("last"))
+    assert path.read_text().endswith("last\n")
+
+
+def test_logs_beyond_a_smaller_number_go(log: LogFile) -> None:
+    path = Path(log.baseFilename)
+    for _ in range(6):
+        log.handle(record("x"))
+    assert len(list(path.parent.iterdir())) == 4
+    log.configure(DaemonConfig(log_bytes=ByteSize(1), log_files=1))
+    log.handle(record("x"))
+    assert {file.name for file in path.parent.iterdir()} == {"daemon.log", "daemon.log.1"}
 
 
 def test_an_event_is_one_line_whatever_is_in_it() -> None:

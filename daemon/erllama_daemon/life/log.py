@@ -21,12 +21,12 @@ class LogFile(RotatingFileHandler):
     """A file of at most `log_bytes`, 0600 in a 0700 folder, and the `log_files` before it: `daemon.log.1`, ….
 
     What is printed to this process's standard output and error goes to the current one as well, from whatever code.
-    A file that was moved or removed by somebody else is replaced by a new one. Raises OSError.
+    A file that was moved or removed by somebody else, with its folder or without, is replaced by a new one. Raises
+    OSError, but not for a line that cannot be written: whoever logs goes on.
     """
 
     def __init__(self, path: Path, config: DaemonConfig) -> None:
-        create_private(path.parent)
-        path.parent.chmod(0o700)
+        self._prepare_folder(path.parent)
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self.configure(config)
         self.setFormatter(dated_lines())
@@ -44,21 +44,30 @@ class LogFile(RotatingFileHandler):
         self.acquire()
         try:
             self._close_stream()
+            self._prepare_folder(Path(self.baseFilename).parent)
             self.stream = self._open()
         finally:
             self.release()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one line."""
-        if self._is_moved():
-            self.reopen()
-        super().emit(record)
+        try:
+            if self._is_moved():
+                self.reopen()
+        except OSError:
+            self.handleError(record)
+        else:
+            super().emit(record)
 
     def doRollover(self) -> None:  # noqa: N802 - logging's name
         """Puts the file aside and begins a new one; without any to keep, the old one is gone."""
         if self.backupCount <= 0:
             Path(self.baseFilename).unlink(missing_ok=True)
         super().doRollover()
+        number = self.backupCount + 1  # more were kept under another configuration
+        while (left := Path(f"{self.baseFilename}.{number}")).exists():
+            left.unlink()
+            number += 1
 
     def _open(self) -> TextIOWrapper:
         handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -66,6 +75,11 @@ class LogFile(RotatingFileHandler):
         for standard in (1, 2):
             os.dup2(handle, standard)
         return os.fdopen(handle, "a", encoding=self.encoding, errors=self.errors)
+
+    @staticmethod
+    def _prepare_folder(folder: Path) -> None:
+        create_private(folder)
+        folder.chmod(0o700)
 
     def _is_moved(self) -> bool:
         try:
