@@ -19,6 +19,7 @@ from erllama_daemon.errors import (
     ConfigInvalid,
     DaemonAlreadyRuns,
     DaemonLocked,
+    DaemonUnreachable,
     ListenerUnusable,
     SessionsInUse,
     SocketPathTooLong,
@@ -359,3 +360,12 @@ def test_a_folder_that_the_user_named_for_the_socket_keeps_its_mode(
     monkeypatch.setenv("ERLLAMA_SOCKET", str(folder / ("e" * 100)))
     with pytest.raises(SocketPathTooLong, match="a Unix socket allows 107"):
         bind(user_directories())
+
+
+def test_a_file_that_is_no_socket_is_never_removed_for_one(monkeypatch: pytest.MonkeyPatch, user_home: Path) -> None:
+    notes = user_home / "notes.txt"
+    notes.write_text("dear")
+    monkeypatch.setenv("ERLLAMA_SOCKET", str(notes))
+    with pytest.raises(DaemonUnreachable, match="what is there is no socket"):
+        bind(user_directories())
+    assert notes.read_text() == "dear"

@@ -76,12 +76,15 @@ def bind(directories: Directories) -> Listener:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     previous = os.umask(0o177)
     try:
+        if os.path.lexists(path) and not (path.is_socket() or path.is_symlink()):
+            raise FileExistsError("what is there is no socket")
         path.unlink(missing_ok=True)
         listening.bind(os.fspath(path))
         return Listener(listening, path, is_given=False)
     except OSError as error:
         listening.close()
-        raise DaemonUnreachable(socket=path, reason=error, log=directories.daemon_log) from error
+        reason = (error.strerror or str(error)).lower()
+        raise DaemonUnreachable(socket=path, reason=reason, log=directories.daemon_log) from error
     finally:
         os.umask(previous)
 
