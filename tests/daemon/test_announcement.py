@@ -82,6 +82,26 @@ def test_a_daemon_that_is_asked_something_does_not_give_way_and_goes_on() -> Non
     asyncio.run(asyncio.wait_for(story(), 60))
 
 
+@pytest.mark.parametrize("keep_alive_s", [-1, None])
+def test_what_somebody_has_made_of_a_model_keeps_its_daemon(keep_alive_s: int | None) -> None:
+    async def story() -> None:
+        async with living() as alive:
+            model = alive.model()
+            if keep_alive_s is None:
+                adapter = Path(model).with_name("x.gguf")
+                adapter.write_bytes(b"GGUF")
+                await alive.ask("POST", "/v1/adapters/load", {"model": model, "adapter": str(adapter)})
+                assert (await alive.ask("POST", "/v1/models/unload", {"model": model}))[0] == 200  # which forgets no adapter
+            else:
+                await alive.ask("POST", "/v1/models/load", {"model": model, "options": {"keep_alive_s": keep_alive_s}})
+            status, failure = await alive.ask("POST", "/v1/stop?if=idle")
+            assert (status, failure["code"]) == (409, "daemon_in_use")
+            wanted = "a model has adapters attached" if keep_alive_s is None else "a model is loaded for ever"
+            assert wanted in failure["message"]
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
 def test_a_private_conversation_keeps_its_daemon() -> None:
     async def story() -> None:
         async with living() as alive:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from erllama_cache.policy import PolicyKnobs
 from erllama_daemon import frames
 from erllama_daemon.config import Config, Duration, LoadConfig, ModelConfig
 from erllama_daemon.errors import AnswerCutOff, RequestKillsWorker, WorkerDied
-from erllama_daemon.messages import Evicted, Forgotten, Message, RemoteError
-from erllama_daemon.models import worker_process
+from erllama_daemon.messages import Evicted, Forgotten, Message, ModelOptions, RemoteError
+from erllama_daemon.models import supervisor, worker_process
 from erllama_daemon.models.deaths import Deaths
 
 
@@ -472,6 +473,28 @@ def test_a_model_in_use_is_never_unloaded_for_another(tell: Tell) -> None:
         await house.touch(b)
         assert not lease.worker.is_stopping
         assert await house.loaded() == ["a", "b"]
+
+    tell(story)
+
+
+def test_others_are_served_while_a_model_is_looked_up_and_what_is_configured_meanwhile_counts(
+    tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(house: House) -> None:
+        looking, found = threading.Event(), threading.Event()
+
+        def slowly(config: Config, _file: Path) -> ModelOptions:
+            looking.set()
+            assert found.wait(20)
+            return config.load.options
+
+        monkeypatch.setattr(supervisor, "configured_options", slowly)
+        lease = asyncio.create_task(house.acquire(house.model()))
+        await until(looking.is_set)
+        house.supervisor.configure(Config(load=LoadConfig(parallel=7)))
+        found.set()
+        assert (await lease).worker.configuration.parallel == 7
+        (await lease).release()
 
     tell(story)
 

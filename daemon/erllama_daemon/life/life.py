@@ -128,7 +128,7 @@ class Life:
             return "it is being asked something"
         if self._conversations.has_private:
             return "a private conversation lives in it"
-        return None
+        return self._supervisor.why_wanted
 
     def reload(self) -> Reloaded:
         """Reads the configuration again and takes on what is different. Raises ConfigInvalid: nothing has changed."""

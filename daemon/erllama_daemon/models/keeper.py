@@ -86,6 +86,13 @@ class Keeper:
         return worker is not None and worker.is_ready and not worker.is_stopping
 
     @property
+    def why_wanted(self) -> str | None:
+        """What somebody has made of the model that the next daemon would not know of; None for nothing."""
+        if self._kept_adapters if self.worker is None else self.worker.adapters:
+            return "a model has adapters attached"
+        return "a model is loaded for ever" if self.worker is not None and self.expires_s is None else None
+
+    @property
     def can_be_unloaded(self) -> bool:
         """Whether nobody would notice: it is loaded, and no request uses or awaits it."""
         worker = self.worker

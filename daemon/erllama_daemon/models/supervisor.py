@@ -15,12 +15,13 @@ from erllama_daemon import frames, memory
 from erllama_daemon.catalog.configured import configured_options
 from erllama_daemon.config import KEEP_ALIVE_S, Config
 from erllama_daemon.errors import AnswerCutOff
-from erllama_daemon.messages import Evicted, Forgotten, ModelOptions, ModelStatus, Quotas, RemoteError
+from erllama_daemon.messages import Evicted, Forgotten, ModelOptions, ModelStatus, Quotas
 from erllama_daemon.models.deaths import Deaths
 from erllama_daemon.models.free_memory import free_bytes
 from erllama_daemon.models.keeper import Keeper, Lease, Start
 from erllama_daemon.models.ram_budget import WATCH_PERIOD_S, RamBudget
 from erllama_daemon.models.status_row import status_row
+from erllama_daemon.models.worker_answer import answer_to, unless_failed
 from erllama_daemon.models.worker_process import OnLoading, Request, WorkerProcess
 
 STATUS_TIMEOUT_S = 2.0
@@ -90,7 +91,7 @@ class Supervisor:
         Raises what loading the model raised, AnswerCutOff when the daemon stops, and RequestKillsWorker if `request`
         is known for that.
         """
-        keeper, options = self._keeper(path), options or ModelOptions()
+        keeper, options = await self._keeper(path), options or ModelOptions()
         if request is not None:
             keeper.deaths.check(model, request)
         if on_loading is not None and not keeper.is_ready(options):
@@ -108,10 +109,10 @@ class Supervisor:
 
         A call that a dying worker may never have seen is put to the next one, once.
         """
-        answer, is_lost = await _answer(await self.acquire(model, path, request=call), call)
+        answer, is_lost = await answer_to(await self.acquire(model, path, request=call), call)
         if is_lost:
-            answer, _ = await _answer(await self.acquire(model, path, request=call), call)
-        return _unless_failed(answer)
+            answer, _ = await answer_to(await self.acquire(model, path, request=call), call)
+        return unless_failed(answer)
 
     async def follow(self, model: str, path: Path, call: frames.Call) -> AsyncGenerator[frames.FromWorker, None]:
         """All that a worker says to a call, without end; the model is loaded if it is not. Raises as `acquire`.
@@ -131,10 +132,11 @@ class Supervisor:
 
     async def evict(self, path: Path) -> Evicted:
         """Saves whatever is live of a model and lets go of what nobody uses. Neither loads the model nor keeps it."""
-        lease = self._keeper(path).acquire_loaded()
+        keeper = self._keepers.get(path.resolve())
+        lease = None if keeper is None else keeper.acquire_loaded()
         if lease is None:
             return Evicted(0, 0)
-        answer = _unless_failed((await _answer(lease, frames.EvictLive(self.next_id())))[0])
+        answer = unless_failed((await answer_to(lease, frames.EvictLive(self.next_id())))[0])
         return Evicted(answer.sequences, answer.saved) if isinstance(answer, frames.LiveEvicted) else Evicted(0, 0)
 
     async def forget_scope(self, scope: str, worker: WorkerProcess | None = None) -> None:
@@ -148,18 +150,20 @@ class Supervisor:
     async def forget(self, keys: list[bytes] | None) -> Forgotten:
         """Has every loaded model let go of blocks that somebody deleted, of all for None. None is kept by that."""
         leases = [lease for keeper in self._keepers.values() if (lease := keeper.acquire_loaded()) is not None]
-        answers = await asyncio.gather(*(_answer(lease, frames.Forget(self.next_id(), keys)) for lease in leases))
+        answers = await asyncio.gather(*(answer_to(lease, frames.Forget(self.next_id(), keys)) for lease in leases))
         # A worker that died meanwhile has forgotten everything.
         forgotten = [answer for answer, _is_lost in answers if isinstance(answer, frames.Forgotten)]
         return Forgotten(sum(each.sequences for each in forgotten), sum(each.blocks for each in forgotten))
 
     async def unload(self, path: Path) -> bool:
         """Waits until a model is idle, has it saved and ended; whether it was loaded at all."""
-        return await self._keeper(path).unload()
+        keeper = self._keepers.get(path.resolve())
+        return keeper is not None and await keeper.unload()
 
     def forget_adapter(self, path: Path, adapter: str) -> None:
         """Leaves out an adapter at the model's next load."""
-        self._keeper(path).forget_adapter(adapter)
+        if (keeper := self._keepers.get(path.resolve())) is not None:
+            keeper.forget_adapter(adapter)
 
     def configure(self, config: Config) -> None:
         """Another configuration: its quotas at once, how models are loaded at their next load."""
@@ -175,6 +179,11 @@ class Supervisor:
     def holds_models(self) -> bool:
         """Whether a model is loaded, or on its way to be."""
         return bool(self._workers())
+
+    @property
+    def why_wanted(self) -> str | None:
+        """What would be lost of the models if this daemon gave way to another; None for nothing. Blocks are not."""
+        return next((why for keeper in self._keepers.values() if (why := keeper.why_wanted) is not None), None)
 
     @property
     def stop_timeout_s(self) -> float:
@@ -205,15 +214,18 @@ class Supervisor:
 
     async def status(self, lease: Lease) -> ModelStatus:
         """The row of one worker."""
-        return await self._status(self._keeper(Path(lease.worker.configuration.path)), lease.worker)
+        return await self._status(self._keepers[Path(lease.worker.configuration.path).resolve()], lease.worker)
 
-    def _keeper(self, path: Path) -> Keeper:
+    async def _keeper(self, path: Path) -> Keeper:
         """The keeper of a file, whatever links lead to it."""
         file = path.resolve()
-        if file not in self._keepers:
-            deaths = Deaths(self._clock, self._log)
-            options = configured_options(self._config, file)
-            self._keepers[file] = Keeper(path, self._start, deaths, self._clock, self._keep_alive_s, options)
+        while file not in self._keepers:
+            # The names of models are looked up in the stores, and others are answered meanwhile.
+            config = self._config
+            options = await asyncio.to_thread(configured_options, config, file)
+            if config is self._config and file not in self._keepers:
+                deaths = Deaths(self._clock, self._log)
+                self._keepers[file] = Keeper(path, self._start, deaths, self._clock, self._keep_alive_s, options)
         return self._keepers[file]
 
     def _workers(self) -> list[WorkerProcess]:
@@ -277,21 +289,3 @@ class Supervisor:
         finally:
             worker.forget(request.id)
         return answer if isinstance(answer, frames.Status) else None
-
-
-async def _answer(lease: Lease, call: frames.Call) -> tuple[frames.FromWorker, bool]:
-    """What a worker answers to a call, and whether the call was lost with the worker instead. Ends the lease."""
-    worker = lease.worker
-    try:
-        answer = await worker.ask(call).get()
-        return answer, isinstance(answer, frames.Failed) and worker.is_lost(call.id)
-    finally:
-        worker.forget(call.id)
-        lease.release()
-
-
-def _unless_failed(answer: frames.FromWorker) -> frames.FromWorker:
-    """An answer that is none raises the failure that it is."""
-    if isinstance(answer, frames.Failed):
-        raise RemoteError(answer.failure)
-    return answer
