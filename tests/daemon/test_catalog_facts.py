@@ -20,11 +20,14 @@ from tiny_embedder import write_tiny_embedder
 from tiny_models import CONTEXT, TinyModel, write_tiny_model
 
 from erllama_cache.model.parts import model_bytes, parts_of
-from erllama_daemon.catalog import facts
+from erllama_daemon.catalog import facts, find, listing
 from erllama_daemon.catalog.facts import MEMO, read_model
 from erllama_daemon.catalog.listing import Listing
 from erllama_daemon.catalog.quantization import FILE_TYPES, TENSOR_TYPES
+from erllama_daemon.catalog.stored_model import StoredModel
+from erllama_daemon.catalog.stores import stored_models
 from erllama_daemon.config import Config
+from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import ModelUnreadable
 from erllama_daemon.llama.backend import LlamaBackend, LlamaOptions
 from erllama_daemon.llama.log import native_log
@@ -170,6 +173,29 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
     assert not listing.info(ModelInfoRequest(model="demo", options=ModelOptions(context_size=8192))).fits
     unknown = Listing(tmp_path, Config, available_bytes=lambda: None)
     assert unknown.info(ModelInfoRequest(model="demo")).fits is None
+
+
+def test_the_stores_are_looked_into_once_however_many_aliases_there_are(
+    user_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = write_tiny_model(TinyModel.DENSE, tmp_path / "m").read_bytes()
+    link = Stores(user_home).hugging_face("org/m", "m-F32.gguf", tiny)
+    config = user_directories().config_file
+    config.parent.mkdir(parents=True)
+    config.write_text('[aliases]\na = "org/m"\nb = "org/m:F32"\nc = "demo"\nd = "org/gone"\n')
+    looks = list[list[StoredModel]]()
+
+    def counted() -> list[StoredModel]:
+        looks.append(stored_models())
+        return looks[-1]
+
+    monkeypatch.setattr(listing, "stored_models", counted)
+    monkeypatch.setattr(find, "stored_models", lambda: pytest.fail("looked again"))
+    found = Listing(tmp_path, Config).catalog().models
+    assert [(model.name, model.aliases) for model in found] == [("demo", ["c"]), ("org/m:F32", ["a", "b"])]
+    assert len(looks) == 1
+    assert Listing(tmp_path, Config).info(ModelInfoRequest(model=str(link))).model.aliases == ["a", "b"]
+    assert len(looks) == 2
 
 
 def test_a_loaded_model_is_listed_as_loaded(user_home: Path, tmp_path: Path) -> None:

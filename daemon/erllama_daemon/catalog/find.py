@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from erllama_daemon.catalog.aliases import Aliases
@@ -32,15 +33,18 @@ def find_model(name: str) -> Path:
     return find_target(target, f"{name}, an alias of {target}")
 
 
-def find_target(target: str, called: str) -> Path:
-    """As `find_model`, for what an alias may stand for, which is no alias itself. `called` is for who is told of it."""
+def find_target(target: str, called: str, stored: Callable[[], Sequence[StoredModel]] = stored_models) -> Path:
+    """As `find_model`, for what an alias may stand for, which is no alias itself. `called` is for who is told of it.
+
+    Who looks for many has `stored` remember what is in the stores.
+    """
     if target == DEMO:
         return find_demo()
-    return _existing(expanded(target), called) if target.startswith(("/", "~/")) else _stored(target, called)
+    return _existing(expanded(target), called) if target.startswith(("/", "~/")) else _stored(target, called, stored)
 
 
-def _stored(name: str, called: str) -> Path:
-    models = stored_models()
+def _stored(name: str, called: str, stored: Callable[[], Sequence[StoredModel]] = stored_models) -> Path:
+    models = stored()
     found = meant(name, models)
     if len(found) == 1:
         return found[0].path.absolute()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -18,13 +19,15 @@ from erllama_daemon import memory
 from erllama_daemon.catalog.configured import configured_options
 from erllama_daemon.catalog.demo import DEMO, find_demo
 from erllama_daemon.catalog.facts import NUMBERS_TOO_LARGE, ReadModel, read_model
-from erllama_daemon.catalog.find import ALIASES, find_model
+from erllama_daemon.catalog.find import ALIASES, find_model, find_target
 from erllama_daemon.catalog.memory_need import memory_need
+from erllama_daemon.catalog.stored_model import StoredModel
 from erllama_daemon.catalog.stores import stored_models
 from erllama_daemon.config import Config
 from erllama_daemon.errors import ModelUnreadable
 from erllama_daemon.messages import Catalog, CatalogModel, ModelInfo, ModelInfoRequest, ModelOptions
 
+_Stored = Callable[[], Sequence[StoredModel]]
 _ALIAS = "alias"
 _FILE = "file"
 _MOST_BYTES = 1 << 62
@@ -60,8 +63,9 @@ class Listing:
 
     def catalog(self) -> Catalog:
         """Every model: the demo, those of the stores, and those that only an alias leads to. Raises ConfigInvalid."""
-        aliases = _aliases_by_file()
-        places = [*_places()]
+        stored = cache(stored_models)
+        aliases = _aliases_by_file(stored)
+        places = [*_places(stored)]
         known = {os.path.realpath(place.path) for place in places}
         places += [_Place(names[0], _ALIAS, Path(file)) for file, names in aliases.items() if file not in known]
         loaded = self._loaded()
@@ -71,10 +75,11 @@ class Listing:
         """One model, and the memory that it would take. Raises as `find_model`, and ModelUnreadable."""
         path = find_model(request.model)
         resolved = os.path.realpath(path)
-        found = next((place for place in _places() if os.path.realpath(place.path) == resolved), None)
+        stored = cache(stored_models)
+        found = next((place for place in _places(stored) if os.path.realpath(place.path) == resolved), None)
         place = _Place(found.name, found.store, path) if found else _Place(request.model, _FILE, path)
         read, size = self._read(path)
-        model = self._model(place, _aliases_by_file(), self._loaded())
+        model = self._model(place, _aliases_by_file(stored), self._loaded())
         available = self._available_bytes()
         need = memory_need(
             read.shape,
@@ -119,19 +124,19 @@ def _over(options: ModelOptions, configured: ModelOptions) -> ModelOptions:
     return msgspec.structs.replace(configured, **said)
 
 
-def _places() -> Iterator[_Place]:
+def _places(stored: _Stored) -> Iterator[_Place]:
     with contextlib.suppress(ErllamaError):
         yield _Place(DEMO, DEMO, find_demo())
-    for model in stored_models():
+    for model in stored():
         yield _Place(model.name, model.store, model.path)
 
 
-def _aliases_by_file() -> Mapping[str, list[str]]:
+def _aliases_by_file(stored: _Stored) -> Mapping[str, list[str]]:
     """The aliases that lead to each file, behind all links. Those that lead nowhere are left out."""
     found = defaultdict[str, list[str]](list)
-    for alias in ALIASES.current():
+    for alias, target in ALIASES.current().items():
         try:
-            found[os.path.realpath(find_model(alias))].append(alias)
+            found[os.path.realpath(find_target(target, alias, stored))].append(alias)
         except ErllamaError:
             continue
     return found
