@@ -24,7 +24,7 @@ from erllama_daemon.errors import (
     SessionsInUse,
     SocketPathTooLong,
 )
-from erllama_daemon.life import drain, idle
+from erllama_daemon.life import drain, idle, listener
 from erllama_daemon.life.drain import longest_s
 from erllama_daemon.life.idle import IdleWatch
 from erllama_daemon.life.listener import bind, given_listener, prepare_folder
@@ -200,6 +200,44 @@ def test_a_daemon_leaves_when_nothing_was_asked_and_nothing_keeps_it() -> None:
     assert not watch.is_due
 
 
+def test_a_socket_that_cannot_be_hidden_leaves_the_daemon_to_try_again(caplog: pytest.LogCaptureFixture) -> None:
+    tries = iter([PermissionError(13, "Permission denied"), None])
+
+    async def leave() -> bool:
+        if (error := next(tries)) is not None:
+            raise error
+        return True
+
+    async def sleep(_seconds: float) -> None:
+        return
+
+    watch = IdleWatch(
+        60, idle_s=lambda: 60, is_needed=lambda: False, is_lost=lambda: False, leave=leave, abandon=lambda: None,
+        sleep=sleep,
+    )  # fmt: skip
+    asyncio.run(watch.run())
+    assert "the daemon cannot leave: [Errno 13] Permission denied" in caplog.text
+
+
+def test_a_socket_that_cannot_be_removed_holds_up_no_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unlink(_path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(13, f"Permission denied, {missing_ok}")
+
+    async def story() -> None:
+        async with living() as alive:
+            with monkeypatch.context() as denied:
+                denied.setattr(Path, "unlink", unlink)
+                await alive.ask("POST", "/v1/stop")
+                await alive.end
+        alive.listener.remove()
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+    assert "the socket is left behind: [Errno 13] Permission denied" in caplog.text
+    assert not user_directories().socket.exists()
+
+
 def impatient(monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setattr(idle, "WATCH_PERIOD_S", 0.001)
     return Config(daemon=DaemonConfig(idle_exit=Span(0.001)))
@@ -327,6 +365,14 @@ def test_what_is_no_one_socket_is_refused(environment: dict[str, str], reason: s
     assert environment == {}
 
 
+def test_a_socket_that_is_announced_and_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = os.dup(0)
+    os.close(free)
+    monkeypatch.setattr(listener, "_FIRST_GIVEN", free)
+    with pytest.raises(ListenerUnusable, match="bad file descriptor"):
+        given_listener({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"})
+
+
 def test_a_socket_that_is_meant_for_another_process_is_not_taken() -> None:
     assert given_listener({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) is None
     assert given_listener({}) is None
@@ -352,10 +398,10 @@ def test_a_folder_that_the_user_named_for_the_socket_keeps_its_mode(
     monkeypatch.setenv("ERLLAMA_SOCKET", str(folder / "e.sock"))
     directories = user_directories()
     prepare_folder(directories)
-    listener = bind(directories)
-    assert (folder.stat().st_mode & 0o777, listener.path.stat().st_mode & 0o777) == (0o755, 0o600)
-    listener.socket.close()
-    listener.remove()
+    made = bind(directories)
+    assert (folder.stat().st_mode & 0o777, made.path.stat().st_mode & 0o777) == (0o755, 0o600)
+    made.socket.close()
+    made.remove()
     assert not list(folder.iterdir())
     monkeypatch.setenv("ERLLAMA_SOCKET", str(folder / ("e" * 100)))
     with pytest.raises(SocketPathTooLong, match="a Unix socket allows 107"):

@@ -54,6 +54,9 @@ class IdleWatch:
                 log.warning("the socket is gone or another daemon's: this one ends")
                 self._abandon()
                 return
-            if self.is_due and await self._leave():
-                log.info("idle: the daemon ends: %s", facts(limit_ms=1000 * (self.limit_s or 0)))
-                return
+            try:
+                if self.is_due and await self._leave():
+                    log.info("idle: the daemon ends: %s", facts(limit_ms=1000 * (self.limit_s or 0)))
+                    return
+            except OSError as error:
+                log.warning("idle: the daemon cannot leave: %s", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import select
 import socket
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from erllama_daemon.directories import Directories, create_private
 from erllama_daemon.errors import DaemonUnreachable, ListenerUnusable, SocketPathTooLong
+
+log = logging.getLogger(__name__)
 
 SOCKET_PATH_LIMIT = 107
 """Bytes of `sun_path`, less the final NUL."""
@@ -54,10 +57,13 @@ class Listener:
             self._hidden.rename(self.path)
 
     def remove(self) -> None:
-        """Removes its file, if it is ours and still there. May be called again."""
+        """Removes its file, if it is ours and still there. May be called again. One that cannot be is left behind."""
         for path in (self.path, self._hidden):
-            if self._is_at(path):
-                path.unlink(missing_ok=True)
+            try:
+                if self._is_at(path):
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                log.warning("the socket is left behind: %s", error)
 
     def _is_at(self, path: Path) -> bool:
         try:
@@ -100,11 +106,11 @@ def given_listener(environment: MutableMapping[str, str]) -> Listener | None:
         return None
     if named["LISTEN_FDS"] != "1":
         raise ListenerUnusable(reason=f"one socket is expected, and there are {named['LISTEN_FDS'] or 'none'}")
-    os.set_inheritable(_FIRST_GIVEN, False)
     try:
+        os.set_inheritable(_FIRST_GIVEN, False)
         listening = socket.socket(fileno=_FIRST_GIVEN)
     except OSError as error:
-        raise ListenerUnusable(reason=error.strerror or error) from error
+        raise ListenerUnusable(reason=(error.strerror or str(error)).lower()) from error
     with contextlib.ExitStack() as unless_used:
         unless_used.callback(listening.close)
         is_stream = listening.family == socket.AF_UNIX and listening.type == socket.SOCK_STREAM
