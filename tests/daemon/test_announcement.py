@@ -91,7 +91,9 @@ def test_what_somebody_has_made_of_a_model_keeps_its_daemon(keep_alive_s: int | 
                 adapter = Path(model).with_name("x.gguf")
                 adapter.write_bytes(b"GGUF")
                 await alive.ask("POST", "/v1/adapters/load", {"model": model, "adapter": str(adapter)})
-                assert (await alive.ask("POST", "/v1/models/unload", {"model": model}))[0] == 200  # which forgets no adapter
+                assert (await alive.ask("POST", "/v1/models/unload", {"model": model}))[
+                    0
+                ] == 200  # which forgets no adapter
             else:
                 await alive.ask("POST", "/v1/models/load", {"model": model, "options": {"keep_alive_s": keep_alive_s}})
             status, failure = await alive.ask("POST", "/v1/stop?if=idle")
