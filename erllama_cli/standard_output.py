@@ -27,7 +27,7 @@ def tell_lost_output() -> None:
             write_through=found.write_through,
         )
         if found is sys.__stdout__:
-            sys.__stdout__ = sys.stdout  # where the terminal's width is asked for
+            sys.__stdout__ = sys.stdout  # type: ignore[misc]  # where the terminal's width is asked for
         found.detach()  # or what is left of it would close the file
 
 
