@@ -7,10 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from conftest import Erllama
+from typer.testing import CliRunner
 
 from erllama_cache.counters import Counters
 from erllama_cache.stats import StoreStats
 from erllama_cli.client import Client
+from erllama_cli.command import new_app
 from erllama_cli.launcher import running_daemon
 from erllama_daemon.directories import user_directories
 from erllama_daemon.messages import CompleteRequest, Done, Message, RenderRequest, Stats, TokenizeRequest
@@ -23,12 +25,11 @@ COMPARED = ("text", "finish_key", "logits_digest", "prompt_tokens", "completion_
 """What two answers that are the same bit for bit have in common."""
 
 
-def say(
-    erllama: Erllama, question: str, *arguments: str, sampling: tuple[str, ...] = GREEDY, max_tokens: int = 8
-) -> Stats:
-    """One turn: the answer to `question` in the conversation that `arguments` name."""
-    done = erllama("chat", *arguments, *sampling, "--json", "--logits-digest", "-n", str(max_tokens), stdin=question)
-    assert done.returncode == 0, done.stderr
+def say(question: str, *arguments: str, sampling: tuple[str, ...] = GREEDY, max_tokens: int = 8) -> Stats:
+    """One turn: the answer to `question` in the conversation that `arguments` name, by a command in this process."""
+    words = ("chat", *arguments, *sampling, "--json", "--logits-digest", "-n", str(max_tokens))
+    done = CliRunner().invoke(new_app(), words, input=question, prog_name="erllama")
+    assert done.exit_code == 0, done.output
     return msgspec.json.decode(done.stdout, type=Stats)
 
 

@@ -84,7 +84,7 @@ class Talk:
     def say(self, way: Way, asked: Asked, session: str | None) -> Way:
         """One more turn of a conversation, or the first one of a new one."""
         where = ("--session", session) if session else (self.model,)
-        turn = say(self.erllama, asked.text, *where, sampling=asked.sampling)
+        turn = say(asked.text, *where, sampling=asked.sampling)
         self.heard.append(turn)
         return Way((*way.asked, asked), (*way.answered, turn))
 
