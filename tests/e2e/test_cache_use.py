@@ -15,7 +15,7 @@ from models import REAL, ModelUnderTest
 from erllama_cache.keys import pack_tokens
 from erllama_daemon.errors import EXIT_FAILED, EXIT_NOT_CACHED
 
-DOCUMENT = ModelUnderTest(REAL, Path()).document(600)
+DOCUMENT = ModelUnderTest(REAL, Path()).document(300)
 MARKER = "Zanzibarian wombats"
 SECRET = f"My secret, which I tell nobody, is that I keep 47 {MARKER} in the cellar. Is that wise?"
 
@@ -98,14 +98,13 @@ def test_a_private_chat_that_is_killed_is_gone_with_the_daemon(erllama: Erllama,
 
 
 def test_without_the_cache_nothing_is_taken_or_left(erllama: Erllama) -> None:
-    first, second = (answer(erllama, DOCUMENT, "--no-cache") for _ in range(2))
-    assert first["cache_hit_kind"] == second["cache_hit_kind"] == "cold"
+    first = answer(erllama, DOCUMENT, "--no-cache")
     assert (first["saved"], in_memory(erllama)[1]) == ("off", 0)
     assert block_files(erllama) == set()
     kept = answer(erllama, DOCUMENT)
-    assert kept["cache_hit_kind"] == "cold"
-    assert first["logits_digest"] == second["logits_digest"] == kept["logits_digest"]
-    assert answer(erllama, DOCUMENT, "--no-cache")["cached_tokens"] == 0
+    again = answer(erllama, DOCUMENT, "--no-cache")
+    assert first["cache_hit_kind"] == kept["cache_hit_kind"] == again["cache_hit_kind"] == "cold"
+    assert first["logits_digest"] == kept["logits_digest"] == again["logits_digest"]
 
 
 def test_a_chat_without_the_cache_is_kept_as_a_conversation(erllama: Erllama) -> None:
@@ -125,9 +124,9 @@ def test_a_script_can_demand_that_a_document_is_in_the_cache(erllama: Erllama, d
     assert block_files(erllama) == set()
     answer(erllama, "What is on the other side?", stdin=DOCUMENT)
     warm = answer(erllama, demand, "Who hums?", stdin=DOCUMENT)
-    assert warm["cached_tokens"] > 500
+    assert warm["cached_tokens"] > 280
     erllama.kill_everything()
-    assert answer(erllama, demand, "Why do they hum?", stdin=DOCUMENT)["cached_tokens"] > 500
+    assert answer(erllama, demand, "Why do they hum?", stdin=DOCUMENT)["cached_tokens"] > 280
 
 
 def test_a_chat_can_demand_its_earlier_turns(erllama: Erllama) -> None:

@@ -18,7 +18,7 @@ def test_after_damage_an_answer_equals_the_cold_one_and_the_block_is_set_aside(
     name: str, models_folder: Path, tmp_path: Path
 ) -> None:
     model, cache = ModelUnderTest(name, model_file(name, models_folder)), tmp_path / "cache"
-    question = (model.document(600), " What did it hum?")
+    question = (model.document(300), " What did it hum?")
     with WorkerProcess(model.path, cache) as worker:
         cold = worker.generate(*question)
     prompt = [row for row in survey(cache).rows.values() if row.end <= cold.stats.prompt_tokens]

@@ -24,8 +24,8 @@ def small_files() -> Iterator[None]:
 def test_answers_go_on_from_ram_when_blocks_cannot_be_written(tmp_path: Path) -> None:
     model = ModelUnderTest(REAL, model_file(REAL, tmp_path))
     with WorkerProcess(model.path, tmp_path / "cache") as worker:
-        cold = worker.generate(model.document(600))
-        warm = worker.generate(model.document(600))
+        cold = worker.generate(model.document(300))
+        warm = worker.generate(model.document(300))
     assert cold.stats.saved == "dropped"
     assert warm.stats.cache_hit_kind == "exact"
     assert warm.stats.logits_digest == cold.stats.logits_digest

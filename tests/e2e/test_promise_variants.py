@@ -40,7 +40,7 @@ every_model = pytest.mark.parametrize("model", MODELS, indirect=True)
 @every_model
 @every_variant
 def test_a_cache_hit_never_changes_a_bit(model: ModelUnderTest, options: Options, tmp_path: Path) -> None:
-    chosen, document = options(model, tmp_path), model.document(600)
+    chosen, document = options(model, tmp_path), model.document(300)
     with WorkerProcess(model.path, tmp_path / "cache", **chosen) as worker:
         cold = worker.generate(document)
         from_ram = worker.generate(document)
@@ -73,7 +73,7 @@ def test_a_resumed_chat_equals_one_that_never_stopped(model: ModelUnderTest, opt
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
-    ("model", "tokens"), [(REAL, 3000), ("dense", 7900), ("sliding-window", 7900), ("hybrid", 7900)], indirect=["model"]
+    ("model", "tokens"), [(REAL, 2000), ("dense", 7900), ("sliding-window", 7900), ("hybrid", 7900)], indirect=["model"]
 )
 def test_both_promises_hold_in_a_context_of_8192(model: ModelUnderTest, tokens: int, tmp_path: Path) -> None:
     document = model.document(tokens)

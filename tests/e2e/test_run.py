@@ -18,7 +18,8 @@ from models import REAL, ModelUnderTest, model_file
 
 from erllama_daemon.directories import user_directories
 
-DOCUMENT = ModelUnderTest(REAL, Path()).document(1100)
+DOCUMENT = ModelUnderTest(REAL, Path()).document(300)
+LONG_DOCUMENT = ModelUnderTest(REAL, Path()).document(1100)
 
 
 def answer(erllama: Erllama, *arguments: str, stdin: str = "") -> dict[str, Any]:
@@ -34,10 +35,10 @@ def worker_pid(erllama: Erllama) -> int:
 
 
 def test_the_same_prompt_twice_is_an_exact_hit_and_again_from_disk_after_kill_9(erllama: Erllama) -> None:
-    first = answer(erllama, DOCUMENT, "--logits-digest")
-    second = answer(erllama, DOCUMENT, "--logits-digest")
+    first = answer(erllama, LONG_DOCUMENT, "--logits-digest")
+    second = answer(erllama, LONG_DOCUMENT, "--logits-digest")
     erllama.kill_everything()
-    third = answer(erllama, DOCUMENT, "--logits-digest")
+    third = answer(erllama, LONG_DOCUMENT, "--logits-digest")
     assert first["prompt_tokens"] > 1000
     assert first["cache_hit_kind"] == "cold"
     for warm in (second, third):
@@ -130,7 +131,7 @@ def test_damaged_block_files_change_no_answer(erllama: Erllama, user_home: Path)
     first = answer(erllama, DOCUMENT, "--logits-digest")
     erllama.kill_everything()
     files = sorted((user_home / "cache").rglob("*.kv"))
-    assert len(files) >= 5
+    assert len(files) >= 3
     for number, file in enumerate(files):
         data = bytearray(file.read_bytes())
         data[(number * 7919) % len(data)] ^= 0x40

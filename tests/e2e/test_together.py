@@ -106,7 +106,7 @@ def test_what_was_generated_in_company_goes_on_exactly_from_its_finish_key(
 
 @real_model
 def test_a_prompt_read_beside_running_answers_has_the_bits_of_a_cold_run(model: ModelUnderTest, tmp_path: Path) -> None:
-    document = model.document(600)
+    document = model.document(300)
     with WorkerProcess(model.path, tmp_path / "cold") as worker:
         cold = worker.generate(document)
     with WorkerProcess(model.path, tmp_path / "cache", parallel=4) as worker:
