@@ -13,6 +13,8 @@ import gguf
 import numpy as np
 from tiny_models import ARCHITECTURES, Tensor, TinyModel, Weights
 
+from erllama_cache.model.gguf_header import ValueType, read_header
+
 TARGETS = ("attn_q.weight", "attn_v.weight", "ffn_down.weight", "ssm_in.weight")
 """The matrices of a layer that an adapter changes, if the model has them."""
 
@@ -32,11 +34,12 @@ def write_tiny_adapter(kind: TinyModel, path: Path, *, seed: int, rank: int = 4,
 
 def write_adapter(model: Path, path: Path, *, seed: int, rank: int = 4, strength: float = 1.0) -> Path:
     """Writes an adapter for any GGUF model of llama.cpp, as `write_tiny_adapter` does."""
-    reader = gguf.GGUFReader(model)
-    architecture = reader.fields[gguf.Keys.General.ARCHITECTURE].contents()
-    shapes = {tensor.name: tensor.shape for tensor in reader.tensors if tensor.name.endswith(TARGETS)}
-    targets = {name: (int(rows), int(columns)) for name, (columns, rows) in shapes.items()}
-    return _write(architecture, targets, path, seed=seed, rank=rank, strength=strength)
+    with model.open("rb") as file:
+        header = read_header(file)
+    architecture = header.value(gguf.Keys.General.ARCHITECTURE, ValueType.STRING)
+    shapes = {tensor.name: tensor.dimensions for tensor in header.tensors if tensor.name.endswith(TARGETS)}
+    targets = {name: (rows, columns) for name, (columns, rows) in shapes.items()}
+    return _write(str(architecture), targets, path, seed=seed, rank=rank, strength=strength)
 
 
 _USUAL: Mapping[str, Any] = {
