@@ -13,7 +13,7 @@ demo: $(READY)  ## answer with the real model, and ask twice about one text, whi
 	$(BIN)/erllama daemon stop
 
 test: $(READY)  ## every test, the real model's included
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --maxschedchunk 8
 
 check: $(READY)  ## format, lint, types, import rules, drift of what is generated
 	$(BIN)/ruff format --check .
