@@ -28,7 +28,9 @@ def new_shelf(backend: FakeBackend, store: Store, fingerprint: bytes = FINGERPRI
 def new_preparation(
     backend: FakeBackend, store: Store, engine: Engine, fingerprint: bytes = FINGERPRINT
 ) -> Preparation:
-    return Preparation(backend, "fake", fingerprint, Parents(store, engine.inspection))
+    return Preparation(
+        backend, "fake", fingerprint, Parents(store, engine.inspection, backend.vocabulary, BLOCK_TOKENS)
+    )
 
 
 def new_engine(

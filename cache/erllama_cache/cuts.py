@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+MIN_SPAN = 16
+"""Tokens. A breakpoint nearer than this to the last cut does not cut."""
+
 
 def cuts(
     length: int,
     breakpoints: Iterable[int] = (),
     *,
     block_tokens: int = 256,
-    min_span: int = 16,
+    min_span: int = MIN_SPAN,
     start: int = 0,
 ) -> list[int]:
     """The block ends of tokens [start, length): strictly increasing, the last one `length`; [] if there are none.

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict, defaultdict
 
 from erllama_cache.block import Block
+from erllama_cache.keys import BlockKind
 from erllama_cache.ref import Child, Shape
 
 
@@ -21,6 +22,7 @@ class RamTier:
         self._lock = threading.Lock()
         self._blocks: OrderedDict[bytes, Block] = OrderedDict()
         self._children: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        self._generated: defaultdict[bytes, set[bytes]] = defaultdict(set)
         self._used_bytes = 0
         self._quota_bytes = quota_bytes
 
@@ -68,7 +70,8 @@ class RamTier:
             if held is not None:
                 self._remove(held)
             self._blocks[block.key] = block
-            self._children[block.parent].add(block.key)
+            for families in self._families(block):
+                families[block.parent].add(block.key)
             self._used_bytes += block.size
             self._shrink()
             return block.key in self._blocks
@@ -104,6 +107,15 @@ class RamTier:
             children = (self._blocks[key] for key in self._children.get(parent, ()))
             return [Child(child.kind, child.tokens) for child in children]
 
+    def generated(self, parent: bytes) -> list[Child]:
+        """As `children`, but only those that hold generated tokens; costs nothing for the others."""
+        with self._lock:
+            children = (self._blocks[key] for key in self._generated.get(parent, ()))
+            return [Child(child.kind, child.tokens) for child in children]
+
+    def _families(self, block: Block) -> list[defaultdict[bytes, set[bytes]]]:
+        return [self._children] if block.kind is BlockKind.PREFILL else [self._children, self._generated]
+
     def _may_enter(self, block: Block, held: Block | None) -> bool:
         added = block.size - (held.size if held else 0)
         has_room = self._used_bytes + added <= self._quota_bytes
@@ -118,7 +130,8 @@ class RamTier:
     def _remove(self, block: Block) -> None:
         del self._blocks[block.key]
         self._used_bytes -= block.size
-        siblings = self._children[block.parent]
-        siblings.discard(block.key)
-        if not siblings:
-            del self._children[block.parent]
+        for families in self._families(block):
+            siblings = families[block.parent]
+            siblings.discard(block.key)
+            if not siblings:
+                del families[block.parent]

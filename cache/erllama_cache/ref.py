@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from erllama_cache.block import Block
-from erllama_cache.keys import BlockKind
+from erllama_cache.keys import BlockKind, block_key
 
 TierName = Literal["ram", "disk"]
 
@@ -23,6 +23,10 @@ class Child(NamedTuple):
 
     kind: BlockKind
     tokens: bytes
+
+    def key(self, parent: bytes) -> bytes:
+        """Its key as a block that extends `parent`."""
+        return block_key(parent, self.kind, self.tokens)
 
 
 class Passage(NamedTuple):

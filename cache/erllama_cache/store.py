@@ -25,6 +25,10 @@ MAX_CHILDREN = 1000
 """How many blocks on disk that extend one are looked into, those used last in front: each takes opening a file."""
 
 
+MAX_GENERATED = 256
+"""The same for those that hold generated tokens, which a request may look for."""
+
+
 class Store:
     """A two-tier cache of blocks in one directory. Any thread may call any method between open and close.
 
@@ -136,6 +140,14 @@ class Store:
     def children(self, parent: bytes) -> list[Child]:
         """Blocks that extend `parent`, without their state: those in RAM, and many of those on disk."""
         return self._ram.children(parent) + self._disk.children(parent, MAX_CHILDREN)
+
+    def generated(self, parent: bytes) -> list[Child]:
+        """Blocks of generated tokens that extend `parent`, without their state, in no order and each once.
+
+        All that are in RAM or on their way to the disk, and many of those on disk. Others that extend it cost nothing.
+        """
+        held = {child.key(parent): child for child in (*self._ram.generated(parent), *self._writer.generated(parent))}
+        return [*held.values(), *self._disk.generated(parent, MAX_GENERATED, held)]
 
     def departed(self, key: bytes) -> tuple[float, Departure] | None:
         """When (Unix seconds) and why a block left the disk; None if it did not, or nobody knows any more."""

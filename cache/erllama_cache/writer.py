@@ -16,7 +16,8 @@ from erllama_cache.counters import Counters, Tally, today
 from erllama_cache.disk.origins import Origin
 from erllama_cache.disk.tier import DiskTier
 from erllama_cache.errors import IndexUnusable, ParentGone
-from erllama_cache.ref import Shape
+from erllama_cache.keys import BlockKind
+from erllama_cache.ref import Child, Shape
 
 MAX_QUEUED_BLOCKS = 1024
 HOUSEKEEPING_INTERVAL_S = 1.0
@@ -103,6 +104,12 @@ class Writer:
         with self._changed:
             blocks = [job.block for job in self._jobs if job.block.parent == parent]
             return {Shape(block.kind, block.n_tokens) for block in blocks}
+
+    def generated(self, parent: bytes) -> list[Child]:
+        """The blocks of generated tokens in the queue that extend `parent`, without their state."""
+        with self._changed:
+            blocks = [job.block for job in self._jobs if job.block.parent == parent]
+        return [Child(block.kind, block.tokens) for block in blocks if block.kind is not BlockKind.PREFILL]
 
     def touch(self, keys: Iterable[bytes]) -> None:
         """Have a hit written down for each block, some time soon."""

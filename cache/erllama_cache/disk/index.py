@@ -112,6 +112,10 @@ class Index:
         """The rows of the blocks that extend `parent`."""
         return self._query(sql.SELECT_ROWS + "WHERE parent = ?", (parent,), Row.of_values)
 
+    def generated(self, parent: bytes, limit: int) -> list[bytes]:
+        """The keys of up to `limit` blocks of generated tokens that extend `parent`, those used last in front."""
+        return [key for (key,) in self._query(sql.GENERATED_CHILDREN, (parent, BlockKind.PREFILL, limit))]
+
     def sizes(self) -> dict[bytes, int]:
         """File size in bytes by key, of every row."""
         return dict(self._query("SELECT key, bytes FROM blocks"))

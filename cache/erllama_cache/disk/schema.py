@@ -57,6 +57,8 @@ SELECT key, parent, root, kind, start, n_tokens, bytes AS file_bytes, logits AS 
 FROM blocks
 """
 
+GENERATED_CHILDREN = "SELECT key FROM blocks WHERE parent = ? AND kind > ? ORDER BY used DESC, key LIMIT ?"
+
 SELECT_REFS = "SELECT key, parent, kind, start, n_tokens, logits, cost_s FROM blocks"
 
 # Whoever publishes the same block last knows its file best; who used it, and how often, stays.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -145,6 +145,16 @@ class DiskTier:
             with suppress(OSError, BlockCorrupt):
                 found.append(Child(row.kind, self.files.head(row.key).tokens))
         return found
+
+    def generated(self, parent: bytes, limit: int, known: Container[bytes] = ()) -> list[Child]:
+        """As `children`, but only those that hold generated tokens, and none whose key is `known`."""
+        try:
+            keys = self.index.generated(parent, limit)
+        except IndexUnusable as error:
+            self._complain(error)
+            return []
+        passages = (self.passage(key) for key in keys if key not in known)
+        return [Child(passage.kind, passage.tokens) for passage in passages if passage is not None]
 
     def passage(self, key: bytes) -> Passage | None:
         """The block without its state; None if it is not there, or damaged."""

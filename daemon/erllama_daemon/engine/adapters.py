@@ -71,7 +71,7 @@ class AdapterShelf:
     """The adapters attached to a model, and those that requests brought with them.
 
     An adapter stays in memory while it is attached or in a set that was taken and not given back. Every call belongs
-    to the engine's thread; any may look at `attached`. `fingerprint` is the model's own, `memo` as of
+    to the engine's thread, but for `attached` and `preview`. `fingerprint` is the model's own, `memo` as of
     `safe_fingerprint`.
     """
 
@@ -136,7 +136,7 @@ class AdapterShelf:
     def preview(self, own: Sequence[AdapterChoice]) -> EffectiveSet:
         """The set that `take` would give now, but nothing is loaded for it, so that it has no handles.
 
-        Raises as `take`, for what can be told from a file without loading it.
+        Any thread may ask. Raises as `take`, for what can be told from a file without loading it.
         """
         chosen = dict(self._attached)
         for choice in own:
@@ -164,7 +164,8 @@ class AdapterShelf:
         if len(adapters) <= _SUMMED_IN_ORDER:
             return effective
         # Loaded elsewhere, the same adapters may add up in another order, to other bits: their state is nobody else's.
-        nonces = (self._loaded[digest].nonce if digest in self._loaded else os.urandom(16) for digest in adapters)
+        loaded = [self._loaded.get(digest) for digest in adapters]
+        nonces = (os.urandom(16) if each is None else each.nonce for each in loaded)
         return hashlib.sha256(b"".join((effective, *nonces))).digest()
 
     def _find(self, name: str) -> bytes | None:

@@ -19,6 +19,7 @@ from erllama_daemon.engine.adapters import AdapterShelf
 from erllama_daemon.engine.answer_text import Span
 from erllama_daemon.engine.backend import Backend, Buffer, ComputeFailed, Run
 from erllama_daemon.engine.company import Company
+from erllama_daemon.engine.confirmation import confirm_prompt
 from erllama_daemon.engine.finished import FinishedRequests
 from erllama_daemon.engine.generation import Generation, GenerationState
 from erllama_daemon.engine.inspection import Inspection
@@ -65,7 +66,7 @@ class Engine:
         self._speaker = Speaker(backend.vocabulary, facts.context_size)
         self._solo = SoloBuffer(backend, store, self._saver.save_dropped) if facts.can_generate else None
         self._finished = FinishedRequests(self._company, self._solo)
-        self.inspection = Inspection(store, shelf, self._roots, self._solo, model)
+        self.inspection = Inspection(backend, store, shelf, self._roots, self._solo, model)
 
     @property
     def live_sequences(self) -> int:
@@ -99,14 +100,15 @@ class Engine:
         """Gives the solo buffer to a request that is prepared, and restores what the cache holds of its prompt.
 
         Raises NotCached if that is less than the request demands; what was restored stays live. Raises NotSupported,
-        AdapterUnreadable and RequestInvalid.
+        AdapterUnreadable, ContextExceeded and RequestInvalid.
         """
-        prompt = generation.prompt
-        if self._solo is None or prompt is None:
+        if self._solo is None or generation.prompt is None:
             raise NotSupported(model=self._model, what="generate text")
         generation.clock.admitted = time.monotonic()
         generation.adapters = self._shelf.take(generation.request.adapters)
         self._roots.give(generation, generation.adapters)
+        confirm_prompt(generation, self._store, self._backend)
+        prompt = generation.prompt
         if generation.only_reads:
             self._lookup.leave_out_question(generation, prompt)
         if prompt.parent_key is not None and self._solo.ends_in(prompt.parent_key, generation):

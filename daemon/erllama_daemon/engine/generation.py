@@ -194,6 +194,12 @@ class Generation:
             return "private"
         return "dropped" if self.is_chain_cut or any(map(is_dropped, self.saves)) else "published"
 
+    def give(self, prompt: Prompt) -> None:
+        """Gives the request its prompt, before its turn."""
+        self.prompt = prompt
+        self.tokens, self.prompt_tokens = list(prompt.tokens), len(prompt.tokens)
+        self.note, self.dropped_messages = prompt.note, prompt.dropped_messages
+
     def lacks_logits(self, end: int, *, has_logits: bool) -> bool:
         """Whether a stored block that ends there cannot be used: it has no logits to sample the first token from."""
         return end == self.prompt_tokens and not has_logits and not self.only_reads

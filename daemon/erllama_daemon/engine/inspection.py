@@ -6,17 +6,29 @@ from collections.abc import Callable, Sequence
 
 from erllama_cache.store import Store
 from erllama_daemon.engine.adapters import AdapterShelf
+from erllama_daemon.engine.backend import Backend
+from erllama_daemon.engine.confirmation import confirm_prompt
 from erllama_daemon.engine.generation import ChainLink, Generation
 from erllama_daemon.engine.recheck import RecheckResult, recheck_block
 from erllama_daemon.engine.roots import Roots
 from erllama_daemon.engine.solo import SoloBuffer
 from erllama_daemon.errors import NotSupported
+from erllama_daemon.frames import Generate
 
 
 class Inspection:
     """A look at the parts of an engine, for people. Engine's thread only, between two ticks."""
 
-    def __init__(self, store: Store, shelf: AdapterShelf, roots: Roots, solo: SoloBuffer | None, model: str) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        store: Store,
+        shelf: AdapterShelf,
+        roots: Roots,
+        solo: SoloBuffer | None,
+        model: str,
+    ) -> None:
+        self._backend = backend
         self._store = store
         self._shelf = shelf
         self._roots = roots
@@ -33,6 +45,13 @@ class Inspection:
         """That of the model's file (hex). Any thread may ask."""
         return self._shelf.model_fingerprint.hex()
 
+    def expected_root(self, request: Generate) -> bytes:
+        """The root of a request that uses the cache, if no adapter changes meanwhile. Any thread may ask.
+
+        Raises AdapterUnreadable and RequestInvalid.
+        """
+        return self._roots.key(self._shelf.preview(request.adapters).fingerprint, request.scope)
+
     def preview(self, generation: Generation) -> list[ChainLink]:
         """Gives a prepared request, which will not run, its adapters and root; the chain that it would find live.
 
@@ -42,6 +61,7 @@ class Inspection:
             raise NotSupported(model=self._model, what="generate text")
         generation.adapters = self._shelf.preview(generation.request.adapters)
         self._roots.give(generation, generation.adapters)
+        confirm_prompt(generation, self._store, self._backend)
         return self._solo.live_chain(generation)
 
     def recheck(self, root: bytes, keys: Sequence[bytes], is_wanted: Callable[[], bool]) -> RecheckResult:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from erllama_cache.keys import TOKEN_BYTES, unpack_tokens
 from erllama_daemon.engine.backend import Backend
+from erllama_daemon.engine.resent import Findings
+from erllama_daemon.engine.segments import Segments
 from erllama_daemon.errors import ContextExceeded, PromptEmpty, RequestInvalid, TokenUnknown
 from erllama_daemon.frames import Generate, History
 from erllama_daemon.messages import Message
@@ -28,6 +30,9 @@ class Prompt:
     `breakpoints` are token positions; `text` is what was rendered for this request. `messages` are all that it shows
     the model, None if nobody knows them. `note` says why a conversation could not be extended as it was, and
     `dropped_messages` how many of the oldest were left out.
+
+    If the chain was found by its text, it was found under `root`, and the prompt's messages begin with it: `otherwise`
+    gives the prompt without it, or raises ContextExceeded.
     """
 
     tokens: list[int]
@@ -38,6 +43,12 @@ class Prompt:
     messages: list[Message] | None = None
     note: str | None = None
     dropped_messages: int = 0
+    root: bytes = b""
+    otherwise: Callable[[], Prompt] | None = None
+
+
+Recall = Callable[[Segments], Findings]
+"""Looks for the stored chain that wrote the beginning of a text."""
 
 
 def build_prompt(
@@ -47,12 +58,14 @@ def build_prompt(
     fingerprint: str,
     *,
     parent: Sequence[int] | None = None,
+    recall: Recall | None = None,
 ) -> Prompt:
     """The prompt of a request. A conversation's next turn extends its exact tokens: only new text is tokenized.
 
     `fingerprint` is the loaded model's: another model's tokens mean nothing to it. `parent` are the tokens of the chain
-    that the messages follow, if the request gives nothing of it but its key. Raises PromptEmpty, TokenUnknown,
-    RequestInvalid, TemplateFailed and ContextExceeded.
+    that the messages follow, if the request gives nothing of it but its key. Without `recall`, messages are never taken
+    for those of a chain that is there. Raises PromptEmpty, TokenUnknown, RequestInvalid, TemplateFailed and
+    ContextExceeded.
     """
     limit = backend.facts.context_size
     if request.tokens is not None:
@@ -62,9 +75,9 @@ def build_prompt(
     elif parent is not None:
         prompt = _after_parent(request, parent, backend, template)
     else:
-        prompt = _from_messages(request, backend, template, fingerprint)
+        prompt = _from_messages(request, backend, template, fingerprint, recall)
         if request.overflow == "drop":
-            prompt = _made_to_fit(prompt, request.max_tokens, backend, template)
+            prompt = _made_to_fit(prompt, request.max_tokens, backend, template, recall)
     is_summarized = request.overflow == "summarize" and request.history is not None
     room = min(request.max_tokens, limit // _ROOM_FOR_ANSWER) if is_summarized else 0
     if len(prompt.tokens) + room >= limit:
@@ -88,10 +101,12 @@ def _after_parent(request: Generate, parent: Sequence[int], backend: Backend, te
     return _extended(parent, request.parent_key, template.follow(request.messages), None, backend)
 
 
-def _from_messages(request: Generate, backend: Backend, template: ChatTemplate, fingerprint: str) -> Prompt:
+def _from_messages(
+    request: Generate, backend: Backend, template: ChatTemplate, fingerprint: str, recall: Recall | None
+) -> Prompt:
     history = request.history
     if history is None:
-        return _from_start(request.messages, backend, template)
+        return _from_start(request.messages, backend, template, recall)
     before, new = _under_one_system_prompt(history.messages, request.messages)
     if not new:
         raise PromptEmpty
@@ -107,7 +122,7 @@ def _from_messages(request: Generate, backend: Backend, template: ChatTemplate, 
         note = "the chat template rewrote the conversation"
     else:
         return _extended(tokens, history.finish_key, extension, everything, backend)
-    return _from_start(everything, backend, template, note)
+    return _from_start(everything, backend, template, recall, note)
 
 
 def _under_one_system_prompt(before: Sequence[Message], new: Sequence[Message]) -> tuple[list[Message], list[Message]]:
@@ -143,23 +158,27 @@ def _extended(
     return Prompt(tokens, breakpoints, extension.text, parent_key=parent_key, parent_end=len(parent), messages=messages)
 
 
-def _made_to_fit(prompt: Prompt, max_tokens: int, backend: Backend, template: ChatTemplate) -> Prompt:
+def _made_to_fit(
+    prompt: Prompt, max_tokens: int, backend: Backend, template: ChatTemplate, recall: Recall | None
+) -> Prompt:
     """The prompt, or if that leaves too little room for an answer, one without as many old messages as it takes."""
     limit = backend.facts.context_size
     if prompt.messages is None or len(prompt.tokens) + min(max_tokens, limit // _ROOM_FOR_ANSWER) < limit:
         return prompt
-    shorter = _without_oldest(prompt.messages, limit // _ROOM_AFTER_DROP, backend, template)
+    shorter = _without_oldest(prompt.messages, limit // _ROOM_AFTER_DROP, backend, template, recall)
     is_better = shorter.dropped_messages > 0 or len(shorter.tokens) < limit <= len(prompt.tokens)
     return shorter if is_better else prompt
 
 
-def _without_oldest(messages: Sequence[Message], room: int, backend: Backend, template: ChatTemplate) -> Prompt:
+def _without_oldest(
+    messages: Sequence[Message], room: int, backend: Backend, template: ChatTemplate, recall: Recall | None
+) -> Prompt:
     """The conversation without as many of its oldest messages as it takes; system prompts and the question stay."""
     left = list(messages)
-    prompt = _from_start(left, backend, template, "the conversation was read again to make it fit")
+    prompt = _from_start(left, backend, template, recall, "the conversation was read again to make it fit")
     while len(prompt.tokens) + room > backend.facts.context_size and (turn := _oldest_turn(left)) is not None:
         del left[turn]
-        prompt = _from_start(left, backend, template, "the oldest messages were left out")
+        prompt = _from_start(left, backend, template, recall, "the oldest messages were left out")
     return replace(prompt, dropped_messages=len(messages) - len(left))
 
 
@@ -174,27 +193,58 @@ def _oldest_turn(messages: Sequence[Message]) -> slice | None:
 
 def tokenize_rendered(rendered: Rendered, backend: Backend) -> tuple[list[int], tuple[int, ...]]:
     """The tokens of a prompt from its very beginning, and the positions among them where blocks may end."""
-    tokens: list[int] = []
-    bos_text = backend.facts.bos_text
-    writes_bos = bool(bos_text) and rendered.text.startswith(bos_text)
-    breakpoints = _append(tokens, rendered, backend, first=not writes_bos)
-    return tokens, breakpoints
+    whole = Segments(rendered, backend.vocabulary, backend.facts.bos_text).whole()
+    return whole.tokens, whole.breakpoints
 
 
 def _from_start(
-    messages: Sequence[Message], backend: Backend, template: ChatTemplate, note: str | None = None
+    messages: Sequence[Message],
+    backend: Backend,
+    template: ChatTemplate,
+    recall: Recall | None,
+    note: str | None = None,
 ) -> Prompt:
-    rendered = template.render(messages)
-    tokens, breakpoints = tokenize_rendered(rendered, backend)
-    return Prompt(tokens, breakpoints, rendered.text, messages=list(messages), note=note)
+    rendered, limit = template.render(messages), backend.facts.context_size
+    segments = Segments(rendered, backend.vocabulary, backend.facts.bos_text)
+
+    def whole(note: str | None = note) -> Prompt:
+        stretch = segments.whole()
+        return Prompt(stretch.tokens, stretch.breakpoints, rendered.text, messages=list(messages), note=note)
+
+    def whole_if_it_fits() -> Prompt:
+        prompt = whole()
+        if len(prompt.tokens) >= limit:
+            raise ContextExceeded(tokens=len(prompt.tokens), limit=limit)
+        return prompt
+
+    found = recall(segments) if recall is not None else Findings()
+    prompt = _after_place(found, segments)
+    if prompt is None or len(prompt.tokens) >= limit:
+        return whole(note or found.note)
+    return replace(
+        prompt,
+        text=rendered.text,
+        messages=list(messages),
+        note=note or found.note,
+        otherwise=whole_if_it_fits,
+    )
 
 
-def _append(tokens: list[int], rendered: Rendered, backend: Backend, *, first: bool = False) -> tuple[int, ...]:
+def _after_place(found: Findings, segments: Segments) -> Prompt | None:
+    """The prompt that goes on from the chain that was found: only what follows its text is tokenized."""
+    place = found.place
+    if place is None:
+        return None
+    end, rest = len(place.tokens), segments.stretch(place.offset, len(segments.data))
+    tokens, breakpoints = [*place.tokens, *rest.tokens], (end, *(end + point for point in rest.breakpoints))
+    return Prompt(tokens, breakpoints, parent_key=place.key, parent_end=end, root=found.root)
+
+
+def _append(tokens: list[int], rendered: Rendered, backend: Backend) -> tuple[int, ...]:
     breakpoints = []
     for segment in rendered.segments():
-        tokens.extend(backend.vocabulary.tokenize(segment, first=first))
+        tokens.extend(backend.vocabulary.tokenize(segment, first=False))
         breakpoints.append(len(tokens))
-        first = False
     return tuple(breakpoints[:-1])
 
 

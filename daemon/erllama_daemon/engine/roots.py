@@ -51,9 +51,9 @@ class Roots:
         elif request.cache:
             generation.origin = self._origin(record, adapters)
 
-    def key(self, fingerprint: bytes) -> bytes:
-        """The root of what anybody may see, for an effective fingerprint. Any thread may ask."""
-        return root_key(replace(self._record, fingerprint=fingerprint.hex()))
+    def key(self, fingerprint: bytes, scope: str = "") -> bytes:
+        """The root of what anybody may see, or all of one scope, for an effective fingerprint. Any thread may ask."""
+        return root_key(replace(self._record, fingerprint=fingerprint.hex(), scope=scope))
 
     def forget(self, scope: str) -> set[bytes]:
         """The roots that private requests of this scope were given, for the last time."""

@@ -34,10 +34,16 @@ _STAND_INS = (_STAND_IN, _STAND_IN * 2)
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A rendered text and the character offsets in it where a block should end."""
+    """A rendered text and the character offsets in it where a block should end.
+
+    Of these, `boundaries` are those between messages. `answers` says where an earlier answer begins, for what stands
+    before was the whole prompt when it was asked for, and where its message ends.
+    """
 
     text: str
     breakpoints: tuple[int, ...]
+    boundaries: tuple[int, ...] = ()
+    answers: tuple[tuple[int, int], ...] = ()
 
     def segments(self) -> list[str]:
         """The text split at its breakpoints. Tokenized one by one, equal beginnings give equal tokens."""
@@ -67,7 +73,8 @@ class ChatTemplate:
         with _guarded():
             text = self._text(messages, ask=True, tools=tools)
             text.encode()  # half a surrogate pair is nothing that could be tokenized
-            return Rendered(text, (*self._boundaries(text, messages, tools), *_part_ends(text, messages)))
+            boundaries, answers = self._boundaries(text, messages, tools)
+            return Rendered(text, (*boundaries, *_part_ends(text, messages)), tuple(boundaries), tuple(answers))
 
     def extend(self, history: Sequence[Message], new: Sequence[Message]) -> Rendered | None:
         """The text that follows the last answer of `history` and asks for an answer to `new`.
@@ -95,8 +102,33 @@ class ChatTemplate:
             raise TemplateFailed(reason="what it writes after an answer depends on all that was said before")
         return short
 
-    def _boundaries(self, text: str, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Iterator[int]:
-        """Where each message but the last one ends in the text.
+    def _boundaries(
+        self, text: str, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Where the messages meet in the text, and of those answers whose both ends are known, where they stand.
+
+        Before an answer that is not where the message ends, but where a prompt that asked for the answer ended: after
+        what the template writes then, which is learned from the first answer.
+        """
+        ends = dict(self._message_ends(text, messages, tools))
+        before_answers = [count for count in ends if messages[count].role == "assistant"]
+        if not before_answers:
+            return [*ends.values()], []
+        first = before_answers[0]
+        asked = self._boundary(messages[:first], tools, ask=True)
+        if asked is None or not asked.startswith(text[: ends[first]]):
+            return [*ends.values()], []
+        request = asked[ends[first] :]
+        starts = {
+            count: ends[count] + len(request) for count in before_answers if text.startswith(request, ends[count])
+        }
+        answers = [(start, ends[count + 1]) for count, start in starts.items() if start <= ends.get(count + 1, -1)]
+        return [*(ends | starts).values()], answers
+
+    def _message_ends(
+        self, text: str, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+    ) -> Iterator[tuple[int, int]]:
+        """How many messages there were, and where the last of them ends in the text; not for the last message of all.
 
         That is where the conversation up to the message ends when it is rendered alone. What a template writes after a
         message's content is learned from the first one of its role, or each would cost a rendering.
@@ -109,18 +141,20 @@ class ChatTemplate:
             tail = tails.get(message.role)
             if message.text and found >= 0 and tail is not None and text.startswith(tail, end):
                 position = end + len(tail)
-                yield position
+                yield count, position
                 continue
             head = self._boundary(messages[:count], tools)
             if head is not None and text.startswith(head):
                 if message.text and found >= 0 and end <= len(head):
                     tails[message.role] = text[end : len(head)]
                 position = len(head)
-                yield position
+                yield count, position
 
-    def _boundary(self, messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> str | None:
+    def _boundary(
+        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], *, ask: bool = False
+    ) -> str | None:
         try:
-            return self._text(messages, ask=False, tools=tools)
+            return self._text(messages, ask=ask, tools=tools)
         except Exception:  # some templates refuse a conversation that stops at this role
             return None
 

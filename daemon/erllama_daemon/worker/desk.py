@@ -7,6 +7,7 @@ from erllama_cache.keys import pack_tokens, unpack_tokens
 from erllama_daemon import frames
 from erllama_daemon.engine.backend import Backend
 from erllama_daemon.engine.generation import Generation
+from erllama_daemon.engine.parents import Parents
 from erllama_daemon.engine.prompt import Prompt, build_prompt, tokenize_rendered
 from erllama_daemon.errors import TokenUnknown
 from erllama_daemon.messages import Sampling
@@ -16,11 +17,12 @@ from erllama_daemon.template.chat import ChatTemplate
 class Desk:
     """Tokenizes, detokenizes and renders; `fingerprint` is that of the model's file. All calls from one thread."""
 
-    def __init__(self, backend: Backend, block_tokens: int, fingerprint: bytes) -> None:
+    def __init__(self, backend: Backend, block_tokens: int, fingerprint: bytes, parents: Parents) -> None:
         facts = backend.facts
         self._backend = backend
         self._block_tokens = block_tokens
         self._fingerprint = fingerprint.hex()
+        self._parents = parents
         self._template = ChatTemplate(facts.chat_template, bos_text=facts.bos_text, eos_text=facts.eos_text)
 
     def tokenize(self, call: frames.Tokenize) -> frames.Tokens:
@@ -53,12 +55,12 @@ class Desk:
         )
         history, generation = call.history, Generation(request)
         if history is None or call.messages:
-            prompt = build_prompt(request, self._backend, self._template, self._fingerprint)
+            recall = self._parents.recall(request)
+            prompt = build_prompt(request, self._backend, self._template, self._fingerprint, recall=recall)
         else:  # the conversation as it stands, even if it leaves no room for another turn
             tokens = unpack_tokens(history.tokens)
             prompt = Prompt(tokens, parent_key=history.finish_key, parent_end=len(tokens))
-        generation.prompt = prompt
-        generation.tokens, generation.prompt_tokens = list(prompt.tokens), len(prompt.tokens)
+        generation.give(prompt)
         return generation
 
     def render(self, call: frames.Render) -> frames.Rendered:

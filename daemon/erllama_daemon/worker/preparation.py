@@ -43,15 +43,18 @@ class Preparation:
             raise NotSupported(model=self._model, what="generate text")
         request = generation.request
         prompt = build_prompt(
-            request, self._backend, self._template, self._fingerprint, parent=self._parent_tokens(request)
+            request,
+            self._backend,
+            self._template,
+            self._fingerprint,
+            parent=self._parent_tokens(request),
+            recall=self._parents.recall(request),
         )
         generation.sampler = self._backend.sampler(request.sampling, generation.seed, prompt.tokens)
         markers = thinking_markers(self._backend.facts.chat_template, prompt.text)
         generation.answer = AnswerText(request.stop, markers)
         generation.markers = (markers.opening, markers.closing) if markers is not None else ()
-        generation.prompt = prompt
-        generation.tokens, generation.prompt_tokens = list(prompt.tokens), len(prompt.tokens)
-        generation.note, generation.dropped_messages = prompt.note, prompt.dropped_messages
+        generation.give(prompt)
 
     def _parent_tokens(self, request: Generate) -> list[int] | None:
         """Those that the messages follow, if the request gives no more of them than their key."""

@@ -111,14 +111,14 @@ class Worker:
         )
         self._scheduler = Scheduler(
             engine,
-            Preparation(backend, model, fingerprint, Parents(self._store, engine.inspection)),
+            Preparation(backend, model, fingerprint, self._parents(engine)),
             model,
             frames.send,
             parallel=configuration.parallel,
             queue_limit=configuration.queue_limit,
         )
         self._calls = Calls(
-            Desk(backend, BLOCK_TOKENS, fingerprint),
+            Desk(backend, BLOCK_TOKENS, fingerprint, self._parents(engine)),
             Embedder(backend, model, self._scheduler, frames.send),
             Explainer(self._store, backend.vocabulary, model, BLOCK_TOKENS, configuration.policy),
             Recomputer(engine, self._scheduler, self._store, model, frames.send),
@@ -153,6 +153,10 @@ class Worker:
             thread.join()
             self._calls.close()
             self._store.close(self._save_timeout_s)
+
+    def _parents(self, engine: Engine) -> Parents:
+        """One for each thread."""
+        return Parents(self._store, engine.inspection, self._backend.vocabulary, BLOCK_TOKENS)
 
     def _run_scheduler(self) -> None:
         try:
