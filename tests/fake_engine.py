@@ -25,12 +25,14 @@ def new_shelf(backend: FakeBackend, store: Store, fingerprint: bytes = FINGERPRI
     return AdapterShelf(backend, "fake", fingerprint, store.directory / "fingerprints.sqlite3")
 
 
+def new_parents(backend: FakeBackend, store: Store, engine: Engine) -> Parents:
+    return Parents(store, engine.inspection, backend.vocabulary, BLOCK_TOKENS)
+
+
 def new_preparation(
     backend: FakeBackend, store: Store, engine: Engine, fingerprint: bytes = FINGERPRINT
 ) -> Preparation:
-    return Preparation(
-        backend, "fake", fingerprint, Parents(store, engine.inspection, backend.vocabulary, BLOCK_TOKENS)
-    )
+    return Preparation(backend, "fake", fingerprint, new_parents(backend, store, engine))
 
 
 def new_engine(

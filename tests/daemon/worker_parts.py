@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fake_backend import FakeBackend
-from fake_engine import BLOCK_TOKENS, FINGERPRINT, new_engine, new_preparation, new_shelf
+from fake_engine import BLOCK_TOKENS, FINGERPRINT, new_engine, new_parents, new_preparation, new_shelf
 
 from erllama_cache.policy import Policy
 from erllama_cache.store import Store
@@ -40,7 +40,7 @@ class WorkerParts:
         preparation = new_preparation(self.backend, self.store, engine)
         self.scheduler = Scheduler(engine, preparation, "fake", self._send, parallel=parallel, queue_limit=8)
         self.calls = Calls(
-            Desk(self.backend, BLOCK_TOKENS, FINGERPRINT),
+            Desk(self.backend, BLOCK_TOKENS, FINGERPRINT, new_parents(self.backend, self.store, engine)),
             Embedder(self.backend, "fake", self.scheduler, self._send),
             Explainer(self.store, self.backend.vocabulary, "fake", BLOCK_TOKENS, policy),
             Recomputer(engine, self.scheduler, self.store, "fake", self._send),
