@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fake_backend import FakeBackend
@@ -83,6 +84,7 @@ class Machine:
         max_tokens: int = 40,
         answer: str | None = None,
         in_company: bool = False,
+        before: Sequence[Message] = (),
         **options: Any,
     ) -> Generation:
         """A request whose prompt has been read."""
@@ -93,7 +95,7 @@ class Machine:
         generation = Generation(
             Generate(
                 id=1,
-                messages=[Message("user", parts)],
+                messages=[*before, Message("user", parts)],
                 history=history,
                 max_tokens=max_tokens,
                 sampling=Sampling(temperature=0.0),

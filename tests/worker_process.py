@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -65,14 +65,15 @@ class WorkerProcess:
         history: History | None = None,
         max_tokens: int = 12,
         sampling: Sampling | None = None,
+        before: Sequence[Message] = (),
         **options: Any,
     ) -> int:
-        """Sends a user message and gives the number of the request."""
+        """Sends a user message, after those of `before`, and gives the number of the request."""
         self._next_id += 1
         self.send(
             frames.Generate(
                 id=self._next_id,
-                messages=[Message("user", list(parts))],
+                messages=[*before, Message("user", list(parts))],
                 history=history,
                 max_tokens=max_tokens,
                 sampling=sampling or Sampling(temperature=0.0),

@@ -39,6 +39,25 @@ def test_message_boundaries_and_parts_are_breakpoints() -> None:
     ]
 
 
+@pytest.mark.parametrize("source", [CHATML, None, CHATML.replace("message.content", "message.content | trim")])
+def test_an_answer_begins_where_the_prompt_that_asked_for_it_ended(source: str | None) -> None:
+    said = [Message("system", ["Be brief."]), user("Hi"), Message("assistant", ["Hello"]), user("a document", " And?")]
+    rendered = template(source).render([*said, Message("assistant", ["So."]), user("Why?")])
+    asked = [template(source).render(said[:count]) for count in (2, 4)]
+    assert [start for start, _ in rendered.answers] == [len(prompt.text) for prompt in asked]
+    assert [rendered.text[start:end].split("<")[0] for start, end in rendered.answers] == ["Hello", "So."]
+    for prompt in asked:
+        assert rendered.text.startswith(prompt.text)
+        assert rendered.segments()[: len(prompt.segments())] == prompt.segments()
+
+
+def test_an_answer_that_is_not_where_its_prompt_ended_is_none() -> None:
+    thinks = CHATML.replace("{% if add_generation_prompt %}<|im_start|>assistant\n", "{% if add_generation_prompt %}A")
+    said = [user("Hi"), Message("assistant", ["Hello"]), user("And?")]
+    assert template(thinks).render(said).answers == ()
+    assert template(STRIPS_OLD_ANSWERS).render(said).answers == ()
+
+
 def test_equal_beginnings_give_equal_segments() -> None:
     one = template(CHATML).render([user("the document", " one")]).segments()
     two = template(CHATML).render([user("the document", " another question")]).segments()
@@ -213,7 +232,8 @@ def test_a_long_conversation_is_cut_at_each_message_in_no_time() -> None:
     rendered = template(CHATML).render(messages)
     segments = rendered.segments()
     assert len(segments) == 2001
-    assert all(segment.startswith("<|im_start|>") for segment in segments)
+    assert segments[0] == "<|im_start|>user\nMessage 0 says user and assistant.<|im_end|>\n<|im_start|>assistant\n"
+    assert all(segment.startswith(("<|im_start|>user", "Message")) for segment in segments)
     assert template(CHATML).render(messages[:7]).segments()[:-1] == segments[:6]
 
 

@@ -40,6 +40,7 @@ class Segments:
         ends = _in_bytes(rendered, [end for _, end in rendered.answers])
         self.answers = dict(zip(starts, ends, strict=True))
         """Where the messages of answers end, by where the answers begin."""
+        self._starts = starts
         self._known: dict[tuple[int, int], list[int]] = {}
 
     def whole(self) -> Stretch:
@@ -60,7 +61,7 @@ class Segments:
 
     def answers_after(self, start: int) -> list[int]:
         """Where the answers begin that come later than the answer in which a chain ends."""
-        return [answer for answer in self.answers if answer > start]
+        return self._starts[bisect_right(self._starts, start) :]
 
     def is_whole_character(self, offset: int) -> bool:
         """Whether no character stands on both sides of the offset."""
