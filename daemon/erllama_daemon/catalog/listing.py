@@ -34,7 +34,7 @@ _MOST_BYTES = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class NamedModel:
     """A model that was found, by one name, in one store."""
 
     name: str
@@ -67,9 +67,18 @@ class Listing:
         aliases = _aliases_by_file(stored)
         places = [*_places(stored)]
         known = {os.path.realpath(place.path) for place in places}
-        places += [_Place(names[0], _ALIAS, Path(file)) for file, names in aliases.items() if file not in known]
+        places += [NamedModel(names[0], _ALIAS, Path(file)) for file, names in aliases.items() if file not in known]
         loaded = self._loaded()
         return Catalog([self._model(place, aliases, loaded) for place in places])
+
+    def named(self) -> list[NamedModel]:
+        """Every name that means a model, each once and aliases first; no file is read. Raises ConfigInvalid."""
+        stored = cache(stored_models)
+        places = [
+            NamedModel(name, _ALIAS, Path(file)) for file, names in _aliases_by_file(stored).items() for name in names
+        ]
+        places += _places(stored)
+        return [*{place.name: place for place in reversed(places)}.values()][::-1]
 
     def info(self, request: ModelInfoRequest) -> ModelInfo:
         """One model, and the memory that it would take. Raises as `find_model`, and ModelUnreadable."""
@@ -77,7 +86,7 @@ class Listing:
         resolved = os.path.realpath(path)
         stored = cache(stored_models)
         found = next((place for place in _places(stored) if os.path.realpath(place.path) == resolved), None)
-        place = _Place(found.name, found.store, path) if found else _Place(request.model, _FILE, path)
+        place = NamedModel(found.name, found.store, path) if found else NamedModel(request.model, _FILE, path)
         read, size = self._read(path)
         model = self._model(place, _aliases_by_file(stored), self._loaded())
         available = self._available_bytes()
@@ -93,7 +102,7 @@ class Listing:
         fits = None if available is None else need.total_bytes <= available
         return ModelInfo(model=model, memory=need, available_bytes=available, fits=fits)
 
-    def _model(self, place: _Place, aliases: Mapping[str, list[str]], loaded: Collection[str]) -> CatalogModel:
+    def _model(self, place: NamedModel, aliases: Mapping[str, list[str]], loaded: Collection[str]) -> CatalogModel:
         file = os.path.realpath(place.path)
         model = CatalogModel(
             name=place.name,
@@ -124,11 +133,11 @@ def _over(options: ModelOptions, configured: ModelOptions) -> ModelOptions:
     return msgspec.structs.replace(configured, **said)
 
 
-def _places(stored: _Stored) -> Iterator[_Place]:
+def _places(stored: _Stored) -> Iterator[NamedModel]:
     with contextlib.suppress(ErllamaError):
-        yield _Place(DEMO, DEMO, find_demo())
+        yield NamedModel(DEMO, DEMO, find_demo())
     for model in stored():
-        yield _Place(model.name, model.store, model.path)
+        yield NamedModel(model.name, model.store, model.path)
 
 
 def _aliases_by_file(stored: _Stored) -> Mapping[str, list[str]]:

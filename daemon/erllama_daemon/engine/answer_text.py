@@ -80,6 +80,11 @@ class ThinkingSplit:
             self._state = "thinking"
         self.has_thought = self._state == "thinking"
 
+    @property
+    def is_thinking(self) -> bool:
+        """Whether there was thinking, and nothing yet of the answer after it."""
+        return self.has_thought and self._state != "answer"
+
     def add(self, text: str) -> list[Span]:
         """Takes more text; returns what is certain by now."""
         self._held += text
@@ -144,6 +149,11 @@ class AnswerText:
     def thinking(self) -> str | None:
         """The thinking as far as it has been shown; None if the model has not begun to think."""
         return "".join(self._thinking) if self._split.has_thought else None
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether all so far is thinking."""
+        return self._split.is_thinking
 
     @property
     def stop_sequence(self) -> str | None:

@@ -119,6 +119,7 @@ class Generation:
     seed: int = 0
     digest: xxhash.xxh3_128 | None = None
     logprobs: list[TokenLogprobs] | None = None
+    thinking_tokens: int = 0
     finish_reason: FinishReason | None = None
     answer: AnswerText = field(default_factory=AnswerText)
     markers: tuple[str, ...] = ()
@@ -239,6 +240,7 @@ class Generation:
             adapters=list(self.adapters.adapters) if self.adapters is not None else [],
             dropped_messages=self.dropped_messages,
             context_size=self.context_size,
+            thinking_tokens=self.thinking_tokens,
             logits_digest=self.digest.hexdigest() if self.digest is not None else None,
         )
 

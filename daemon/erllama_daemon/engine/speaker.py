@@ -38,6 +38,8 @@ class Speaker:
         if full or generation.completion_tokens >= generation.request.max_tokens:
             generation.finish_reason = "length"
         spans = answer.add(self._piece(generation, token), last=generation.finish_reason is not None)
+        if answer.is_thinking:
+            generation.thinking_tokens = generation.completion_tokens
         if answer.stop_sequence is not None:
             generation.finish_reason = "stop"
         return spans

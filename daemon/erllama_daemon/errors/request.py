@@ -14,6 +14,14 @@ class RequestInvalid(ErllamaError):
     hint = "See what it takes with --help, in a chat with /help."
 
 
+class FieldRefused(ErllamaError):
+    """{field} is not supported: {reason}."""
+
+    code = "field_refused"
+    exit_code = EXIT_USAGE
+    hint = "docs/openai.md says what is."
+
+
 class EndpointUnknown(ErllamaError):
     """The daemon has nothing at {method} {path}."""
 

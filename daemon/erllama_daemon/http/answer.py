@@ -239,7 +239,7 @@ class Answer:
             case frames.Prefilled():
                 self._events.put_nowait(Prefilling(frame.done, frame.total, frame.cached))
             case frames.Text():
-                self._events.put_nowait(Thinking(frame.text) if frame.thinking else Token(frame.text))
+                self._events.put_nowait(Thinking(frame.text) if frame.thinking else Token(frame.text, frame.logprobs))
 
     def _may_summarize(self, failure: Failure) -> bool:
         return failure.code == ContextExceeded.code and self._question.request.overflow == "summarize"

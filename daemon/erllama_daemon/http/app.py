@@ -25,6 +25,7 @@ from erllama_daemon.http.catalog_endpoints import CatalogEndpoints
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.model_endpoints import ModelEndpoints
+from erllama_daemon.http.openai.endpoints import OpenAiEndpoints
 from erllama_daemon.http.openapi import openapi_document
 from erllama_daemon.http.session_endpoints import SessionEndpoints
 from erllama_daemon.messages import CompleteRequest, DaemonSettings, DaemonStatus, Event, Reloaded
@@ -86,6 +87,7 @@ class App:
             *ModelEndpoints(self._supervisor).endpoints(),
             *CatalogEndpoints(self._listing()).endpoints(),
             *SessionEndpoints(self._conversations, self.answers).endpoints(),
+            *OpenAiEndpoints(self.asking, self._listing()).endpoints(),
         ]
 
     def _listing(self) -> Listing:

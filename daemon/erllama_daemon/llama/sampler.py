@@ -34,11 +34,11 @@ _FIRST_LOOK = 128
 
 
 class LlamaSampler:
-    """A chain: logit bias → grammar → repetition penalty → top-k → top-p → min-p → temperature → dist(seed).
+    """A chain: logit bias → grammar → penalties → top-k → top-p → min-p → temperature → dist(seed).
 
-    At temperature 0 the likeliest token is taken after the penalty. It works on a copy of the logits, so a row that was
-    stored with a block is sampled exactly like a fresh one. `last_error` gives llama.cpp's last error line. Raises
-    RequestInvalid, GrammarInvalid, JsonSchemaInvalid and TokenUnknown.
+    At temperature 0 the likeliest token is taken after the penalties. It works on a copy of the logits, so a row
+    that was stored with a block is sampled exactly like a fresh one. `last_error` gives llama.cpp's last error line.
+    Raises RequestInvalid, GrammarInvalid, JsonSchemaInvalid and TokenUnknown.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class LlamaSampler:
         self._grammar = _native_grammar(vocab, sampling, last_error)
         # What a grammar has not seen being generated it would not survive: only the penalty looks back.
         self._recent = deque(recent[-PENALTY_WINDOW:], PENALTY_WINDOW)
-        self._has_penalty = sampling.repeat_penalty != 1.0
+        self._has_penalty = _has_penalty(sampling)
         self._needed = _needed(sampling)
         self._is_drawn = sampling.temperature > 0.0
         self._is_argmax = not self._is_drawn and not self._has_penalty
@@ -155,9 +155,13 @@ def _has_equals(logits: Logits) -> bool:
     return bool((ordered[1:] == ordered[:-1]).any())
 
 
+def _has_penalty(sampling: Sampling) -> bool:
+    return sampling.repeat_penalty != 1.0 or sampling.frequency_penalty != 0.0 or sampling.presence_penalty != 0.0
+
+
 def _needed(sampling: Sampling) -> int | None:
     """How many of the likeliest tokens decide; a penalty moves at most its window. None is for all."""
-    moved = PENALTY_WINDOW if sampling.repeat_penalty != 1.0 else 0
+    moved = PENALTY_WINDOW if _has_penalty(sampling) else 0
     if sampling.temperature <= 0.0:
         return 1 + moved
     return sampling.top_k + moved if sampling.top_k > 0 else None
@@ -196,10 +200,9 @@ def _native_chain(vocabulary_size: int, sampling: Sampling, seed: int) -> llama_
 
 def _natives(vocabulary_size: int, sampling: Sampling, seed: int) -> list[llama_cpp.llama_sampler_p]:
     natives = []
-    if sampling.repeat_penalty != 1.0:
-        natives.append(
-            llama_cpp.llama_sampler_init_penalties(vocabulary_size, PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0)
-        )
+    if _has_penalty(sampling):
+        penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
+        natives.append(llama_cpp.llama_sampler_init_penalties(vocabulary_size, PENALTY_WINDOW, *penalties))
     if sampling.temperature <= 0.0:
         return [*natives, llama_cpp.llama_sampler_init_greedy()]
     if sampling.top_k > 0:

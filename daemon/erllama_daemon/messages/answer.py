@@ -36,7 +36,8 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How the next token is chosen. A temperature of 0 is greedy; without a seed one is drawn and reported.
 
     `grammar` is GBNF whose start rule is `root`; `json_schema` is a JSON schema as text; at most one of them.
-    `logit_bias` is added to the logits of the tokens it names.
+    `logit_bias` is added to the logits of the tokens it names. `frequency_penalty` is taken from a logit for each time
+    that the token is among the last 64, `presence_penalty` once if it is.
     """
 
     temperature: float = choices.TEMPERATURE
@@ -44,6 +45,8 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     top_p: float = choices.TOP_P
     min_p: float = choices.MIN_P
     repeat_penalty: float = choices.REPEAT_PENALTY
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     seed: int | None = None
     grammar: str | None = None
     json_schema: str | None = None
@@ -127,7 +130,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     said before its answer. `dropped_messages` counts the oldest messages that were left out to make the rest fit, and
     `summary` is what was put in their place. `turn` is the number in the database of the turn that the answer became,
     and `parent_key` the finish key of the one it follows. `context_size` is how many tokens the model holds in mind.
-    `tool_calls` are the tools that the model wants to have called.
+    `tool_calls` are the tools that the model wants to have called. `thinking_tokens` is how many of the completion's
+    tokens are the thinking before it.
     """
 
     text: str
@@ -160,6 +164,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     parent_key: str | None = None
     context_size: int = 0
     tool_calls: list[ToolCall] = []
+    thinking_tokens: int = 0
 
     @classmethod
     def never_started(

@@ -96,6 +96,8 @@ def check_sampling(sampling: Sampling) -> None:
             "top_p must lie between 0 and 1": 0 <= sampling.top_p <= 1,
             "min_p must lie between 0 and 1": 0 <= sampling.min_p <= 1,
             "repeat_penalty must be a 32-bit number above 0": 0 < float32(sampling.repeat_penalty) < math.inf,
+            "frequency_penalty must be a finite 32-bit number": math.isfinite(float32(sampling.frequency_penalty)),
+            "presence_penalty must be a finite 32-bit number": math.isfinite(float32(sampling.presence_penalty)),
             "seed must lie between 0 and 4294967294": _within(sampling.seed, 0, 2**32 - 2),
             "grammar and json_schema exclude each other": sampling.grammar is None or sampling.json_schema is None,
             f"logit_bias has more than {LOGIT_BIAS_LIMIT} entries": len(sampling.logit_bias) <= LOGIT_BIAS_LIMIT,

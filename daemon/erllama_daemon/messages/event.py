@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.messages.answer import Stats
+from erllama_daemon.messages.answer import Stats, TokenLogprobs
 from erllama_daemon.messages.conversation import ToolCall
 from erllama_daemon.messages.status import ModelStatus
 
@@ -43,10 +43,15 @@ class Summarizing(msgspec.Struct, frozen=True, tag="summarizing", tag_field="eve
     messages: int
 
 
-class Token(msgspec.Struct, frozen=True, tag="token", tag_field="event"):
-    """Text of one or a few tokens that became ready together."""
+class Token(msgspec.Struct, frozen=True, omit_defaults=True, tag="token", tag_field="event"):
+    """Text of one or a few tokens that became ready together.
+
+    `logprobs`, if they were asked for, are those of the tokens that were generated since the event before. They may be
+    ahead of the text, of which the beginning of a stop sequence is held back.
+    """
 
     text: str
+    logprobs: list[TokenLogprobs] = []
 
 
 class Thinking(msgspec.Struct, frozen=True, tag="thinking", tag_field="event"):

@@ -13,7 +13,7 @@ from erllama_cache.writer import SaveOutcome
 from erllama_daemon.engine.answer_text import Span
 from erllama_daemon.engine.generation import Generation
 from erllama_daemon.frames import Finished, FromWorker, Text
-from erllama_daemon.messages import Message
+from erllama_daemon.messages import Message, TokenLogprobs
 
 TEXT_INTERVAL_S = 0.015
 """Text that becomes ready within this time travels together: each wake-up elsewhere stalls llama.cpp's threads."""
@@ -25,9 +25,10 @@ LONGEST_INTERVAL_S = 0.1
 class Reply:
     """Collects the text of one request and sends it on; the first text leaves at once."""
 
-    def __init__(self, request_id: int, send: Callable[[FromWorker], None]) -> None:
-        self._id = request_id
+    def __init__(self, generation: Generation, send: Callable[[FromWorker], None]) -> None:
+        self._generation = generation
         self._send = send
+        self._sent_logprobs = 0
         self._unsent: list[Span] = []
         self._sent_at = 0.0
 
@@ -41,9 +42,18 @@ class Reply:
     def flush(self) -> None:
         """Sends what is left."""
         for is_thinking, spans in itertools.groupby(self._unsent, key=lambda span: span[1]):
-            self._send(Text(self._id, "".join(text for text, _thinking in spans), is_thinking))
+            logprobs = [] if is_thinking else self._unsent_logprobs()
+            self._send(Text(self._generation.id, "".join(text for text, _thinking in spans), is_thinking, logprobs))
         self._unsent.clear()
         self._sent_at = time.monotonic()
+
+    def _unsent_logprobs(self) -> list[TokenLogprobs]:
+        found = self._generation.logprobs
+        if found is None:
+            return []
+        start = max(self._sent_logprobs, self._generation.thinking_tokens)
+        self._sent_logprobs = len(found)
+        return found[start:]
 
 
 def finished_frame(generation: Generation, model: str, *, answered: bool) -> Finished:

@@ -196,7 +196,8 @@ class Scheduler:
             generation = self._waiting.popleft()
             self._running.append(generation)
         self._send_progress(generation)
-        self._guard([generation], functools.partial(self._engine.admit, generation))
+        if self._guard([generation], functools.partial(self._engine.admit, generation)) and not generation.ends:
+            self._send_progress(generation)  # for all of the prompt was there already, and nothing of it is read
 
     def _tell_who_waits(self) -> None:
         for ahead, generation in enumerate(tuple(self._waiting)):
@@ -274,7 +275,7 @@ class Scheduler:
         return True
 
     def _reply(self, generation: Generation) -> Reply:
-        return self._replies.setdefault(generation, Reply(generation.id, self._send))
+        return self._replies.setdefault(generation, Reply(generation, self._send))
 
     def _flush(self, generation: Generation) -> None:
         reply = self._replies.pop(generation, None)

@@ -1,0 +1,1 @@
+"""OpenAI's API, as its clients speak it. `docs/openai.md` says what of it there is."""

@@ -1,0 +1,87 @@
+"""Errors in the shape and with the statuses that OpenAI's clients know."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from starlette.responses import Response
+
+from erllama_cache.errors import ErllamaError
+from erllama_daemon.errors import FieldRefused, InternalError
+from erllama_daemon.http.body import failure_response, json_response
+from erllama_daemon.messages import Failure, RemoteError
+
+_STATUS_OF_CODE = {"context_exceeded": 400, "not_supported": 400, "not_cached": 412, "busy": 429}
+"""Where they differ from erllama's own: clients ask again by themselves after a 409, a 429 and any 5xx."""
+
+_CODE_OF_CODE = {
+    "context_exceeded": "context_length_exceeded",
+    "model_missing": "model_not_found",
+    "model_unknown": "model_not_found",
+    "model_ambiguous": "model_not_found",
+    "demo_model_missing": "model_not_found",
+    "api_key_missing": "invalid_api_key",
+    "api_key_wrong": "invalid_api_key",
+    "busy": "rate_limit_exceeded",
+    "field_refused": "unsupported_parameter",
+    "parent_unknown": "previous_response_not_found",
+}
+_TYPE_OF_STATUS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_PARAM_OF_CODE = {"model_not_found": "model", "context_length_exceeded": "messages"}
+_PLACE = re.compile(r"at `\$\.?([^`]+)`")
+_RETRY_AFTER_S = "1"
+
+
+class OpenAiError(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong. `param` is the field that is to blame, and `hint` what can be done about it."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+    hint: str | None = None
+
+
+class OpenAiFailure(msgspec.Struct, frozen=True):
+    """The body of every HTTP error, and the last event of a stream that failed."""
+
+    error: OpenAiError
+
+
+def failed(error: Exception) -> Response:
+    """The response for whatever an endpoint raised."""
+    failure = failure_of(error)
+    status = status_of(failure)
+    response = json_response(OpenAiFailure(told(failure, param_of(error))), status)
+    if status in (429, 503):
+        response.headers["retry-after"] = _RETRY_AFTER_S
+    return response
+
+
+def failure_of(error: Exception) -> Failure:
+    """What is told of an error that nobody expected, too."""
+    return Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
+
+
+def status_of(failure: Failure) -> int:
+    """The HTTP status of a failure."""
+    return _STATUS_OF_CODE.get(failure.code) or failure_response(RemoteError(failure)).status_code
+
+
+def told(failure: Failure, param: str | None = None) -> OpenAiError:
+    """A failure as these clients are told of it."""
+    status = status_of(failure)
+    code = _CODE_OF_CODE.get(failure.code, failure.code)
+    kind = "server_error" if status >= 500 else _TYPE_OF_STATUS.get(status, "invalid_request_error")
+    return OpenAiError(
+        message=failure.message, type=kind, param=param or _PARAM_OF_CODE.get(code), code=code, hint=failure.hint
+    )
+
+
+def param_of(error: Exception) -> str | None:
+    """The field that an error is about, as far as it says so."""
+    if isinstance(error, FieldRefused):
+        return str(error.details["field"])
+    place = _PLACE.search(str(error))
+    return place[1] if place else None
