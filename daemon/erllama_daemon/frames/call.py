@@ -40,10 +40,11 @@ class Render(msgspec.Struct, frozen=True, tag=True):
 
 
 class Embed(msgspec.Struct, frozen=True, tag=True):
-    """Asks for `Embedded`."""
+    """Asks for `Embedded`: of texts, and then of prompts that are tokens already (little-endian u32)."""
 
     id: int
     texts: list[str]
+    prompts: list[bytes] = []
 
 
 class LoadAdapter(msgspec.Struct, frozen=True, tag=True):

@@ -87,7 +87,7 @@ class App:
             *ModelEndpoints(self._supervisor).endpoints(),
             *CatalogEndpoints(self._listing()).endpoints(),
             *SessionEndpoints(self._conversations, self.answers).endpoints(),
-            *OpenAiEndpoints(self.asking, self._listing()).endpoints(),
+            *OpenAiEndpoints(self.asking, self._supervisor, self._listing()).endpoints(),
         ]
 
     def _listing(self) -> Listing:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -15,6 +13,7 @@ from erllama_daemon.errors import InternalError
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.endpoint import Endpoint
 from erllama_daemon.http.model_file import model_file
+from erllama_daemon.http.vectors import unpack_vector
 from erllama_daemon.messages import (
     AdapterList,
     AdapterRequest,
@@ -116,7 +115,7 @@ class CallEndpoints:
         check_embed(body)
         call = frames.Embed(self._supervisor.next_id(), body.texts)
         answer = await self._call(body.model, call, frames.Embedded)
-        return json_response(Embeddings([*map(_unpack_vector, answer.vectors)], answer.tokens, answer.pooling))
+        return json_response(Embeddings([*map(unpack_vector, answer.vectors)], answer.tokens, answer.pooling))
 
     async def load_adapter(self, request: Request) -> Response:
         """Attaches an adapter for every request from now on."""
@@ -156,11 +155,3 @@ class CallEndpoints:
         if not isinstance(answer, kind):
             raise InternalError(reason=f"the worker answered {type(call).__name__} with {type(answer).__name__}")
         return answer
-
-
-def _unpack_vector(packed: bytes) -> list[float]:
-    numbers = array("f")
-    numbers.frombytes(packed)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tolist()

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from erllama_cache.keys import unpack_tokens
 from erllama_daemon import frames
 from erllama_daemon.engine.backend import Backend, ComputeFailed
-from erllama_daemon.errors import AnswerCutOff, ContextExceeded, DecodeFailed, EmbeddingEmpty, NotSupported
+from erllama_daemon.errors import (
+    AnswerCutOff,
+    ContextExceeded,
+    DecodeFailed,
+    EmbeddingEmpty,
+    NotSupported,
+    TokenUnknown,
+)
 from erllama_daemon.frames import FromWorker
 from erllama_daemon.worker.failures import failure_of
 from erllama_daemon.worker.scheduler import Scheduler
@@ -34,8 +42,8 @@ class Embedder:
     def start(self, call: frames.Embed) -> None:
         """Answers a call when all of its texts are embedded, or fails it by name."""
         try:
-            texts = [self._backend.vocabulary.tokenize(text, first=True) for text in call.texts]
-            self._check(call, texts)
+            texts = [self._tokens(text) for text in call.texts] + [*map(unpack_tokens, call.prompts)]
+            self._check(texts)
         except Exception as error:
             self._send(frames.Failed(call.id, failure_of(error)))
             return
@@ -55,17 +63,24 @@ class Embedder:
         tokens, pooling = sum(map(len, batch.texts)), self._backend.facts.pooling
         self._send(frames.Embedded(batch.call.id, batch.vectors, tokens, pooling))
 
-    def _check(self, call: frames.Embed, texts: list[list[int]]) -> None:
+    def _check(self, texts: list[list[int]]) -> None:
         limit = self._backend.facts.embedding_limit
         if limit == 0:
             raise NotSupported(model=self._model, what="embed text")
         if not texts:
             raise EmbeddingEmpty(number=1)
-        for number, (text, tokens) in enumerate(zip(call.texts, texts, strict=True), 1):
-            if not text.strip() or not tokens:
+        last = self._backend.facts.vocabulary_size - 1
+        for number, tokens in enumerate(texts, 1):
+            if not tokens:
                 raise EmbeddingEmpty(number=number)
             if len(tokens) > limit:
                 raise ContextExceeded(tokens=len(tokens), limit=limit)
+            if max(tokens) > last:
+                raise TokenUnknown(token=max(tokens), last=last)
+
+    def _tokens(self, text: str) -> list[int]:
+        """Those of a text; none of one that is blank, whatever a model adds to every text."""
+        return self._backend.vocabulary.tokenize(text, first=True) if text.strip() else []
 
     def _embed(self, tokens: list[int]) -> bytes:
         try:

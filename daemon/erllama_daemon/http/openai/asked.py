@@ -19,6 +19,8 @@ ANSWERS_LIMIT = 32
 
 FINGERPRINT = f"erllama-{__version__}"
 
+END_OF_STREAM = b"data: [DONE]\n\n"
+
 _SEEDS = 2**32 - 1
 
 

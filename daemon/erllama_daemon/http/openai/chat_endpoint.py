@@ -38,7 +38,7 @@ class ChatEndpoint:
                 handler=self.create,
                 body=ChatRequest,
                 answer=ChatCompletion,
-                events=ChatChunk | OpenAiFailure,
+                events=ChatChunk,
                 stream="sse",
                 dialect="openai",
                 doors=EVERYBODY,

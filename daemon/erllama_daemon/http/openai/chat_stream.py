@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from erllama_daemon.http.event_stream import sent_event
-from erllama_daemon.http.openai.asked import FINGERPRINT
+from erllama_daemon.http.openai.asked import END_OF_STREAM, FINGERPRINT
 from erllama_daemon.http.openai.chat_answer import (
     CalledToolDelta,
     ChatChunk,
@@ -24,8 +24,6 @@ from erllama_daemon.http.openai.logprobs import ChatLogprobs, LogprobsInStream, 
 from erllama_daemon.http.openai.several import Several
 from erllama_daemon.http.openai.usage import Usage
 from erllama_daemon.messages import Calling, Done, Event, Failure, Stats, Thinking, Token, TokenLogprobs, ToolCall
-
-END = b"data: [DONE]\n\n"
 
 
 @dataclass(slots=True)
@@ -101,7 +99,7 @@ class ChatStream:
                     yield sent_event(self._chunk(choice))
         if self.wants_usage:
             yield sent_event(msgspec.structs.replace(self._chunk(), usage=Usage.of(answers.grouped(found))))
-        yield END
+        yield END_OF_STREAM
 
     def _chunk(self, *choices: ChatChunkChoice) -> ChatChunk:
         return ChatChunk(

@@ -6,14 +6,22 @@ from erllama_daemon.catalog.listing import Listing
 from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.endpoint import Endpoint
 from erllama_daemon.http.openai.chat_endpoint import ChatEndpoint
+from erllama_daemon.http.openai.completion_endpoint import CompletionEndpoint
+from erllama_daemon.http.openai.embedding_endpoint import EmbeddingEndpoint
 from erllama_daemon.http.openai.model_endpoints import OpenAiModelEndpoints
+from erllama_daemon.models.supervisor import Supervisor
 
 
 class OpenAiEndpoints:
     """What OpenAI's clients ask for."""
 
-    def __init__(self, asking: Asking, listing: Listing) -> None:
-        self._kinds = (OpenAiModelEndpoints(listing), ChatEndpoint(asking))
+    def __init__(self, asking: Asking, supervisor: Supervisor, listing: Listing) -> None:
+        self._kinds = (
+            OpenAiModelEndpoints(listing),
+            ChatEndpoint(asking),
+            CompletionEndpoint(asking, supervisor),
+            EmbeddingEndpoint(supervisor),
+        )
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint of this kind."""

@@ -35,15 +35,18 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     min_p: float | None = None
     repeat_penalty: float | None = None
     grammar: str | None = None
+    seed: int | None = None
+    stop: list[str] | None = None
 
     def over(self, request: CompleteRequest) -> CompleteRequest:
         """The request with all that this asks for besides."""
-        sampler = {"top_k": self.top_k, "min_p": self.min_p, "repeat_penalty": self.repeat_penalty}
-        given = {name: value for name, value in sampler.items() if value is not None}
+        fields = ("top_k", "min_p", "repeat_penalty", "grammar", "seed")
+        given = {name: value for name in fields if (value := getattr(self, name)) is not None}
         return msgspec.structs.replace(
             request,
             model=request.model if self.session is None else None,
-            sampling=msgspec.structs.replace(request.sampling, grammar=self.grammar, **given),
+            sampling=msgspec.structs.replace(request.sampling, **given),
+            stop=request.stop if self.stop is None else self.stop,
             parent_key=request.parent_key if self.parent_key is None else self.parent_key,
             session=self.session,
             private=self.private,

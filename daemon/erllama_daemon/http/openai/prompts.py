@@ -1,0 +1,27 @@
+"""Prompts that are no conversation: texts, or the tokens of some."""
+
+from __future__ import annotations
+
+from erllama_daemon.errors import FieldRefused
+
+GivenPrompts = str | list[str | int | list[int]]
+"""One text, several, the tokens of one, or those of several."""
+
+PROMPTS_LIMIT = 256
+
+Prompt = str | list[int]
+
+
+def prompts_of(given: GivenPrompts, field: str) -> list[Prompt]:
+    """Each prompt by itself. Raises FieldRefused, naming `field`."""
+    if isinstance(given, str):
+        return [given]
+    tokens = [each for each in given if isinstance(each, int)]
+    prompts = [each for each in given if not isinstance(each, int)]
+    if tokens and prompts:
+        raise FieldRefused(field=field, reason="tokens do not go with whole prompts in one list")
+    if len(prompts) > PROMPTS_LIMIT:
+        raise FieldRefused(field=field, reason=f"it has more than {PROMPTS_LIMIT} prompts")
+    if not given:
+        raise FieldRefused(field=field, reason="there is nothing in it")
+    return [tokens] if tokens else prompts
