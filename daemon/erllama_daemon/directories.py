@@ -61,6 +61,11 @@ class Directories(NamedTuple):
         return self.data / "sessions.sqlite3"
 
     @property
+    def responses(self) -> Path:
+        """The SQLite file of the ids of responses."""
+        return self.data / "responses.sqlite3"
+
+    @property
     def daemon_log(self) -> Path:
         """What the daemon and its workers print."""
         return self.log / "daemon.log"

@@ -95,6 +95,8 @@ from erllama_daemon.errors.request import (
     JsonSchemaInvalid,
     PromptEmpty,
     RequestInvalid,
+    ResponseNotKept,
+    ResponseUnknown,
     TokenUnknown,
 )
 from erllama_daemon.errors.screen import (
@@ -212,6 +214,8 @@ __all__ = [
     "RepositoryUnknown",
     "RequestInvalid",
     "RequestKillsWorker",
+    "ResponseNotKept",
+    "ResponseUnknown",
     "ServiceRefused",
     "SessionAmbiguous",
     "SessionModelDiffers",

@@ -22,6 +22,22 @@ class FieldRefused(ErllamaError):
     hint = "docs/openai.md says what is."
 
 
+class ResponseUnknown(ErllamaError):
+    """There is no response {id}."""
+
+    code = "response_unknown"
+    exit_code = EXIT_USAGE
+    hint = "Send the whole conversation as `input`, without `previous_response_id`."
+
+
+class ResponseNotKept(ErllamaError):
+    """What the response {id} said is not kept."""
+
+    code = "response_not_kept"
+    exit_code = EXIT_USAGE
+    hint = "It can be gone on from with `previous_response_id`. Conversations that are kept have `POST /v1/sessions`."
+
+
 class EndpointUnknown(ErllamaError):
     """The daemon has nothing at {method} {path}."""
 

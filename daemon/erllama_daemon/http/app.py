@@ -26,6 +26,7 @@ from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.model_endpoints import ModelEndpoints
 from erllama_daemon.http.openai.endpoints import OpenAiEndpoints
+from erllama_daemon.http.openai.response_ids import ResponseIds
 from erllama_daemon.http.openapi import openapi_document
 from erllama_daemon.http.session_endpoints import SessionEndpoints
 from erllama_daemon.messages import CompleteRequest, DaemonSettings, DaemonStatus, Event, Reloaded
@@ -65,6 +66,7 @@ class App:
         self._started = time.monotonic()
         self.answers = Answers(supervisor, conversations, directories.cache)
         self.asking = Asking(self.answers, conversations)
+        self._response_ids = ResponseIds(directories.responses)
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint."""
@@ -87,7 +89,7 @@ class App:
             *ModelEndpoints(self._supervisor).endpoints(),
             *CatalogEndpoints(self._listing()).endpoints(),
             *SessionEndpoints(self._conversations, self.answers).endpoints(),
-            *OpenAiEndpoints(self.asking, self._supervisor, self._listing()).endpoints(),
+            *OpenAiEndpoints(self.asking, self._supervisor, self._listing(), self._response_ids).endpoints(),
         ]
 
     def _listing(self) -> Listing:

@@ -9,18 +9,21 @@ from erllama_daemon.http.openai.chat_endpoint import ChatEndpoint
 from erllama_daemon.http.openai.completion_endpoint import CompletionEndpoint
 from erllama_daemon.http.openai.embedding_endpoint import EmbeddingEndpoint
 from erllama_daemon.http.openai.model_endpoints import OpenAiModelEndpoints
+from erllama_daemon.http.openai.response_endpoints import ResponseEndpoints
+from erllama_daemon.http.openai.response_ids import ResponseIds
 from erllama_daemon.models.supervisor import Supervisor
 
 
 class OpenAiEndpoints:
     """What OpenAI's clients ask for."""
 
-    def __init__(self, asking: Asking, supervisor: Supervisor, listing: Listing) -> None:
+    def __init__(self, asking: Asking, supervisor: Supervisor, listing: Listing, ids: ResponseIds) -> None:
         self._kinds = (
             OpenAiModelEndpoints(listing),
             ChatEndpoint(asking),
             CompletionEndpoint(asking, supervisor),
             EmbeddingEndpoint(supervisor),
+            ResponseEndpoints(asking, ids),
         )
 
     def endpoints(self) -> list[Endpoint]:

@@ -12,7 +12,14 @@ from erllama_daemon.errors import FieldRefused, InternalError
 from erllama_daemon.http.body import failure_response, json_response
 from erllama_daemon.messages import Failure, RemoteError
 
-_STATUS_OF_CODE = {"context_exceeded": 400, "not_supported": 400, "not_cached": 412, "busy": 429}
+_STATUS_OF_CODE = {
+    "context_exceeded": 400,
+    "not_supported": 400,
+    "parent_unknown": 400,
+    "response_not_kept": 404,
+    "not_cached": 412,
+    "busy": 429,
+}
 """Where they differ from erllama's own: clients ask again by themselves after a 409, a 429 and any 5xx."""
 
 _CODE_OF_CODE = {
@@ -26,9 +33,10 @@ _CODE_OF_CODE = {
     "busy": "rate_limit_exceeded",
     "field_refused": "unsupported_parameter",
     "parent_unknown": "previous_response_not_found",
+    "response_unknown": "previous_response_not_found",
 }
 _TYPE_OF_STATUS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_PARAM_OF_CODE = {"model_not_found": "model", "context_length_exceeded": "messages"}
+_PARAM_OF_CODE = {"model_not_found": "model", "previous_response_not_found": "previous_response_id"}
 _PLACE = re.compile(r"at `\$\.?([^`]+)`")
 _RETRY_AFTER_S = "1"
 
