@@ -29,6 +29,7 @@ class Response:
 
     def __init__(self) -> None:
         self.status = 0
+        self.headers: dict[str, str] = {}
         self.body = b""
         self.gone = asyncio.Event()
         self.task: asyncio.Task[None]
@@ -40,6 +41,12 @@ class Response:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def sent(self) -> list[Any]:
+        """The data of server-sent events, as far as they are JSON."""
+        data = [line.removeprefix(b"data: ") for line in self.body.splitlines() if line.startswith(b"data: ")]
+        return [json.loads(each) for each in data if each != b"[DONE]"]
 
     def events(self) -> list[str]:
         return [line["event"] for line in self.lines]
@@ -118,6 +125,7 @@ class Daemon:
         async def send(message: AsgiMessage) -> None:
             if message["type"] == "http.response.start":
                 response.status = message["status"]
+                response.headers = {name.decode(): value.decode() for name, value in message["headers"]}
             elif message["type"] == "http.response.body":
                 response.body += message["body"]
 

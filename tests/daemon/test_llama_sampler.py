@@ -73,10 +73,9 @@ def reference(vocabulary: Vocabulary, sampling: Sampling, logits: Sequence[Logit
         native = llama_cpp.llama_sampler_init_grammar(vocabulary.pointer, sampling.grammar.encode(), b"root")
         llama_cpp.llama_sampler_chain_add(chain, native)
     natives = []
-    if sampling.repeat_penalty != 1.0:
-        penalty = llama_cpp.llama_sampler_init_penalties(
-            vocabulary.size, PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0
-        )
+    penalties = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
+    if penalties != (1.0, 0.0, 0.0):
+        penalty = llama_cpp.llama_sampler_init_penalties(vocabulary.size, PENALTY_WINDOW, *penalties)
         for token in recent[-PENALTY_WINDOW:]:
             llama_cpp.llama_sampler_accept(penalty, token)
         natives.append(penalty)
@@ -114,6 +113,9 @@ def reference(vocabulary: Vocabulary, sampling: Sampling, logits: Sequence[Logit
         Sampling(temperature=0.0, repeat_penalty=0.5),
         Sampling(temperature=1.5, repeat_penalty=1.2),
         Sampling(temperature=1.5, repeat_penalty=0.7),
+        Sampling(temperature=0.0, frequency_penalty=2.0),
+        Sampling(temperature=0.0, presence_penalty=-9.0),
+        Sampling(temperature=1.5, frequency_penalty=-0.5, presence_penalty=1.0),
         Sampling(temperature=1.0, top_k=0),
         Sampling(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0),
         Sampling(temperature=2.0, top_k=5, top_p=1.0, min_p=0.0),

@@ -12,7 +12,7 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     sequence_number: int
 
     @property
-    def name(self) -> str:
+    def kind(self) -> str:
         """What the event is called."""
         return str(self.__struct_config__.tag)
 

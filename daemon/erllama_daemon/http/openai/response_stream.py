@@ -43,4 +43,4 @@ async def sent_response(
 
 
 def _sent(event: ResponseEvent) -> bytes:
-    return sent_event(event, event.name)
+    return sent_event(event, event.kind)

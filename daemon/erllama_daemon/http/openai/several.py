@@ -80,8 +80,9 @@ class Several:
                 return Reuse(event.stats.cached_tokens, event.stats.prompt_tokens)
             if isinstance(event, Prefilling):
                 progress.append(event)
-            is_read = bool(progress) and not isinstance(event, Prefilling)
-            if is_read or len(progress) > 1:  # the first is sent before anything was looked for
+            # The first is sent before anything is looked for in the cache.
+            is_begun = bool(progress) and (progress[-1].done > 0 or len(progress) > 1)
+            if is_begun or (progress and not isinstance(event, Prefilling)):
                 return Reuse(progress[-1].cached, progress[-1].total)
 
     async def events(self) -> AsyncGenerator[Said, None]:
