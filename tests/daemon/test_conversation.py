@@ -295,6 +295,7 @@ def test_a_template_that_strips_old_thinking_still_extends_exactly(start: Start)
         assert (read_again(before, after), after.stats.cache_note) == (0, None)
         assert after.tokens.startswith(before.tokens)
     assert [turn.stats.thinking for turn in turns] == [f"\nThis is thought {number}.\n" for number in range(4)]
+    assert {turn.stats.thinking_tokens for turn in turns} == {len(thought("", 0))}
     last = prompt_of(turns[-1])
     assert [f"This is thought {number}." in last for number in range(4)] == [True, True, True, False]
     assert talk.said[1].text.strip() == "Answer 0."

@@ -156,8 +156,7 @@ def test_items_become_messages_and_calls_belong_to_the_message_before_them(tell:
         (frame,) = daemon.seen(model, "Generate")
         calls = [{"id": each, "name": "clock", "arguments": "{}"} for each in ("c1", "c2")]
         assert frame["messages"] == [
-            {"role": "system", "parts": ["Be kind."]},
-            {"role": "system", "parts": ["Be brief."]},
+            {"role": "system", "parts": ["Be kind.\n\n", "Be brief."]},
             {"role": "user", "parts": ["What time is it?"]},
             {"role": "assistant", "parts": ["One moment."], "tool_calls": calls},
             {"role": "tool", "parts": ["noon"], "tool_call_id": "c1"},

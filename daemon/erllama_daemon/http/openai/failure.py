@@ -16,6 +16,7 @@ _STATUS_OF_CODE = {
     "context_exceeded": 400,
     "not_supported": 400,
     "parent_unknown": 400,
+    "template_failed": 400,
     "response_not_kept": 404,
     "not_cached": 412,
     "busy": 429,

@@ -38,8 +38,12 @@ def input_messages(given: str | list[InputItem]) -> list[Message]:
 
 
 def instructed(instructions: str | None, messages: Sequence[Message]) -> list[Message]:
-    """The messages under a system prompt, if there is one."""
-    return [*([Message("system", [instructions])] if instructions else []), *messages]
+    """The messages under a system prompt, if there is one; it is one with that which they begin with."""
+    if not instructions:
+        return [*messages]
+    if messages and messages[0].role == "system":
+        return [Message("system", [f"{instructions}\n\n", *messages[0].parts]), *messages[1:]]
+    return [Message("system", [instructions]), *messages]
 
 
 def _add(messages: list[Message], item: InputItem, field: str) -> None:
