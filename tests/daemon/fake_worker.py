@@ -21,9 +21,9 @@ import msgspec
 from erllama_cache.keys import pack_tokens, unpack_tokens
 from erllama_daemon import frames
 from erllama_daemon.errors import ContextExceeded
-from erllama_daemon.messages import Adapter, Explanation, Failure, Message, Recomputed, Stats
+from erllama_daemon.messages import Adapter, Explanation, Failure, Message, Recomputed, Stats, ToolCall
 
-PROMPTS = ("deaf", "die", "die once", "hang", "queue", "queue then hang", "think", "think silently", "busy")
+PROMPTS = ("deaf", "die", "die once", "hang", "queue", "queue then hang", "think", "think silently", "busy", "call")
 FINGERPRINT = "a" * 64
 
 
@@ -185,6 +185,10 @@ class FakeWorker:
         self._send(frames.Prefilled(id=frame.id, done=3, total=3, cached=0))
         if prompt.endswith("hang"):
             self._hanging.add(frame.id)
+            return
+        if prompt == "call":
+            call = ToolCall("c1", "clock", "{}")
+            self._finish(frame.id, msgspec.structs.replace(stats(""), tool_calls=[call]), answered=True)
             return
         if prompt.startswith("think"):
             self._send(frames.Text(frame.id, "hm", thinking=True))

@@ -6,8 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from daemon.application import Daemon, Tell, tell_in
+
+from erllama_daemon.http.openai.chat_request import ChatRequest
+from erllama_daemon.messages import CompleteRequest, NamedTool
 
 PATH = "/v1/chat/completions"
 HELLO = {"role": "user", "content": "hello"}
@@ -245,6 +249,36 @@ def test_a_stream_says_who_speaks_then_what_then_why_it_ended_and_what_it_took(t
         assert "usage" not in (await daemon.post(PATH, body)).sent[-1]
 
     tell(story)
+
+
+def test_a_call_of_a_tool_is_told_whole_and_in_a_stream(tell: Tell) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+
+    async def story(daemon: Daemon) -> None:
+        body = chat(daemon.model(), {"role": "user", "content": "call"}, tools=[TOOL])
+        (choice,) = (await daemon.post(PATH, body)).json["choices"]
+        assert (choice["finish_reason"], choice["message"]["content"]) == ("tool_calls", None)
+        assert choice["message"]["tool_calls"] == [call]
+        choices = [piece["choices"][0] for piece in (await daemon.post(PATH, {**body, "stream": True})).sent]
+        assert [choice["delta"].get("tool_calls") for choice in choices] == [None, [{"index": 0, **call}], None]
+        assert choices[-1]["finish_reason"] == "tool_calls"
+
+    tell(story)
+
+
+def test_tools_and_their_choice_become_those_of_a_request() -> None:
+    def request(**more: Any) -> CompleteRequest:
+        return msgspec.convert(chat("m", tools=[TOOL], **more), ChatRequest).asked()[0]
+
+    assert request().tools == [TOOL]
+    assert request(parallel_tool_calls=False).parallel_tool_calls is False
+    assert [request(tool_choice=choice).tool_choice for choice in ("none", "required", None)] == [
+        "none",
+        "required",
+        "auto",
+    ]
+    chosen = {"type": "function", "function": {"name": "clock"}}
+    assert request(tool_choice=chosen).tool_choice == NamedTool("clock")
 
 
 def test_several_answers_are_asked_for_once_the_first_has_read_the_prompt(tell: Tell) -> None:
