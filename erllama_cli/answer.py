@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TextIO
 
@@ -40,14 +40,19 @@ def print_answer(client: Client, request: CompleteRequest, display: DisplayOptio
         return draw_answer(events, display)
 
 
-def draw_answer(events: Iterable[AnswerEvent], display: DisplayOptions) -> Stats:
-    """Draw an answer that somebody has asked for. Raises what comes out of `events`."""
+def draw_answer(
+    events: Iterable[AnswerEvent], display: DisplayOptions, is_stopped: Callable[[], bool] = lambda: False
+) -> Stats:
+    """Draw an answer that somebody has asked for. Raises what comes out of `events`.
+
+    `is_stopped` says whether an answer that ends before its time was stopped here; else it raises AnswerCutOff.
+    """
     drawing = _Drawing(display)
     try:
         for event in events:
             if not isinstance(event, Done):
                 drawing.show(event)
-            elif event.stats.cancelled:
+            elif event.stats.cancelled and not is_stopped():
                 raise AnswerCutOff  # by somebody else: who hangs up hears no more
             else:
                 drawing.show_held()
@@ -71,7 +76,7 @@ def tell_stats(stats: Stats, display: DisplayOptions, *, of: str = "") -> None:
     """
     if display.quiet:
         return
-    told = notices(stats)
+    told = notices(stats, in_chat=display.in_chat)
     if sys.stderr.isatty():
         for notice in [] if display.as_json else told:
             print(f"[{of}{notice}]", file=sys.stderr)

@@ -69,6 +69,7 @@ AnswerEvent = Accepted | Loading | Queued | Prefilling | Summarizing | Token | T
 AdapterAction = Literal["load", "unload", "scale", "ls"]
 
 _STATUS_TIMEOUT_S = 10.0
+_CANCEL_TIMEOUT_S = 5.0
 
 
 class _Identity(msgspec.Struct, frozen=True):
@@ -194,6 +195,11 @@ class Client:
         Close the iterator to hang up, which cancels the request.
         """
         return self._events("/v1/complete", request, msgspec.json.Decoder(Event), Done)
+
+    def cancel(self, number: int) -> None:
+        """Have an answer, by the number that it was accepted with, end at its next tick; its events end as always."""
+        with self._connector.ask("POST", f"/v1/cancel/{number}", timeout_s=_CANCEL_TIMEOUT_S) as response:
+            response.read()
 
     def load(self, request: ModelRequest) -> Generator[Loading | Loaded, None, None]:
         """How far a model is loaded; the last is `Loaded`."""

@@ -25,8 +25,8 @@ def tokens_per_second(stats: Stats) -> str:
     return f"{rate:.1f} tok/s"
 
 
-def notices(stats: Stats) -> list[str]:
-    """What the user should know besides the answer."""
+def notices(stats: Stats, *, in_chat: bool = False) -> list[str]:
+    """What the user should know besides the answer; in a chat, commands such as /set can be typed after it."""
     told = []
     if stats.dropped_messages:
         count = stats.dropped_messages
@@ -36,7 +36,9 @@ def notices(stats: Stats) -> list[str]:
         else:
             told.append(f"the oldest {oldest} {'was' if count == 1 else 'were'} left out to make room")
     if stats.finish_reason == "length":
-        told.append(f"cut off after {stats.completion_tokens:,} tokens; see --max-tokens")
+        told.append(
+            f"cut off after {stats.completion_tokens:,} tokens; see {'/set max-tokens' if in_chat else '--max-tokens'}"
+        )
     if stats.cache_note is not None:
         told.append(f"{stats.cache_note}: {stats.prompt_tokens - stats.cached_tokens:,} tokens were read again")
     if stats.saved == "dropped":

@@ -50,7 +50,7 @@ VOLATILE: Mapping[str, str] = {
 
 _ANSWERS = re.compile(r"\berllama (run|chat)\b(?!.*--json)")
 _NOTICE = re.compile(r"\[(?!cut off).*\]|erllama: .*")
-_RESUMED = re.compile(r".*, \d+ messages?")
+_RESUMED = re.compile(r".* \(.*, \d+ messages?\)")
 _LINES = 1000
 """More than any command shows."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import msgspec
 
-from erllama_cli.answer import print_answer, print_result
+from erllama_cli.answer import draw_answer, print_answer, print_result
 from erllama_cli.client import Client
 from erllama_cli.conversation.hold import Hold
 from erllama_cli.launcher import running_daemon
@@ -51,12 +52,15 @@ class Conversation:
         """Print the answer to `messages`, of which the last is the question.
 
         It follows the last turn or, if `after` names one (0 is the beginning), that one. With `seen`, SessionMoved is
-        raised if there is a later turn than that.
+        raised if there is a later turn than that. In a chat, an answer that Ctrl-C stops is `cancelled`, and without a
+        `turn` nothing of it is kept.
         """
         client = self.client()
         asked = self._with_system(messages, anew=after is not None)
         request = msgspec.structs.replace(self.request, session=self.session.id, messages=asked, after=after, seen=seen)
-        stats = print_answer(client, request, self.display)
+        stats = self._print_answer(client, request)
+        if stats.cancelled and stats.turn is None:
+            return stats
         self.last, self.system = stats, []
         self.session = self._followed_by(asked, stats) if after is None else client.session(self.session.id)
         print_result(stats, self.display)
@@ -107,6 +111,17 @@ class Conversation:
         client = Client(self.directories)
         if self.session.private and client.answers():
             client.forget_session(self.session)
+
+    def _print_answer(self, client: Client, request: CompleteRequest) -> Stats:
+        if not self.display.in_chat:
+            return print_answer(client, request, self.display)
+        # Imported here: who only asks stops nothing.
+        from erllama_cli.conversation.stopping import StoppableAnswer
+
+        with closing(client.complete(request)) as events:
+            answer = StoppableAnswer(Client(self.directories), events)
+            with answer.heeding_ctrl_c():
+                return draw_answer(answer, self.display, lambda: answer.is_stopped)
 
     def _with_system(self, messages: Sequence[Message], *, anew: bool) -> list[Message]:
         """`messages` after the system prompt that is to take the place of the one in force."""

@@ -9,7 +9,7 @@ import typer
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
 from erllama_cli.output import counted, print_json
-from erllama_cli.sessions.named import Name, named
+from erllama_cli.sessions.named import Name, named, resume_command
 
 EXAMPLES = """\b
 Examples:
@@ -56,4 +56,4 @@ def fork(
             )
         elif not quiet:
             print(f"forked {named(origin)} after {counted(forked.turns, 'turn')}: {named(forked)}")
-            print(f"go on with: erllama chat --session {forked.id}")
+            print(f"go on with: {resume_command(forked)}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from erllama_cli.completion.candidates import complete_session
 from erllama_cli.one_line import one_line
+
+if TYPE_CHECKING:
+    from erllama_daemon.messages import Session
 
 _HELP = "A conversation's name or id; the beginning of an id will do."
 
@@ -30,3 +33,11 @@ def named(conversation: HasName) -> str:
     if conversation.called == conversation.id:
         return conversation.id
     return f'"{one_line(conversation.called)}" ({conversation.id})'
+
+
+def resume_command(session: Session) -> str:
+    """What to type in a shell to go on with a conversation: by its name if it has one that can be typed."""
+    import shlex
+
+    name = session.name
+    return f"erllama chat --session {shlex.quote(name) if name and name.isprintable() else session.id}"

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from erllama_cli.conversation.conversation import Conversation
+from erllama_cli.output import counted
+from erllama_cli.sessions.named import resume_command
 from erllama_cli.talk.commands import COMMANDS
 from erllama_cli.talk.file_commands import tell_files
 from erllama_cli.talk.keyboard import unseen_keys
@@ -37,7 +39,7 @@ def talk(conversation: Conversation, *, resumed: bool, files: Sequence[AttachedF
     session = conversation.session
     is_begun = resumed or conversation.last is not None or session.turn or session.unanswered
     if is_begun and is_told and not session.private:
-        tell(f"Resume with: erllama chat --session {session.id}")
+        tell(f"Resume with: {resume_command(session)}")
 
 
 def _read(reader: LineReader, window: Window) -> str | None:
@@ -74,7 +76,7 @@ def _show_new(session: Session) -> None:
 
 def _show_resumed(session: Session) -> None:
     count = len(session.messages)
-    tell(f"{session.called}: {session.model}, {count} message{'' if count == 1 else 's'}")
+    tell(f"{session.called} ({session.model}, {counted(count, 'message')})")
     tell_messages(session.messages[-2:])
     if session.unanswered is not None:
         tell(f"Not answered yet: {session.unanswered.text.strip()}  (/retry asks it again)")

@@ -67,17 +67,21 @@ class Window:
         """
         conversation, self.unanswered = self.conversation, question
         try:
-            conversation.ask(*question.messages, after=question.after, seen=conversation.seen)
+            stats = conversation.ask(*question.messages, after=question.after, seen=conversation.seen)
         except KeyboardInterrupt:
             self._catch_up(question)
-            if self.unanswered is not None:
-                tell("Stopped before anything was answered. /retry asks it again.")
+            self._tell_stopped()
         except ErllamaError as error:
             if not _is_moved(error):
                 self._catch_up(question)
             raise
         else:
-            self._answered(question)
+            if not stats.cancelled or stats.turn is not None:
+                self._answered(question)
+            else:
+                self._catch_up(question)
+            if stats.cancelled:
+                self._tell_stopped()
         finally:
             if not conversation.display.as_json and sys.stdout.isatty():
                 print(flush=True)
@@ -140,6 +144,14 @@ class Window:
         with contextlib.suppress(ErllamaError, KeyboardInterrupt):
             if self.conversation.catch_up(question.messages[-1], question.after):
                 self._answered(question)
+
+    def _tell_stopped(self) -> None:
+        """Say what Ctrl-C has left: an answer as far as it came, or none."""
+        display = self.conversation.display
+        if self.unanswered is not None:
+            tell("Stopped before anything was answered. /retry asks it again.")
+        elif sys.stderr.isatty() and not (display.quiet or display.as_json):
+            tell("[stopped]", faint=True)
 
     def _answered(self, question: Question) -> None:
         self.unanswered = None

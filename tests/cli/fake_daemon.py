@@ -170,6 +170,9 @@ class FakeDaemon:
     asked: list[CompleteRequest] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
+    cancelled: list[int] = field(default_factory=list)
+    ends_when_cancelled: bool = True
+    may_finish: threading.Event = field(default_factory=threading.Event)
     hung_up: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -237,6 +240,11 @@ class Handler(BaseHTTPRequestHandler):
             fake.hide()
             fake.was_stopped = True
             fake.stopped.set()
+            self._send(202, None)
+        elif self.path.startswith("/v1/cancel/"):
+            fake.cancelled.append(int(self.path.rpartition("/")[2]))
+            if fake.ends_when_cancelled:
+                fake.may_finish.set()
             self._send(202, None)
         elif fake.refusal is not None:
             self._send(*fake.refusal)

@@ -41,14 +41,14 @@ from erllama_daemon.sessions.turn import Turn
 class KeepingDaemon(FakeDaemon):
     """As a `FakeDaemon`, but what it answers becomes a turn, and it can go back, fork and forget.
 
-    A word is a token. An answer waits with its end until it `may_finish`. One without an end becomes a turn when the
-    client hangs up, as far as it was said.
+    A word is a token. An answer waits with its end and its `last_words` until it `may_finish`, or is cancelled. One
+    without an end becomes a turn when the client hangs up, as far as it was said.
     """
 
     sessions: Sessions = field(default_factory=lambda: Sessions(user_directories().sessions))
     private: Sessions = field(default_factory=lambda: Sessions(None))
     answering: threading.Lock = field(default_factory=threading.Lock)
-    may_finish: threading.Event = field(default_factory=threading.Event)
+    last_words: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.may_finish.set()
@@ -104,8 +104,9 @@ class _Handler(Handler):
         self._send(200, DeletedSession(id=session, called=session, turns=turns, blocks=0, bytes=0))
 
     def await_moment(self, event: msgspec.Struct) -> None:
-        if isinstance(event, Done):
-            assert self.server.fake.may_finish.wait(20)
+        fake = self.server.fake
+        if isinstance(event, Done) or (isinstance(event, Token) and event.text in fake.last_words):
+            assert fake.may_finish.wait(20)
 
     def _looked_up(self, path: str, asked: dict[str, str]) -> msgspec.Struct:
         fake = self.server.fake
@@ -168,7 +169,7 @@ class _Handler(Handler):
                 self._stream(events)
                 return
             text = "".join(event.text for event in events if isinstance(event, Token))
-            if isinstance(events[-1], Done):
+            if isinstance(events[-1], Done) and (text or not events[-1].stats.cancelled):
                 self._finish(session, request, events, text)
                 return
             self._stream(events)
@@ -178,12 +179,16 @@ class _Handler(Handler):
     def _finish(self, session: str, request: CompleteRequest, events: Sequence[Event], text: str) -> None:
         fake = self.server.fake
         history = fake.holding(session).history(session, request.after)
-        turn = fake.say(session, request, text)
+        last = events[-1]
+        assert isinstance(last, Done)
+        turn = fake.say(session, request, text, last.stats.finish_reason)
         number = fake.holding(session).add_turn(session, turn)
         cached = len(unpack_tokens(history.tokens)) if history else 0
         answered = len(text.split())
         done = msgspec.structs.replace(
             stats(text),
+            cancelled=last.stats.cancelled,
+            finish_reason=last.stats.finish_reason,
             session=session,
             turn=number,
             prompt_tokens=len(unpack_tokens(turn.tokens)) - answered,

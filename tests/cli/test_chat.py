@@ -100,7 +100,7 @@ def test_at_a_terminal_continue_shows_where_it_stood(fake: FakeDaemon, terminals
         Message("user", ["Hi"]), Message("assistant", ["Hello"]), unanswered=Message("user", ["Why?"])
     )
     terminals.append(terminal := Terminal("chat", "--continue"))
-    terminal.await_text("Llamas: demo, 2 messages")
+    terminal.await_text("Llamas (demo, 2 messages)")
     terminal.await_text("Hi")
     terminal.await_text("Hello")
     terminal.await_text("Why?")

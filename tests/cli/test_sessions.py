@@ -279,7 +279,7 @@ def test_a_fork_shares_the_turns_up_to_the_last_or_another(run: Run, tree: str) 
     forked = json_of(run, "show", "other way")["session"]
     assert done.stdout == (
         f'forked "{NAME}" ({tree}) after 3 turns: "other way" ({forked["id"]})\n'
-        f"go on with: erllama chat --session {forked['id']}\n"
+        "go on with: erllama chat --session 'other way'\n"
     )
     made = json_of(run, "fork", tree, "--turn", "2.1")
     assert (made["name"], made["origin"], made["turns"], made["tokens"]) == (None, tree, 2, 8)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from cli.conftest import Run
-from cli.fake_daemon import answer, model_status
+from cli.fake_daemon import answer, model_status, stats
 from cli.keeping_daemon import KeepingDaemon
 from cli.terminal import Screen
 from said import say
@@ -18,12 +18,15 @@ from erllama_cli.sessions.portable import Conversations
 from erllama_cli.talk.commands import COMMANDS
 from erllama_cli.talk.settings import SETTINGS
 from erllama_daemon.messages import (
+    Accepted,
     AdapterChoice,
+    Done,
     Failure,
     Loaded,
     Message,
     Queued,
     Session,
+    Thinking,
     Token,
     Tokenized,
     TokenizeRequest,
@@ -548,6 +551,78 @@ def test_an_answer_that_ctrl_c_stopped_is_a_turn_to_go_on_from(start: Start, kee
     screen.send("And the sea?", "Wet.")
     assert keeping.asked[-1].seen == 2
     assert latest(keeping).messages == said(*RIVERS, ("And the sea?", "Wet."))
+
+
+def stopped(text: str) -> Done:
+    return Done(msgspec.structs.replace(stats(text), cancelled=True, finish_reason="cancelled"))
+
+
+def test_after_ctrl_c_all_that_is_kept_of_the_answer_is_shown(start: Start, keeping: KeepingDaemon) -> None:
+    keeping.answers, keeping.last_words = [[Accepted(7), Token("Still"), Token(" water."), stopped("")]], [" water."]
+    keeping.may_finish.clear()
+    screen = start()
+    screen.type("What is a lake?\r")
+    screen.await_lines(lambda lines: "Still" in lines, "the answer")
+    screen.type("\x03")
+    lines = screen.await_prompt()
+    assert (lines[-4:-2], keeping.cancelled) == (["Still water.", "[stopped]"], [7])
+    assert latest(keeping).messages == said(("What is a lake?", "Still water."))
+    keeping.answers = [answer("Wet.")]
+    screen.send("And the sea?", "Wet.")
+    assert keeping.asked[-1].seen == 1
+
+
+def test_a_second_ctrl_c_waits_for_no_last_word(start: Start, keeping: KeepingDaemon) -> None:
+    keeping.answers, keeping.last_words = [[Accepted(7), Token("Still"), Token(" water."), stopped("")]], [" water."]
+    keeping.may_finish.clear()
+    keeping.ends_when_cancelled = False
+    screen = start()
+    screen.type("What is a lake?\r")
+    screen.await_lines(lambda lines: "Still" in lines, "the answer")
+    screen.type("\x03")
+    screen.await_lines(lambda _lines: keeping.cancelled == [7], "the first")
+    screen.type("\x03\x03")
+    assert "Still water." not in screen.await_prompt()
+    keeping.may_finish.set()
+
+
+def test_a_question_that_was_accepted_and_stopped_at_once_is_there_for_retry_with_its_system_prompt(
+    start: Start, keeping: KeepingDaemon
+) -> None:
+    keeping.answers = [[Accepted(7), Thinking("Let me see."), stopped("")], answer("Arr.")]
+    keeping.may_finish.clear()
+    screen = start("demo", "-s", "You are a pirate.")
+    screen.type("Hello\r")
+    screen.await_lines(lambda lines: any("Let me see." in line for line in lines), "the thought")
+    screen.type("\x03")
+    screen.await_lines(lambda lines: any("/retry asks it again" in line for line in lines), "what became of it")
+    screen.send("/retry", "Arr.")
+    assert [message.role for message in keeping.asked[1].messages] == ["system", "user"]
+
+
+def test_a_named_conversation_is_resumed_by_its_name(start: Start, keeping: KeepingDaemon) -> None:
+    keeping.answers = [answer("Water.")]
+    screen = start("demo", "--session", "rivers & lakes")
+    screen.send("What is a river?", "Water.")
+    screen.clear()
+    screen.type("/exit\r")
+    assert "Resume with: erllama chat --session 'rivers & lakes'\r\n" in screen.rest()[1]
+
+
+def test_what_is_told_breaks_between_words_at_the_width_of_the_terminal(start: Start) -> None:
+    screen = start(lines=40)
+    assert screen.lines[:2] == [
+        "A conversation with demo. Ctrl-C stops an answer, Ctrl-D leaves, /help says",
+        "more.",
+    ]
+    screen.send("/help", "Ctrl-D leaves")
+    assert [line for line in screen.lines if line.endswith("Ctrl-") or line.startswith("R looks")] == []
+
+
+def test_an_answer_that_was_cut_off_says_what_can_be_typed_here(start: Start, keeping: KeepingDaemon) -> None:
+    short = Done(msgspec.structs.replace(stats(""), finish_reason="length"))
+    keeping.answers = [[Token("Still"), short]]
+    start().send("What is a lake?", "see /set max-tokens]")
 
 
 def test_a_question_that_ctrl_c_stopped_before_its_answer_is_there_for_retry(
