@@ -48,7 +48,8 @@ def piped_text() -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise RequestInvalid(reason=f"standard input is not UTF-8 text (byte {error.start})") from error
+        reason = f"standard input is not UTF-8 text (byte {error.start})"
+        raise RequestInvalid(reason=reason).with_hint(DocumentUnreadable.hint or "") from error
 
 
 def stdin_is_terminal() -> bool:

@@ -61,6 +61,18 @@ class _LazyGroup(TyperGroup):
             return get_command(lazy_app(name, found, module_name))
         return _command(name, module_name)
 
+    def resolve_command(self, context: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+        """The command that is meant; who knows it by another name is told its own."""
+        try:
+            return super().resolve_command(context, args)
+        except UsageError as error:
+            if context.parent is None:
+                from erllama_cli.habits import ELSEWHERE
+
+                if args[0] in ELSEWHERE:
+                    error.message = f"No such command {args[0]!r}. It is {ELSEWHERE[args[0]]}."
+            raise
+
     def invoke(self, context: Context) -> Any:
         """Run the command. What is wrong with its line, the caller tells people; who asked for JSON gets it as JSON."""
         wants_json = context.parent is None and "--json" in [*context._protected_args, *context.args]

@@ -13,6 +13,8 @@ from erllama_cache.disk.atomic import sync_data
 from erllama_cli.files import STREAM
 from erllama_daemon.errors import OutputFailed
 
+_WHERE = "Name a file in a folder that is there and in which you may write."
+
 
 @contextmanager
 def output_to(file: str | None) -> Iterator[None]:
@@ -29,7 +31,8 @@ def output_to(file: str | None) -> Iterator[None]:
         with _beside(Path(os.path.realpath(file))) if _may_be_replaced(Path(file)) else _into(Path(file)):
             yield
     except OutputFailed as error:
-        raise OutputFailed(reason=f"{file}: {str(error.details['reason']).lower()}") from error
+        told = OutputFailed(reason=f"{file}: {str(error.details['reason']).lower()}")
+        raise told.with_hint(error.hint or "") from error
 
 
 def _may_be_replaced(path: Path) -> bool:
@@ -41,7 +44,7 @@ def _may_be_replaced(path: Path) -> bool:
 
 @contextmanager
 def _into(path: Path) -> Iterator[None]:
-    with _told_failures():
+    with _told_failures(_WHERE):
         taking = path.open("w", encoding="utf-8", errors="replace", newline="")
     with redirect_stdout(taking):
         try:
@@ -55,7 +58,7 @@ def _into(path: Path) -> Iterator[None]:
 def _beside(path: Path) -> Iterator[None]:
     """Prints to a new file in the same folder, which takes the name of `path` at the end, and its permissions."""
     temporary = path.parent / f".erllama.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-    with _told_failures():
+    with _told_failures(_WHERE):
         if path.exists() and not os.access(path, os.W_OK):
             raise PermissionError(0, "it may not be written over")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -78,11 +81,12 @@ def _beside(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told_failures() -> Iterator[None]:
+def _told_failures(hint: str | None = None) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
         raise
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise OutputFailed(reason=reason.lower()) from error
+        failed = OutputFailed(reason=reason.lower())
+        raise (failed if hint is None else failed.with_hint(hint)) from error

@@ -69,7 +69,7 @@ def run(
 
         from erllama_cli.documents import read_documents
         from erllama_cli.files import STREAM
-        from erllama_cli.question import question_about, system_messages, typed_text
+        from erllama_cli.question import system_messages, typed_text
 
         following.check(system, private=answering.private, no_cache=answering.no_cache)
         batching.check(following, display)
@@ -95,10 +95,25 @@ def run(
                 questions = Questions(request=request, head=head, documents=documents, prompt=text)
                 exit_code = answer_batch(questions, batching, display)
             else:
-                question = question_about(documents, text)
+                question = _question(documents, text, model)
                 _answer(resolved, following.session, request, [*head, question], display, is_told=system is not None)
         if exit_code:
             raise typer.Exit(exit_code)
+
+
+def _question(documents: Sequence[str], text: str, model: str) -> Message:
+    """Raises PromptEmpty, which at a terminal also names what is for talking there."""
+    from erllama_cli.documents import stdin_is_terminal
+    from erllama_cli.question import question_about
+    from erllama_daemon.errors import PromptEmpty
+
+    try:
+        return question_about(documents, text)
+    except PromptEmpty as error:
+        if stdin_is_terminal():
+            hint = 'Give it as an argument: erllama run {model!q} "Why?" To talk with the model: erllama chat {model!q}'
+            raise error.with_hint(hint, model=model) from None
+        raise
 
 
 def _printing_to(output: str | None) -> AbstractContextManager[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from string import Formatter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class _Quoting(Formatter):
@@ -38,6 +38,11 @@ class ErllamaError(Exception):
         self.details = details
         if self.hint is not None:
             self.hint = _Quoting().format(self.hint, **details)
+
+    def with_hint(self, hint: str, **details: object) -> Self:
+        """The same error where something else helps than usual; `details` fill the hint, if there are any."""
+        self.hint = _Quoting().format(hint, **details) if details else hint
+        return self
 
 
 class CacheUnwritable(ErllamaError):

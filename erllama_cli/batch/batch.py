@@ -148,7 +148,8 @@ class _Printer:
             self._end_answer(has_line=self.has_text and not self.display.no_stream)
         if self.display.debug:
             print_traceback(error)
-        print_failure(msgspec.structs.replace(failure, message=f"{record.name}: {failure.message}"))
+        if not (self.display.as_json and sys.stdout.isatty()):  # who reads the object has been told
+            print_failure(msgspec.structs.replace(failure, message=f"{record.name}: {failure.message}"))
 
     def _end_answer(self, *, has_line: bool) -> None:
         """The nth answer belongs to the nth record, whatever became of the others."""

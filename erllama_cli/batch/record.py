@@ -15,6 +15,10 @@ from erllama_cli.results.batch import RecordId
 from erllama_daemon.errors import RequestInvalid
 
 _OF_REQUEST = ("max_tokens", "stop", "logprobs", "reproducible")
+_TEXT = "A batch is UTF-8 text; another encoding has to be converted first."
+_OBJECT = (
+    'Each record is a JSON string or an object, as in {"prompt": "Why?", "max_tokens": 32}. docs/scripts.md has all.'
+)
 _OF_SAMPLING = (
     "temperature",
     "top_k",
@@ -95,11 +99,15 @@ def _records(pieces: Iterable[bytes], kind: BatchFormat) -> Iterator[Record]:
         try:
             yield _from_json(number, part) if kind == "jsonl" else Record(number, part.decode())
         except UnicodeDecodeError as error:
-            yield Record(number, failure=RequestInvalid(reason=f"it is not UTF-8 text (byte {error.start})"))
+            yield Record(number, failure=_refused(f"it is not UTF-8 text (byte {error.start})", _TEXT))
         except msgspec.MsgspecError as error:
-            yield Record(number, failure=RequestInvalid(reason=_reason(error)))
+            yield Record(number, failure=_refused(_reason(error), _OBJECT))
         except RecursionError:
-            yield Record(number, failure=RequestInvalid(reason="it is nested too deeply"))
+            yield Record(number, failure=_refused("it is nested too deeply", _OBJECT))
+
+
+def _refused(reason: str, hint: str) -> RequestInvalid:
+    return RequestInvalid(reason=reason).with_hint(hint)
 
 
 def _from_json(number: int, line: bytes) -> Record:

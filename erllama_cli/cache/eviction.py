@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 def delete(disk: DiskOptions, directories: Directories, *, quiet: bool) -> RemovalReport:
     """Delete the blocks that answer to all options. Raises RequestInvalid and what looking for them raises."""
     if not disk.choose:
-        raise RequestInvalid(reason="say what is to go: MODEL, --bytes, --older-than, --model, --session or --key")
+        raise RequestInvalid(
+            reason="say what is to go: MODEL, --bytes, --older-than, --model, --session or --key"
+        ).with_hint(
+            "As in: erllama cache evict --older-than 30d --dry-run. For all that is not pinned: erllama cache clear"
+        )
     freed_bytes, unused_s = _size(disk.size), _age_s(disk.older_than)
     found = survey(directories.cache)
     selection = Selection(

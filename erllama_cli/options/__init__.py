@@ -12,7 +12,9 @@ from erllama_cli.options.groups import OptionGroup
 System = Annotated[
     str | None, typer.Option("-s", "--system", metavar="TEXT", help="What the model should know before all else.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress and no notices.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

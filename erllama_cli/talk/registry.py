@@ -58,7 +58,7 @@ class Registry(Mapping[str, ChatCommand]):
         if name in self._commands:
             return self._commands[name]
         begun = [command for command in self._commands if name and command.startswith(name)]
-        close = difflib.get_close_matches(name, self._commands, n=_NEAR, cutoff=0.5)
+        close = difflib.get_close_matches(name, self._commands, n=_NEAR)
         raise ChatCommandUnknown(name=name, near=[*dict.fromkeys([*begun, *close])][:_NEAR])
 
     def run(self, window: Window, line: str) -> None:

@@ -20,6 +20,7 @@ from erllama_daemon.messages.checks import check_complete
 
 DEFAULT = "default"
 _SWITCH = ("on", "off")
+_HINT = "/set shows all settings, with what each is now."
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,19 @@ def set_(window: Window, argument: str) -> None:
         return
     setting = _setting(key)
     if values:
-        setting.change(window, values[0].strip())
+        try:
+            setting.change(window, values[0].strip())
+        except RequestInvalid as error:
+            raise error.with_hint(_HINT) from None
     tell(f"{setting.key}: {setting.shown(window)}")
 
 
 def _setting(key: str) -> Setting:
     key = key.replace("_", "-").lower()
     if key not in SETTINGS:
-        near = difflib.get_close_matches(key, SETTINGS, n=3) or list(SETTINGS)
-        raise RequestInvalid(reason=f"there is no setting {key!r}; there is {', '.join(near)}")
+        begun = [each for each in SETTINGS if each.startswith(key)]
+        near = begun or difflib.get_close_matches(key, SETTINGS, n=3) or list(SETTINGS)
+        raise RequestInvalid(reason=f"there is no setting {key!r}; there is {', '.join(near)}").with_hint(_HINT)
     return SETTINGS[key]
 
 

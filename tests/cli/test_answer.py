@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import msgspec
@@ -24,7 +25,7 @@ from erllama_cli.drawing.markdown_text import MarkdownText
 from erllama_cli.drawing.progress import Bar, Waiting
 from erllama_cli.figures import stats_line
 from erllama_cli.options import DisplayOptions
-from erllama_daemon.errors import EXIT_INTERRUPTED
+from erllama_daemon.errors import EXIT_INTERRUPTED, EXIT_USAGE
 from erllama_daemon.messages import (
     Accepted,
     Done,
@@ -450,3 +451,19 @@ def test_what_an_answer_took_is_told_when_asked(monkeypatch: pytest.MonkeyPatch)
     assert stderr.getvalue() == f"\x1b[2m{line}\x1b[0m\n"
     bare = msgspec.structs.replace(stats("Y"), prompt_tokens=1, completion_tokens=1, generation_ms=0.0)
     assert stats_line(bare) == "1 token; 0 of 1 prompt token from the cache; first token after 0.00 s"
+
+
+def test_at_a_terminal_a_question_that_is_missing_names_how_to_talk(terminals: list[Terminal]) -> None:
+    terminals.append(terminal := Terminal("run", "demo"))
+    code, seen = terminal.rest()
+    assert (code, "To talk with the model: erllama chat demo" in " ".join(seen.split())) == (EXIT_USAGE, True)
+
+
+def test_a_record_that_fails_is_told_once_at_a_terminal_that_shows_it_as_json(
+    terminals: list[Terminal], tmp_path: Path, fake: FakeDaemon
+) -> None:
+    fake.answers = [answer("One.")]
+    (batch := tmp_path / "batch").write_text('"a"\n{"promt": "b"}\n')
+    terminals.append(terminal := Terminal("run", "demo", "--batch", str(batch)))
+    code, seen = terminal.rest()
+    assert (code, seen.count("promt"), "record 2" in seen) == (EXIT_USAGE, 1, False)

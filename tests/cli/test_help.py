@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from keyword import iskeyword
@@ -8,7 +9,9 @@ from keyword import iskeyword
 import pytest
 from cli.conftest import Run
 
-from erllama_cli.commands import ERLLAMA, Group
+from erllama_cli.commands import ERLLAMA, Group, each_command
+from erllama_cli.habits import ELSEWHERE
+from erllama_daemon.errors import EXIT_USAGE
 
 COMMANDS = [
     [],
@@ -82,3 +85,18 @@ def test_a_summary_is_what_the_command_says_of_itself(name: str, summary: str) -
         name, function = f"{name}_", f"{function}_"
     documentation = inspect.getdoc(getattr(import_module(name), function)) or ""
     assert " ".join(documentation.partition("\n\n")[0].split()) == summary
+
+
+@pytest.mark.parametrize(("word", "told"), [("pull", "`erllama models pull`"), ("version", "`erllama --version`")])
+def test_a_word_of_another_program_is_answered_with_the_one_here(run: Run, word: str, told: str) -> None:
+    done = run(word, "demo")
+    assert (done.exit_code, f"No such command '{word}'. It is {told}." in done.stderr) == (EXIT_USAGE, True)
+    assert f"  {word} " not in run("--help").stdout
+
+
+def test_no_word_of_another_program_hides_a_command_and_what_it_names_is_there() -> None:
+    known = dict(each_command())
+    named = re.findall(r"`erllama ([a-z]+(?: [a-z]+)?)", " ".join(ELSEWHERE.values()))
+    assert not set(ELSEWHERE) & set(ERLLAMA.commands)
+    assert len(named) > 10
+    assert [name for name in named if name not in known] == []

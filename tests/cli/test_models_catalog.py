@@ -131,6 +131,9 @@ def test_info_of_what_is_missing_or_damaged_ends_with_3(run: Run) -> None:
     assert "org/tiny-GGUF:F32" in unknown.stderr
     damaged = run("models", "info", "a/broken")
     assert (damaged.exit_code, "it is not a GGUF file" in damaged.stderr) == (EXIT_MODEL, True)
+    assert "begins with GGUF" in damaged.stderr and "--ctx" not in damaged.stderr
+    folder = run("models", "info", "./")
+    assert "it is a directory.\nName the GGUF file in it." in folder.stderr
     assert "(Ollama)" in run("models", "info", "tiny").stdout  # all of a name, which needs no tag
 
 

@@ -179,3 +179,15 @@ def test_a_reader_that_leaves_early_cancels_without_a_word(fake: FakeDaemon) -> 
         command.stdout.close()
         assert command.wait(10) == EXIT_PIPE_CLOSED
         assert command.stderr.read() == b""
+
+
+def hint(run: Run, *arguments: str, stdin: str | bytes = "") -> str:
+    return run(*arguments, stdin=stdin).stderr.splitlines()[-1]
+
+
+def test_what_is_wrong_is_followed_by_what_helps_there(run: Run, tmp_path: Path, fake: FakeDaemon) -> None:
+    fake.answers = [answer("One.")]
+    assert "erllama cache evict --older-than" in hint(run, "cache", "evict")
+    assert '{"prompt": "Why?"' in hint(run, "run", "demo", "--batch", "-", stdin='{"promt": "d"}\n')
+    assert "has to be converted" in hint(run, "run", "demo", "Why?", stdin=b"\xff\xfe")
+    assert "a folder that is there" in hint(run, "run", "demo", "Why?", "-o", str(tmp_path / "x" / "y"))

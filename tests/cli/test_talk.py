@@ -99,6 +99,16 @@ def test_an_unknown_command_names_near_ones_and_sends_nothing(start: Start, keep
     assert keeping.asked == []
 
 
+def test_an_unknown_command_that_none_is_near_to_names_none(start: Start) -> None:
+    assert "Did you mean" not in start().send("/nope", "There is no command /nope.")
+
+
+def test_what_set_does_not_take_is_followed_by_how_to_see_what_it_does(start: Start) -> None:
+    screen = start()
+    assert "--help" not in screen.send("/set temperature hot", "/set shows all settings")
+    screen.send("/set temp 9", "there is no setting 'temp'; there is temperature.", "/set shows all settings")
+
+
 def test_a_command_with_a_wrong_argument_says_how_it_is_used(start: Start) -> None:
     screen = start()
     screen.send("/undo twice", "It is used so: /undo.")

@@ -175,6 +175,7 @@ def test_a_file_that_is_no_model_is_named(erllama: Erllama, tmp_path: Path, cont
     assert reason in done.stderr
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) <= 2
+    assert "--ctx" not in done.stderr
 
 
 @pytest.mark.parametrize(

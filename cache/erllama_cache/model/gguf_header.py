@@ -32,6 +32,10 @@ class GgufMalformed(ValueError):
     """A file is no GGUF file, or none that can be read. The message goes after `…: `, and begins with it or its."""
 
 
+class NotGguf(GgufMalformed):
+    """A file that does not begin as a GGUF file does."""
+
+
 class ValueType(IntEnum):
     """The type of a metadata value, by its number in the file."""
 
@@ -134,7 +138,7 @@ def read_header(file: BinaryIO) -> GgufHeader:
     file.seek(0)
     reader = _Reader(file, size)
     if reader.take(len(MAGIC)) != MAGIC:
-        raise GgufMalformed("it is not a GGUF file")
+        raise NotGguf("it is not a GGUF file")
     version = reader.u32()
     if version not in VERSIONS:
         raise GgufMalformed("it is no little-endian GGUF file of version 2 or 3")

@@ -12,6 +12,7 @@ from erllama_daemon.catalog.stored_model import StoredModel
 from erllama_daemon.catalog.stores import STORES, stored_models
 from erllama_daemon.directories import expanded
 from erllama_daemon.errors import ModelAmbiguous, ModelMissing, ModelUnknown, ModelUnreadable
+from erllama_daemon.errors.model import A_FOLDER, NO_GGUF
 
 ALIASES = Aliases()
 """Those of this process."""
@@ -58,8 +59,10 @@ def _existing(path: Path, called: str) -> Path:
     try:
         if not path.exists():
             raise ModelMissing(model=called)
+        if path.is_dir():
+            raise ModelUnreadable(path=path, reason="it is a directory").with_hint(A_FOLDER)
         if not path.is_file():
-            raise ModelUnreadable(path=path, reason="it is not a file")
+            raise ModelUnreadable(path=path, reason="it is not a file").with_hint(NO_GGUF)
     except OSError as error:
         raise ModelUnreadable(path=path, reason=(error.strerror or str(error)).lower()) from error
     return path

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from erllama_cache.errors import ErllamaError
-from erllama_cache.model.gguf_header import GgufMalformed
+from erllama_cache.model.gguf_header import GgufMalformed, NotGguf
 from erllama_cache.model.parts import model_bytes
 from erllama_daemon import memory
 from erllama_daemon.catalog.configured import configured_options
@@ -25,6 +25,7 @@ from erllama_daemon.catalog.stored_model import StoredModel
 from erllama_daemon.catalog.stores import stored_models
 from erllama_daemon.config import Config
 from erllama_daemon.errors import ModelUnreadable
+from erllama_daemon.errors.model import NO_GGUF, NOT_WHOLE
 from erllama_daemon.messages import Catalog, CatalogModel, ModelInfo, ModelInfoRequest, ModelOptions
 
 _Stored = Callable[[], Sequence[StoredModel]]
@@ -122,9 +123,13 @@ class Listing:
         try:
             return read_model(path, self._cache), model_bytes(path)
         except GgufMalformed as error:
-            raise ModelUnreadable(path=path, reason=error) from error
+            raise ModelUnreadable(path=path, reason=error).with_hint(_hint(error)) from error
         except OSError as error:
             raise ModelUnreadable(path=path, reason=(error.strerror or str(error)).lower()) from error
+
+
+def _hint(error: GgufMalformed) -> str:
+    return NO_GGUF if isinstance(error, NotGguf) else NOT_WHOLE
 
 
 def _over(options: ModelOptions, configured: ModelOptions) -> ModelOptions:

@@ -52,6 +52,12 @@ class ModelUnreadable(ErllamaError):
     hint = "It takes a whole GGUF file of a kind that this llama.cpp knows; and, if memory is short, a smaller --ctx."
 
 
+NO_GGUF = "A model is a file that begins with GGUF; one of another format has to be converted first."
+NOT_WHOLE = "It takes a whole GGUF file of a kind that this llama.cpp knows: fetch it again if it was cut off."
+A_FOLDER = "Name the GGUF file in it. `erllama models ls` shows the models that can be named otherwise."
+"""What helps with a `ModelUnreadable` of which more is known."""
+
+
 class DemoModelMissing(ErllamaError):
     """The demo model is not installed."""
 

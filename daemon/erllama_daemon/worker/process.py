@@ -28,6 +28,7 @@ from erllama_daemon.engine.engine import Engine
 from erllama_daemon.engine.explanation import Explainer
 from erllama_daemon.engine.parents import Parents
 from erllama_daemon.errors import ModelUnreadable
+from erllama_daemon.errors.model import NO_GGUF, NOT_WHOLE
 from erllama_daemon.frames import (
     Cancel,
     Configure,
@@ -57,6 +58,8 @@ BLOCK_TOKENS = 256
 """The longest block; shorter ones prefill slower, longer ones are reused less."""
 
 _GGUF_MAGIC = b"GGUF"
+_CUT_OFF = "corrupted or incomplete"
+"""What llama.cpp says of a file that is not all there."""
 
 _PLENTY_OF_MEMORY = 1 << 34
 """What is assumed where the system does not tell."""
@@ -210,7 +213,7 @@ def _load(configuration: Configure, frames: FrameWriter) -> tuple[Backend, bytes
     except OSError as error:
         raise ModelUnreadable(path=path, reason=error.strerror or error) from error
     if magic != _GGUF_MAGIC:
-        raise ModelUnreadable(path=path, reason="it is not a GGUF file")
+        raise ModelUnreadable(path=path, reason="it is not a GGUF file").with_hint(NO_GGUF)
     from erllama_daemon.llama.backend import LlamaBackend, LlamaOptions
 
     options = LlamaOptions(
@@ -229,8 +232,11 @@ def _load(configuration: Configure, frames: FrameWriter) -> tuple[Backend, bytes
         # A file replaced in between would put one model's state under the other's name.
         if _fingerprint(configuration) != fingerprint:
             raise ModelUnreadable(path=path, reason="it changed while it was loaded")
-    except (GgufMalformed, ModelRejected, OSError) as error:
-        raise ModelUnreadable(path=path, reason=error) from error
+    except GgufMalformed as error:
+        raise ModelUnreadable(path=path, reason=error).with_hint(NOT_WHOLE) from error
+    except (ModelRejected, OSError) as error:
+        unreadable = ModelUnreadable(path=path, reason=error)
+        raise (unreadable.with_hint(NOT_WHOLE) if _CUT_OFF in str(error) else unreadable) from error
     return backend, fingerprint
 
 
