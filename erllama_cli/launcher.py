@@ -34,16 +34,15 @@ _LAST_WORDS = re.compile(r"(?:\S+ [A-Z]+ )?erllama: ")
 def running_daemon(directories: Directories, *, quiet: bool = False) -> Client:
     """A client of the daemon, which is started if nobody listens, also later, when it has ended by itself.
 
-    One of an earlier version gives way to one of this if it is idle, of which a terminal is told unless `quiet`. A
+    One of an earlier version gives way to one of this if it is idle, of which a terminal is told unless `quiet`, as it
+    is of one that serves other folders than this command's. A
     daemon at the socket that ERLLAMA_SOCKET names is somebody else's to start and to end. Raises DaemonUnreachable,
     DaemonStillRuns and ConfigInvalid.
     """
     if directories.given_socket is None:
         client = Client(directories, lambda: revive(directories))
-        if not start_daemon(directories) and not _is_of_this_version(directories):
-            from erllama_cli.daemon.replacement import replace_older
-
-            replace_older(directories, quiet=quiet)
+        if not start_daemon(directories):
+            _look_at_running(directories, quiet=quiet)
         return client
     client = Client(directories)
     if not client.answers():
@@ -75,13 +74,33 @@ def start_daemon(directories: Directories, settings: Sequence[str] = ()) -> bool
     return True
 
 
-def _is_of_this_version(directories: Directories) -> bool:
-    """Whether the daemon says so in its file. A command that has to start quickly asks for no more."""
+def _look_at_running(directories: Directories, *, quiet: bool) -> None:
+    """Has a daemon of an earlier version replaced, and tells a terminal of one that serves other folders.
+
+    Both are in its file: a command that has to start quickly asks for no more.
+    """
+    version, _, folders = _announced(directories).partition(b"\n")
+    if version != __version__.encode():
+        from erllama_cli.daemon.replacement import replace_older
+
+        replace_older(directories, quiet=quiet)
+    elif folders.count(b"\n") == 2 and folders != b"%b\n%b\n" % tuple(map(os.fsencode, directories[:2])):
+        from erllama_cli.daemon.folders import REMEDY, told_elsewhere
+
+        told = told_elsewhere(directories, *map(os.fsdecode, folders.split(b"\n")[:2]))
+        if told is not None and not quiet and sys.stderr is not None and sys.stderr.isatty():
+            from erllama_cli.drawing.printable import printable
+            from erllama_cli.one_line import broken_at_words, line_width
+
+            print(broken_at_words(printable(f"[{told}. {REMEDY}]"), line_width()), file=sys.stderr)
+
+
+def _announced(directories: Directories) -> bytes:
     try:
         with open(directories.version_file, "rb") as file:  # noqa: PTH123 - quicker
-            return file.read().strip() == __version__.encode()
+            return file.read()
     except OSError:
-        return False
+        return b""
 
 
 def revive(directories: Directories, settings: Sequence[str] = ()) -> None:

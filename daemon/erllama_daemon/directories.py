@@ -42,7 +42,7 @@ class Directories(NamedTuple):
 
     @property
     def version_file(self) -> Path:
-        """Where the daemon at this socket says of which version it is."""
+        """Where the daemon at this socket says of which version it is, and which folders it serves."""
         return self.socket.with_name(f"{self.socket.name}.version")
 
     @property

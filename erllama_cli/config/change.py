@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 import tomllib
@@ -79,7 +80,7 @@ def rewrite(directories: Directories, change: Callable[[str], str], name: str = 
 
 def _changed(file: FilePath, before: bytes, change: Callable[[str], str], name: str) -> bytes:
     try:
-        after = change(before.decode()).encode()
+        after = change(before.removeprefix(codecs.BOM_UTF8).decode()).encode()
     except UnicodeDecodeError:
         after = before  # of which is said that it is no UTF-8
     except Unchangeable:

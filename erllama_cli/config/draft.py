@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import shlex
@@ -40,7 +41,7 @@ def edit_draft(directories: Directories) -> bool:
         raise RequestInvalid(reason="`config edit` needs a terminal; elsewhere there is `erllama config set`")
     file = directories.config_file
     try:
-        before = file.read_bytes().decode() if file.exists() else ""
+        before = file.read_bytes().removeprefix(codecs.BOM_UTF8).decode() if file.exists() else ""
         draft = _new_draft(file, before or template())
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -29,6 +30,7 @@ def status(as_json: options.AsJson = False, debug: options.Debug = False) -> Non
     """
     with reported_failures(as_json=as_json, debug=debug):
         from erllama_cli.client import Client
+        from erllama_cli.daemon.folders import told_elsewhere
         from erllama_daemon.directories import user_directories
         from erllama_daemon.errors import EXIT_UNREACHABLE
         from erllama_daemon.messages import DaemonStatus
@@ -41,12 +43,16 @@ def status(as_json: options.AsJson = False, debug: options.Debug = False) -> Non
         elif found is None:
             print("not running")
         else:
-            _print_status(found)
+            _print_status(found, told_elsewhere(directories, found.cache_directory, found.data_directory))
         if found is None:
             raise typer.Exit(EXIT_UNREACHABLE)
 
 
-def _print_status(status: DaemonStatus) -> None:
+def _print_status(status: DaemonStatus, elsewhere: str | None) -> None:
+    if elsewhere is not None:
+        from erllama_cli.daemon.folders import REMEDY
+
+        print(f"{elsewhere}. {REMEDY}", file=sys.stderr)
     for name, value in _facts(status):
         print(f"{name:8} {value}")
     if status.models:
@@ -79,6 +85,10 @@ def _facts(status: DaemonStatus) -> Iterator[tuple[str, str]]:
         yield "log", status.log
     elif status.started_by == "systemd":
         yield "log", "journalctl --user -u erllama"
+    if status.cache_directory is not None:
+        yield "cache", status.cache_directory
+    if status.data_directory is not None:
+        yield "data", status.data_directory
 
 
 def _version(status: DaemonStatus) -> str:

@@ -10,7 +10,7 @@ from erllama_cli.one_line import cut, one_line
 from erllama_cli.output import counted
 from erllama_cli.results.doctor import Check
 from erllama_daemon.directories import Directories
-from erllama_daemon.errors import DaemonLost, DemoModelMissing
+from erllama_daemon.errors import ConfigInvalid, DaemonLost, DemoModelMissing
 from erllama_daemon.messages import CompleteRequest, Done, Failure, Message, RemoteError, Sampling, Stats
 
 _TOKENS = 5
@@ -20,7 +20,7 @@ _SHOWN = 40
 def examine(directories: Directories) -> Iterator[Check]:
     """Asks the demo model, through the daemon, which is started if need be; nothing of it is kept.
 
-    Raises whatever keeps it from answering.
+    Raises whatever keeps it from answering, but what is wrong with the configuration, which its own check tells.
     """
     started = time.monotonic()
     request = CompleteRequest(
@@ -32,6 +32,9 @@ def examine(directories: Directories) -> Iterator[Check]:
     )
     try:
         stats = _answer(directories, request)
+    except ConfigInvalid:
+        yield Check("answer", "ok", "not asked for: no daemon starts with this configuration")
+        return
     except RemoteError as error:
         failure: Failure = error.failure
         if failure.code != DemoModelMissing.code:

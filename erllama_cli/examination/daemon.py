@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from erllama_cli.client import Client
+from erllama_cli.daemon.folders import REMEDY, told_elsewhere
 from erllama_cli.output import readable_seconds
 from erllama_cli.results.doctor import Check
 from erllama_cli.versions import Age, age_of
@@ -17,7 +18,7 @@ def examine(directories: Directories) -> Iterator[Check]:
     """Starts none. Raises SocketPathTooLong, and what keeps one from answering."""
     status = Client(directories).status()
     if status is not None:
-        yield _answering(status)
+        yield _answering(status, directories)
     elif directories.given_socket is not None:
         remedy = "Connect it again, or unset ERLLAMA_SOCKET to use this machine's own daemon."
         yield Check("daemon", "failed", f"nobody listens at {directories.socket}, where ERLLAMA_SOCKET points", remedy)
@@ -25,7 +26,7 @@ def examine(directories: Directories) -> Iterator[Check]:
         yield Check("daemon", "ok", f"not running; a command that needs it starts it at {directories.socket}")
 
 
-def _answering(status: DaemonStatus) -> Check:
+def _answering(status: DaemonStatus, directories: Directories) -> Check:
     told = f"process {status.pid}, version {status.version}, up for {readable_seconds(status.uptime_s or 0.0)}"
     match age_of(status.version):
         case Age.OLDER:
@@ -34,4 +35,7 @@ def _answering(status: DaemonStatus) -> Check:
         case Age.NEWER:
             return Check("daemon", "warning", f"{told}: newer than this command ({__version__})", "Update erllama.")
         case Age.SAME:
+            elsewhere = told_elsewhere(directories, status.cache_directory, status.data_directory)
+            if elsewhere is not None:
+                return Check("daemon", "warning", f"{told}: {elsewhere}", REMEDY)
             return Check("daemon", "ok", told)

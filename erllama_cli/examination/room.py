@@ -11,6 +11,7 @@ from erllama_cli.output import readable_bytes
 from erllama_cli.results.doctor import Check
 from erllama_daemon.config import read_config
 from erllama_daemon.directories import Directories
+from erllama_daemon.errors import ConfigInvalid
 
 LEAST_BYTES = 100 << 20
 """With less, conversations may soon not be kept."""
@@ -19,7 +20,10 @@ LEAST_BYTES = 100 << 20
 def examine(directories: Directories) -> Iterator[Check]:
     """Whether what may still be written has room."""
     held = held_totals(directories.cache).file_bytes
-    wanted = read_config(directories.config_file).cache.quotas.disk_bytes
+    try:
+        wanted = read_config(directories.config_file).cache.quotas.disk_bytes
+    except ConfigInvalid:
+        wanted = None  # what is wrong with it, its own check tells
     quota = default_disk_bytes(directories.cache, held) if wanted is None else wanted
     existing = next(folder for folder in (directories.cache, *directories.cache.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free

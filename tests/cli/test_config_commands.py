@@ -187,6 +187,13 @@ def test_a_new_file_is_its_owners_alone(run: Run) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_a_byte_order_mark_keeps_no_key_from_being_set(run: Run) -> None:
+    user_directories().config.mkdir(parents=True)
+    user_directories().config_file.write_bytes(b"\xef\xbb\xbf[run]\ntop_k = 1\n")
+    assert run("config", "set", "run.top_k", "2").exit_code == 0
+    assert user_directories().config_file.read_bytes() == b"[run]\ntop_k = 2\n"
+
+
 def test_the_mode_of_the_file_stays_and_a_link_is_written_through(run: Run, tmp_path: Path) -> None:
     dotfile = tmp_path / "dotfiles" / "erllama.toml"
     dotfile.parent.mkdir()

@@ -20,7 +20,7 @@ from erllama_cli.results.doctor import Check, Examination
 from erllama_daemon import __version__
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_FAILED, DemoModelMissing, WorkerDied
-from erllama_daemon.messages import Failure, Message
+from erllama_daemon.messages import DaemonStatus, Failure, Message
 from erllama_daemon.sessions.store import Sessions
 
 LOADS = "print('9.9'); print('CPU : AVX2 = 1 | FMA = 1 | NEON = 1 | ')"
@@ -257,6 +257,26 @@ def test_an_invalid_configuration_fails_with_the_key(run: Run) -> None:
     user_directories().config_file.write_text("[cache]\nram_byte = 1\n")
     found = checks(run)["configuration"]
     assert (found.state, "cache.ram_byte" in found.finding) == ("failed", True)
+
+
+def test_a_configuration_that_is_not_valid_is_one_failure(run: Run) -> None:
+    user_directories().config.mkdir()
+    user_directories().config_file.write_text("[run]\n[run]\n")
+    found = checks(run, "--answer")
+    assert [name for name, check in found.items() if check.state == "failed"] == ["configuration"]
+    assert found["answer"].finding == "not asked for: no daemon starts with this configuration"
+    assert not user_directories().socket.exists()
+
+
+def test_a_daemon_of_another_home_is_a_warning(run: Run, fake: FakeDaemon) -> None:
+    ours = user_directories()
+    status = DaemonStatus(running=True, socket=str(fake.socket), pid=7, data_directory=str(ours.data))
+    fake.status = msgspec.structs.replace(status, cache_directory="/home/ann/.cache/erllama")
+    found = checks(run)["daemon"]
+    assert (found.state, "the cache in /home/ann/.cache/erllama" in found.finding) == ("warning", True)
+    assert "the conversations" not in found.finding
+    fake.status = msgspec.structs.replace(status, cache_directory=str(ours.cache))
+    assert checks(run)["daemon"].state == "ok"
 
 
 def test_a_path_too_long_for_a_socket_fails(run: Run, user_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

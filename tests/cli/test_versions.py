@@ -17,6 +17,7 @@ from conftest import Erllama
 
 from erllama_cli import launcher
 from erllama_cli.client import Client
+from erllama_cli.daemon.folders import told_elsewhere
 from erllama_cli.results.daemon import Started
 from erllama_cli.versions import Age, age_of
 from erllama_daemon import __version__
@@ -45,6 +46,39 @@ def started(fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(launcher, "_start", start)
     return versions
+
+
+def announce(cache: str, data: str) -> None:
+    user_directories().version_file.write_text(f"{__version__}\n{cache}\n{data}\n")
+
+
+def test_a_terminal_is_told_of_a_daemon_that_serves_other_folders(fake: FakeDaemon, terminals: list[Terminal]) -> None:
+    ours, asked = user_directories(), ("run", "demo", "Who?")
+    fake.answers = [answer("I.")] * 3
+    announce("/home/ann/.cache/erllama", str(ours.data))
+    terminals += [Terminal(*asked, columns=200), Terminal(*asked, "-q")]
+    told = [terminal.rest()[1] for terminal in terminals]
+    assert "other folders than this command's: the cache in /home/ann/.cache/erllama. To have one" in told[0]
+    announce(str(ours.cache), str(ours.data))
+    terminals.append(Terminal(*asked))
+    assert [*told[1:], terminals[2].rest()[1]] == ["I.\r\n"] * 2
+
+
+def test_a_pipe_and_a_socket_that_was_named_hear_nothing_of_folders(
+    run: Run, fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.answers = [answer("I.")] * 2
+    announce("/home/ann/.cache/erllama", "/home/ann/.local/share/erllama")
+    assert run("run", "demo", "Who?").stderr == ""
+    monkeypatch.setenv("ERLLAMA_SOCKET", str(fake.socket))
+    assert told_elsewhere(user_directories(), "/home/ann/.cache/erllama", None) is None
+
+
+def test_status_says_where_the_daemon_keeps_things_and_that_it_is_elsewhere(run: Run, fake: FakeDaemon) -> None:
+    fake.status = DaemonStatus(running=True, socket=str(fake.socket), pid=7, cache_directory="/home/ann/cache")
+    done = run("daemon", "status")
+    assert "cache    /home/ann/cache\n" in done.stdout
+    assert done.stderr.startswith("the daemon serves other folders than this command's: the cache in /home/ann/cache.")
 
 
 def test_versions_are_compared_as_such() -> None:
@@ -264,7 +298,7 @@ def old_daemon() -> Iterator[subprocess.Popen[bytes]]:
 
 def test_many_commands_replace_a_real_daemon_once(erllama: Erllama, old_daemon: subprocess.Popen[bytes]) -> None:
     file = user_directories().version_file
-    assert (file.read_text(), file.stat().st_mode & 0o777) == (f"{OLD}\n", 0o600)
+    assert (file.read_text().split("\n")[0], file.stat().st_mode & 0o777) == (OLD, 0o600)
     with ThreadPoolExecutor(4) as pool:
         # The daemon is a child of this process: it has to be waited for, or it would not be gone.
         ended = pool.submit(old_daemon.wait, 60)
@@ -275,7 +309,7 @@ def test_many_commands_replace_a_real_daemon_once(erllama: Erllama, old_daemon: 
     assert {each.version for each in started} == {__version__}
     (pid,) = {each.pid for each in started}
     assert pid != old_daemon.pid
-    assert file.read_text() == f"{__version__}\n"
+    assert file.read_text().split("\n")[0] == __version__
     client = Client(user_directories())
     client.status()
     assert client.daemon_version == __version__

@@ -32,14 +32,14 @@ def test_every_response_says_the_version() -> None:
     asyncio.run(asyncio.wait_for(story(), 60))
 
 
-def test_the_version_stands_beside_the_socket_for_its_owner_until_the_daemons_end() -> None:
+def test_the_version_and_the_folders_stand_beside_the_socket_for_its_owner_until_the_daemons_end() -> None:
     directories = user_directories()
     prepare_folder(directories)
     file = directories.version_file
     file.write_text("of one that was killed\n")
     file.with_name(f"{file.name}.new").write_text("half")
     with announced_version(directories):
-        assert file.read_text() == f"{__version__}\n"
+        assert file.read_text() == f"{__version__}\n{directories.cache}\n{directories.data}\n"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(file.parent.iterdir()) == []
 

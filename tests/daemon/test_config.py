@@ -200,12 +200,19 @@ def test_all_that_is_wrong_is_told_at_once(file: Path) -> None:
     ]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_key(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf[cache]\nram_bytes = 1\n")
+    assert read_config(file).cache.ram_bytes == 1
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         (b"[cache]\n\nram_bytes 1", "line 3, column 11: "),
         (b"[cache]\nram_bytes = 1\nram_bytes = 2\n", "line 3, column 14: "),
         (b'[cache]\n[policy]\nmin_tokens = """1\n\n', "line 3: "),
+        (b"[run]\ntop_k = 1\n[run]\n", "line 3, column 5: cannot declare run twice"),
+        (b"[models.'a b'.load]\n[models.'a b'.load]\n", 'line 2, column 19: cannot declare models."a b".load twice'),
         (b"[cache]\nram_bytes = '\xff'", "line 2 is not UTF-8"),
         (b"a = " + b"[" * 60_000, "it is nested too deeply"),
     ],

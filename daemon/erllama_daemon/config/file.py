@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import codecs
+import re
 import tomllib
 from collections.abc import Mapping
 
 from erllama_daemon.config.given import Gathered, Place
-from erllama_daemon.config.key import Path, Table, find
+from erllama_daemon.config.key import Path, Table, dotted, find
 from erllama_daemon.config.lines import key_lines
+
+_KEY_PARTS = re.compile(r"""\((?:(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?:, |,(?=\))|(?=\))))+\)""")
+"""How the parser writes a key: as the tuple that it is to Python."""
 
 
 def given_in_file(content: bytes) -> Gathered:
     """What the file sets, and all that is wrong with it."""
     gathered = Gathered()
     try:
-        text = content.decode()
+        text = content.removeprefix(codecs.BOM_UTF8).decode()
         tables = tomllib.loads(text)
     except RecursionError:
         gathered.problems.append("it is nested too deeply")
@@ -44,6 +50,7 @@ def _syntax(error: tomllib.TOMLDecodeError, text: str) -> str:
     """Where the file is no TOML, and why."""
     what, _, where = str(error).rpartition(" (at ")
     place = where.rstrip(")") if where.startswith("line ") else f"line {_line(text.rstrip().encode())}"
+    what = _KEY_PARTS.sub(lambda found: dotted(ast.literal_eval(found[0])), what)
     return f"{place}: {what[:1].lower()}{what[1:]}"
 
 

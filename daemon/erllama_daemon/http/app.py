@@ -110,6 +110,8 @@ class App:
             uptime_s=round(time.monotonic() - self._started, 3),
             models=await self._supervisor.statuses(),
             quotas=self._supervisor.quotas,
+            cache_directory=str(self._directories.cache),
+            data_directory=str(self._directories.data),
         )
         return json_response(self._life.told(status))
 

@@ -59,8 +59,10 @@ StartedBy = Literal["command", "systemd", "foreground"]
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of `GET /v1/status`. The command prints the same with `running: false` when there is none.
 
-    `log` is the file that it logs to, None if that is its standard error or the journal. It ends by itself after
-    `idle_exit_s` seconds without a request, with None never. One that is `draining` saves what it holds and ends soon.
+    `cache_directory` and `data_directory` are where it keeps the cache and the conversations: perhaps in another home
+    than that of who asks. `log` is the file that it logs to, None if that is its standard error or the journal. It ends
+    by itself after `idle_exit_s` seconds without a request, with None never. One that is `draining` saves what it holds
+    and ends soon.
     """
 
     running: bool
@@ -74,6 +76,8 @@ class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     started_by: StartedBy | None = None
     idle_exit_s: float | None = None
     draining: bool = False
+    cache_directory: str | None = None
+    data_directory: str | None = None
 
 
 class Reloaded(msgspec.Struct, frozen=True):
