@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from erllama_cli import options
@@ -34,8 +35,10 @@ def ps(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
         models = [] if status is None else status.models
         if as_json:
             print_json(LoadedModels(models))
-        else:
+        elif models or not sys.stdout.isatty():
             print_table(Table(HEADER, [_row(model) for model in models], numeric=frozenset(HEADER[2:7])))
+        else:
+            print("No model is loaded.", file=sys.stderr)
 
 
 def _row(model: ModelStatus) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from erllama_cli.command import new_app
-from erllama_daemon.errors import ModelMissing, SessionModelDiffers
+from erllama_daemon.errors import ContextExceeded, ModelMissing, NotCached, SessionModelDiffers
 from generated.commands import Command, erllama
 from generated.errors_page import as_markdown, errors
 from generated.exit_codes import MEANINGS, exit_codes
@@ -39,6 +39,11 @@ def test_names_that_hold_spaces_are_quoted_as_a_shell_would_want_them() -> None:
     assert str(error) == "The conversation 'my build' is with demo, not with 'a b.gguf'."
     assert "--session 3f2a --model 'a b.gguf'" in (error.hint or "")
     assert str(ModelMissing(model="it's")) == """There is no model 'it'"'"'s'."""
+
+
+def test_numbers_of_tokens_are_written_as_everywhere_else() -> None:
+    assert str(ContextExceeded(tokens=50_034, limit=8192)).startswith("The prompt has 50,034 tokens; the model's")
+    assert "; 2,587 were demanded." in str(NotCached(cached=0, demanded=2587, tokens=9000, model="demo"))
 
 
 def test_what_stands_for_something_is_told_from_what_is_typed() -> None:

@@ -12,7 +12,7 @@ from erllama_cli.completion.candidates import complete_key, complete_model, comp
 from erllama_cli.failures import reported_failures
 from erllama_cli.model import model_name
 from erllama_cli.options.groups import OptionGroup, with_option_groups
-from erllama_cli.output import print_json
+from erllama_cli.output import counted, print_json
 
 if TYPE_CHECKING:
     from erllama_daemon.directories import Directories
@@ -102,7 +102,9 @@ def evict(
 
 
 def _live(evicted: Evicted) -> str:
-    return f"sequences let go: {evicted.sequences:,}, blocks saved: {evicted.saved:,}"
+    if not evicted.sequences:
+        return "nothing was held live"
+    return f"{counted(evicted.sequences, 'live sequence')} let go, {counted(evicted.saved, 'more block')} saved on disk"
 
 
 def _save_live(model: str, disk: DiskOptions, directories: Directories) -> Evicted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -37,6 +38,8 @@ def show_chains(contents: Contents, shown: list[Chain], *, as_json: bool) -> Non
     if as_json:
         print_json(ChainList(shown))
         return
+    if _is_told_empty(contents, shown):
+        return
     texts = told_apart([one_line(chain.chat.title if chain.chat else chain.label) for chain in shown])
     rows = [
         [
@@ -58,6 +61,8 @@ def show_blocks(contents: Contents, shown: list[ListedBlock], *, as_json: bool) 
     if as_json:
         print_json(BlockList(shown))
         return
+    if _is_told_empty(contents, shown):
+        return
     texts = told_apart([one_line(block.label) for block in shown])
     rows = [
         [
@@ -73,6 +78,14 @@ def show_blocks(contents: Contents, shown: list[ListedBlock], *, as_json: bool) 
         for block, text in zip(shown, texts, strict=True)
     ]
     print_table(fitted(Table(_BLOCK_HEADER, rows, _NUMERIC), _EXPENDABLE))
+
+
+def _is_told_empty(contents: Contents, shown: Sequence[Listed]) -> bool:
+    """Whether there is nothing to show, of which a terminal is told; a pipe gets the header all the same."""
+    if shown or not sys.stdout.isatty():
+        return False
+    print("Nothing in the cache is so." if contents.survey.rows else "There is nothing in the cache.", file=sys.stderr)
+    return True
 
 
 def _use(contents: Contents, listed: Chain | ListedBlock) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
 from erllama_cache.errors import ErllamaError
@@ -39,16 +40,16 @@ def tell_change(
             )
         )
     elif not quiet:
-        print(_told(dotted(path), setting, changed=changed))
+        print(_told(dotted(path), setting, directories.config_file, changed=changed))
         if takes == "after_restart":
             print(AFTER_RESTART, file=sys.stderr)
 
 
-def _told(name: str, setting: Setting | None, *, changed: bool) -> str:
+def _told(name: str, setting: Setting | None, file: FilePath, *, changed: bool) -> str:
     if setting is None:
-        return f"{name} is gone" if changed else f"{name} is not in the file"
+        return f"{name} is gone" if changed else f"{name} is not in {file}"
     value = setting.default if setting.written is None else setting.written
-    by = {"default": "by default", "file": "in the file"}.get(setting.origin, f"by the {told_origin(setting)}")
+    by = {"default": "by default", "file": f"in {file}"}.get(setting.origin, f"by the {told_origin(setting)}")
     if setting.origin == "environment":
         by = f"as {setting.variable} says"
     return f"{name} is {value}, {by}{'' if changed else ', as before'}"

@@ -137,7 +137,7 @@ class Conversation:
         return msgspec.structs.replace(
             session,
             messages=[*session.messages, *asked, Message("assistant", [stats.text])],
-            title=session.title or " ".join(asked[-1].text.split())[:60],
+            title=(session.title if session.turn else "") or " ".join(asked[-1].text.split())[:60],
             tokens=stats.prompt_tokens + stats.completion_tokens,
             finish_key=stats.finish_key,
             unanswered=None,

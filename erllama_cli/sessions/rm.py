@@ -48,6 +48,7 @@ def rm(
         if found and not yes and can_ask() and not _agreed(found):
             if as_json:
                 print_json(Removed([], failures))
+            print("Nothing was deleted.", file=sys.stderr)
             raise typer.Exit(EXIT_FAILED)
         deleted = []
         for session in found:

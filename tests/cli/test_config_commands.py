@@ -180,7 +180,7 @@ def test_what_is_set_is_what_get_prints(run: Run, key: str, value: str) -> None:
 
 def test_a_new_file_is_its_owners_alone(run: Run) -> None:
     done = run("config", "set", "run.model", "demo")
-    assert done.stdout == "run.model is demo, in the file\n"
+    assert done.stdout == f"run.model is demo, in {user_directories().config_file}\n"
     file = user_directories().config_file
     assert (file.read_text(), file.stat().st_mode & 0o777) == ('[run]\nmodel = "demo"\n', 0o600)
     assert file.parent.stat().st_mode & 0o777 == 0o700

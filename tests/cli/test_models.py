@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon, model_status
+from cli.terminal import Terminal
 
 from erllama_daemon.errors import EXIT_MODEL, EXIT_UNREACHABLE, EXIT_USAGE
 from erllama_daemon.messages import Evicted, Failure, Loaded, Loading, ModelOptions, ModelRequest, ModelStatus, Unloaded
@@ -62,9 +63,19 @@ def test_a_model_whose_file_is_gone_is_named_by_its_path(
 
 def test_evict_tells_what_was_saved(run: Run, fake: FakeDaemon) -> None:
     fake.reply = Evicted(sequences=2, saved=5)
-    assert run("cache", "evict", "demo").stdout == "sequences let go: 2, blocks saved: 5\n"
+    assert run("cache", "evict", "demo").stdout == "2 live sequences let go, 5 more blocks saved on disk\n"
     assert msgspec.json.decode(run("cache", "evict", "demo", "--json").stdout) == {"sequences": 2, "saved": 5}
+    fake.reply = Evicted(sequences=0, saved=0)
+    assert run("cache", "evict", "demo").stdout == "nothing was held live\n"
     assert fake.calls[0] == ("/v1/evict", ModelRequest(model="demo"))
+
+
+@pytest.mark.parametrize(
+    ("command", "told"), [("ps", "No model is loaded."), ("cache ls", "There is nothing in the cache.")]
+)
+def test_a_terminal_is_told_that_there_is_nothing_to_show(terminals: list[Terminal], command: str, told: str) -> None:
+    terminals.append(terminal := Terminal(*command.split()))
+    assert terminal.rest() == (0, f"{told}\r\n")
 
 
 def test_ps_shows_each_model(run: Run, fake: FakeDaemon) -> None:

@@ -95,7 +95,7 @@ def test_a_document_that_cannot_be_read_is_named_before_a_daemon_starts(
     (folder / "noise").write_bytes(b"a\xff")
     done = run("run", "demo", "-f", "one", *arguments, "Why?", stdin=stdin)
     assert (done.exit_code, done.stdout) == (EXIT_FAILED, "")
-    assert done.stderr.startswith(f"erllama: The document cannot be read: {reason}.\n")
+    assert done.stderr.startswith(f"erllama: The document cannot be used: {reason}.\n")
     assert not list(user_home.rglob("erllama"))
 
 

@@ -228,7 +228,7 @@ def test_rm_asks_on_a_terminal_and_yes_answers(run: Run, terminals: list[Termina
     terminals[0].await_text(f'"Rivers?" ({RIVERS}): 1 turn\r\n"Llamas?" ({LLAMAS}): 2 turns\r\n')
     terminals[0].await_text("Delete 2 conversations? [y/N] ")
     terminals[0].type("\n")
-    assert terminals[0].rest() == (EXIT_FAILED, "\r\n")
+    assert terminals[0].rest() == (EXIT_FAILED, "\r\nNothing was deleted.\r\n")
     assert len(json_of(run, "ls")["sessions"]) == 2
     terminals[1].await_text("[y/N] ")
     terminals[1].type("y\n")

@@ -89,6 +89,19 @@ def test_a_question_is_kept_until_its_turn_is_written(sessions: Sessions) -> Non
     assert sessions.get(session.id).unanswered is None
 
 
+def test_a_conversation_is_called_after_the_first_question_of_the_way_it_goes(sessions: Sessions) -> None:
+    session = chat_of(sessions, "Why llamas?", "And rivers?").id
+    sessions.ask(session, [Message("user", ["And lakes?"])])
+    assert sessions.get(session).title == "Why llamas?"
+    sessions.go_to(session, "0")
+    sessions.ask(session, [Message("user", ["Why alpacas?"])])
+    assert sessions.get(session).title == "Why alpacas?"
+    assert sessions.go_to(session, "2").title == "Why llamas?"
+    sessions.ask(session, [Message("user", ["Why vicunas?"])], after=0)
+    assert sessions.get(session).title == "Why vicunas?"
+    assert sessions.fork(session, turn="1").title == "Why llamas?"
+
+
 def test_the_latest_session_is_the_one_that_was_used_last(sessions: Sessions) -> None:
     with pytest.raises(NoSession):
         sessions.latest()

@@ -185,7 +185,7 @@ def test_a_file_that_is_no_model_is_named(erllama: Erllama, tmp_path: Path, cont
         (("run", "unheard-of", "Hello"), 3, "There is no model unheard-of"),
         (("run", "demo", ""), 2, "empty"),
         (("run", "demo", "  \n"), 2, "empty"),
-        (("run", "demo", "llama " * 9000), 5, "8192"),
+        (("run", "demo", "llama " * 9000), 5, "8,192"),
         (("run", "demo", "Hello", "-t", "-1"), 2, "temperature"),
         (("run", "demo", "Hello", "-n", "0"), 2, ""),
         (("chat", "--session", "nobody"), 1, "There is no conversation nobody"),

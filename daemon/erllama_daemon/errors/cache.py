@@ -15,7 +15,7 @@ class NothingToPin(ErllamaError):
 
 
 class NotCached(ErllamaError):
-    """The cache held {cached} tokens of the prompt; {demanded} were demanded."""
+    """The cache held {cached:,} tokens of the prompt; {demanded:,} were demanded."""
 
     code = "not_cached"
     exit_code = EXIT_NOT_CACHED
@@ -24,7 +24,7 @@ class NotCached(ErllamaError):
     def __init__(self, *, cached: int, demanded: int, tokens: int, model: str) -> None:
         super().__init__(cached=cached, demanded=demanded, model=model)
         if demanded > tokens:
-            self.hint = f"The whole prompt has {tokens} tokens: no more can be demanded."
+            self.hint = f"The whole prompt has {tokens:,} tokens: no more can be demanded."
 
 
 class NameUnknown(ErllamaError):

@@ -24,7 +24,7 @@ class ModelUnknown(ErllamaError):
     hint = "{advice} See which models there are with: erllama models ls"
 
     def __init__(self, *, model: str, stores: Sequence[str], near: Sequence[str]) -> None:
-        nearest = f"The nearest are: {', '.join(near)}." if near else f"It is in no store ({', '.join(stores)})."
+        nearest = f"Did you mean {' or '.join(near)}?" if near else f"It is in no store ({', '.join(stores)})."
         super().__init__(model=model, advice=nearest)
 
 

@@ -63,7 +63,7 @@ class PromptEmpty(ErllamaError):
 
 
 class DocumentUnreadable(ErllamaError):
-    """The document cannot be read: {reason}."""
+    """The document cannot be used: {reason}."""
 
     code = "document_unreadable"
     exit_code = EXIT_FAILED
@@ -79,7 +79,7 @@ class BatchUnreadable(ErllamaError):
 
 
 class ContextExceeded(ErllamaError):
-    """The prompt has {tokens} tokens; the model's context holds {limit}."""
+    """The prompt has {tokens:,} tokens; the model's context holds {limit:,}."""
 
     code = "context_exceeded"
     exit_code = EXIT_CONTEXT

@@ -37,6 +37,7 @@ from erllama_daemon.sessions.tree import (
     history_of,
     named_turns,
     turns_of,
+    way_title,
     way_to,
 )
 from erllama_daemon.sessions.turn import Turn
@@ -190,14 +191,23 @@ class Sessions:
     def ask(self, session_id: str, messages: list[Message], after: int | None = None) -> None:
         """Keeps the messages of a new turn until it is written, with what it follows if not the last, and room for it.
 
+        A conversation that begins with them, or begins anew, is called after them.
+
         Raises SessionUnknown if the conversation was deleted meanwhile, and DiskFull.
         """
         self._turns.make_room()
         with self._writing() as database:
             updated = database.execute(
                 "UPDATE sessions SET unanswered = ?, asked_after = ?, updated = ?,"
-                " title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
-                (msgspec.json.encode(messages), after, time.time(), title_of(messages[-1].text), session_id),
+                " title = CASE WHEN title = '' OR coalesce(?, head, 0) = 0 THEN ? ELSE title END WHERE id = ?",
+                (
+                    msgspec.json.encode(messages),
+                    after,
+                    time.time(),
+                    after,
+                    title_of(messages[-1].text),
+                    session_id,
+                ),
             ).rowcount
             if not updated:
                 raise SessionUnknown(session=session_id)
@@ -214,8 +224,9 @@ class Sessions:
         with self._writing() as database:
             head = self._turn_called(session_id, turn)
             database.execute(
-                "UPDATE sessions SET head = ?, unanswered = NULL, asked_after = NULL, updated = ? WHERE id = ?",
-                (head, time.time(), session_id),
+                "UPDATE sessions SET head = ?, unanswered = NULL, asked_after = NULL, updated = ?,"
+                " title = coalesce(?, title) WHERE id = ?",
+                (head, time.time(), way_title(way_to(database, head)), session_id),
             )
         return self.get(session_id)
 
@@ -233,7 +244,7 @@ class Sessions:
             database.execute(
                 "INSERT INTO sessions (id, name, model, title, created, updated, head, shared)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (forked, name, origin.model, origin.title, now, now, head, head),
+                (forked, name, origin.model, way_title(way_to(database, head)) or origin.title, now, now, head, head),
             )
         return self.get(forked)
 

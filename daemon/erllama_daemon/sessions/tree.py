@@ -13,6 +13,7 @@ import msgspec
 from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon.frames import History
 from erllama_daemon.messages import FinishReason, Message, SessionTurn
+from erllama_daemon.sessions.naming import title_of
 
 _WAY = """
 WITH RECURSIVE way(id, parent, depth) AS (
@@ -61,6 +62,12 @@ class TurnRow:
 def way_to(database: sqlite3.Connection, turn: int | None) -> list[TurnRow]:
     """The turns from the beginning to `turn`, which is the last; none for None."""
     return [] if turn is None else [_row(values) for values in database.execute(_TURNS_ON_WAY, (turn,))]
+
+
+def way_title(way: Sequence[TurnRow]) -> str | None:
+    """What a conversation is called after that goes this way: its first question; None without one."""
+    asked = (message.text for turn in way for message in turn.messages if message.role == "user")
+    return title_of(first) if (first := next(asked, "")) else None
 
 
 def turns_of(database: sqlite3.Connection, session: str) -> list[TurnRow]:
