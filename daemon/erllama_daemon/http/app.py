@@ -17,10 +17,12 @@ from erllama_daemon.config import Settings
 from erllama_daemon.directories import Directories
 from erllama_daemon.errors import DaemonInUse, RequestInvalid
 from erllama_daemon.http.answers import Answers
+from erllama_daemon.http.anthropic.endpoints import AnthropicEndpoints
 from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body, unknown_endpoint
 from erllama_daemon.http.cache_endpoints import CacheEndpoints
 from erllama_daemon.http.call_endpoints import CallEndpoints
+from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.catalog_endpoints import CatalogEndpoints
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
@@ -67,6 +69,7 @@ class App:
         self.answers = Answers(supervisor, conversations, directories.cache)
         self.asking = Asking(self.answers, conversations)
         self._response_ids = ResponseIds(directories.responses)
+        self.calls = Calls(supervisor)
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint."""
@@ -84,12 +87,13 @@ class App:
                 query={"if": "`idle`: only if nobody would miss anything."},
             ),
             Endpoint(method="POST", path="/v1/reload", handler=self.reload, answer=Reloaded),
-            *CallEndpoints(self._supervisor).endpoints(),
+            *CallEndpoints(self.calls).endpoints(),
             *CacheEndpoints(self._supervisor, self._conversations).endpoints(),
             *ModelEndpoints(self._supervisor).endpoints(),
             *CatalogEndpoints(self._listing()).endpoints(),
             *SessionEndpoints(self._conversations, self.answers).endpoints(),
             *OpenAiEndpoints(self.asking, self._supervisor, self._listing(), self._response_ids).endpoints(),
+            *AnthropicEndpoints(self.asking, self.calls).endpoints(),
         ]
 
     def _listing(self) -> Listing:

@@ -89,8 +89,12 @@ async def unknown_endpoint(request: Request, _error: Exception) -> Response:
 def failure_response(error: Exception) -> Response:
     """The response that tells of an error."""
     failure = Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
-    status = _STATUS_OF_CODE.get(failure.code) or _STATUS_OF_EXIT.get(failure.exit_code, 500)
-    return json_response(failure, status)
+    return json_response(failure, status_of(failure))
+
+
+def status_of(failure: Failure) -> int:
+    """The HTTP status of a failure."""
+    return _STATUS_OF_CODE.get(failure.code) or _STATUS_OF_EXIT.get(failure.exit_code, 500)
 
 
 async def _lines(events: AsyncGenerator[_StreamEvent, None]) -> AsyncIterator[bytes]:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from starlette.requests import Request
 from starlette.responses import Response
 
-from erllama_cache.keys import pack_tokens, unpack_tokens
-from erllama_daemon import frames
-from erllama_daemon.errors import InternalError
 from erllama_daemon.http.body import json_response, read_body
+from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import Endpoint
-from erllama_daemon.http.model_file import model_file
-from erllama_daemon.http.vectors import unpack_vector
 from erllama_daemon.messages import (
     AdapterList,
     AdapterRequest,
@@ -26,23 +20,13 @@ from erllama_daemon.messages import (
     Tokenized,
     TokenizeRequest,
 )
-from erllama_daemon.messages.checks import (
-    check_adapter_load,
-    check_adapter_named,
-    check_embed,
-    check_render,
-    check_tokens,
-)
-from erllama_daemon.models.supervisor import Supervisor
-
-_Answer = TypeVar("_Answer")
 
 
 class CallEndpoints:
-    """Each loads its model if it is not loaded."""
+    """What `Calls` does, over HTTP."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint of this kind."""
@@ -89,69 +73,32 @@ class CallEndpoints:
 
     async def tokenize(self, request: Request) -> Response:
         """The tokens of a text."""
-        body = await read_body(request, TokenizeRequest)
-        call = frames.Tokenize(self._supervisor.next_id(), body.text, body.first)
-        answer = await self._call(body.model, call, frames.Tokens)
-        return json_response(Tokenized(unpack_tokens(answer.tokens), answer.pieces))
+        return json_response(await self._calls.tokenize(await read_body(request, TokenizeRequest)))
 
     async def detokenize(self, request: Request) -> Response:
         """The text of some tokens."""
-        body = await read_body(request, DetokenizeRequest)
-        check_tokens(body.tokens)
-        call = frames.Detokenize(self._supervisor.next_id(), pack_tokens(body.tokens))
-        return json_response(Detokenized((await self._call(body.model, call, frames.Detokenized)).text))
+        return json_response(await self._calls.detokenize(await read_body(request, DetokenizeRequest)))
 
     async def render(self, request: Request) -> Response:
         """What the chat template makes of messages, as text and as tokens."""
-        body = await read_body(request, RenderRequest)
-        check_render(body)
-        call = frames.Render(self._supervisor.next_id(), body.messages, body.tools)
-        answer = await self._call(body.model, call, frames.Rendered)
-        return json_response(RenderedPrompt(answer.text, unpack_tokens(answer.tokens), answer.cuts))
+        return json_response(await self._calls.render(await read_body(request, RenderRequest)))
 
     async def embed(self, request: Request) -> Response:
         """The embeddings of some texts."""
-        body = await read_body(request, EmbedRequest)
-        check_embed(body)
-        call = frames.Embed(self._supervisor.next_id(), body.texts)
-        answer = await self._call(body.model, call, frames.Embedded)
-        return json_response(Embeddings([*map(unpack_vector, answer.vectors)], answer.tokens, answer.pooling))
+        return json_response(await self._calls.embed(await read_body(request, EmbedRequest)))
 
     async def load_adapter(self, request: Request) -> Response:
         """Attaches an adapter for every request from now on."""
-        body = await read_body(request, AdapterRequest)
-        check_adapter_load(body)
-        return await self._adapters(
-            body.model, frames.LoadAdapter(self._supervisor.next_id(), body.adapter, body.scale)
-        )
+        return json_response(await self._calls.load_adapter(await read_body(request, AdapterRequest)))
 
     async def unload_adapter(self, request: Request) -> Response:
         """Detaches an adapter. One that is not attached is fine."""
-        body = await read_body(request, AdapterRequest)
-        check_adapter_named(body)
-        # Before the model is loaded, for that fails while an attached adapter's file is gone.
-        self._supervisor.forget_adapter(await model_file(body.model), body.adapter)
-        return await self._adapters(body.model, frames.UnloadAdapter(self._supervisor.next_id(), body.adapter))
+        return json_response(await self._calls.unload_adapter(await read_body(request, AdapterRequest)))
 
     async def scale_adapter(self, request: Request) -> Response:
         """Changes how strongly an attached adapter is applied."""
-        body = await read_body(request, AdapterRequest)
-        check_adapter_named(body)
-        return await self._adapters(
-            body.model, frames.ScaleAdapter(self._supervisor.next_id(), body.adapter, body.scale)
-        )
+        return json_response(await self._calls.scale_adapter(await read_body(request, AdapterRequest)))
 
     async def list_adapters(self, request: Request) -> Response:
         """The adapters that are attached."""
-        body = await read_body(request, AdapterRequest)
-        return await self._adapters(body.model, frames.ListAdapters(self._supervisor.next_id()))
-
-    async def _adapters(self, model: str, call: frames.Call) -> Response:
-        answer = await self._call(model, call, frames.Adapters)
-        return json_response(AdapterList(answer.adapters, answer.fingerprint))
-
-    async def _call(self, model: str, call: frames.Call, kind: type[_Answer]) -> _Answer:
-        answer = await self._supervisor.call(model, await model_file(model), call)
-        if not isinstance(answer, kind):
-            raise InternalError(reason=f"the worker answered {type(call).__name__} with {type(answer).__name__}")
-        return answer
+        return json_response(await self._calls.list_adapters((await read_body(request, AdapterRequest)).model))
