@@ -48,6 +48,15 @@ class Response:
         data = [line.removeprefix(b"data: ") for line in self.body.splitlines() if line.startswith(b"data: ")]
         return [json.loads(each) for each in data if each != b"[DONE]"]
 
+    @property
+    def named_events(self) -> list[tuple[str, Any]]:
+        """The name and the data of each server-sent event."""
+        found = []
+        for event in self.body.decode().split("\n\n")[:-1]:
+            fields = dict(line.split(": ", 1) for line in event.split("\n"))
+            found.append((fields.get("event", ""), json.loads(fields["data"])))
+        return found
+
     def events(self) -> list[str]:
         return [line["event"] for line in self.lines]
 

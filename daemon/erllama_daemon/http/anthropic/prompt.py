@@ -78,8 +78,9 @@ def _result(block: ToolResultBlock, place: str) -> Message:
     texts = [block.content] if isinstance(block.content, str) else []
     if isinstance(block.content, list):
         texts = [_text(part, f"{place}.content[{number}]") for number, part in enumerate(block.content)]
-    parts = _parts(texts)
-    return Message("tool", [_ERROR, *parts] if block.is_error else parts, tool_call_id=block.tool_use_id)
+    first, *following = _parts(texts) or [""]
+    parts = [_ERROR + first if block.is_error else first, *following]
+    return Message("tool", parts, tool_call_id=block.tool_use_id)
 
 
 def _text(part: ToolResultPart, place: str) -> str:

@@ -1,0 +1,104 @@
+"""The package `anthropic` as it comes, over the Unix socket, on the real model; and curl."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import anthropic
+import httpx2
+import pytest
+from anthropic.types import MessageParam, TextBlock, ToolParam, Usage
+from conftest import Erllama
+
+from erllama_daemon.directories import user_directories
+
+SYSTEM = "You are a careful assistant that answers in one short sentence. " * 12
+GREEDY = {"temperature": 0}
+LOOK: ToolParam = {"name": "look", "description": "Looks at a place.", "input_schema": {"type": "object"}}
+
+
+@pytest.fixture
+def client(erllama: Erllama) -> Iterator[anthropic.Anthropic]:
+    assert erllama("load", "demo").returncode == 0
+    transport = httpx2.HTTPTransport(uds=str(user_directories().socket))
+    with anthropic.Anthropic(
+        base_url="http://erllama", api_key="none", max_retries=0, http_client=httpx2.Client(transport=transport)
+    ) as found:
+        yield found
+
+
+def prompt_tokens(usage: Usage) -> int:
+    return usage.input_tokens + (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
+
+
+def test_a_conversation_that_is_resent_is_read_from_the_cache(client: anthropic.Anthropic) -> None:
+    messages: list[MessageParam] = [{"role": "user", "content": "My name is Ada. What is a river?"}]
+    first = client.messages.create(model="demo", max_tokens=24, extra_body=GREEDY, system=SYSTEM, messages=messages)
+    assert isinstance(first.content[0], TextBlock)
+    assert first.content[0].text.strip()
+    assert first.stop_reason in ("end_turn", "max_tokens")
+    assert first.usage.cache_read_input_tokens == 0
+    counted = client.messages.count_tokens(model="demo", system=SYSTEM, messages=messages)
+    assert counted.input_tokens == prompt_tokens(first.usage)
+
+    messages += [{"role": "assistant", "content": first.content}, {"role": "user", "content": "And what is a lake?"}]
+    with client.messages.stream(
+        model="demo", max_tokens=16, extra_body=GREEDY, system=SYSTEM, messages=messages
+    ) as stream:
+        said = "".join(stream.text_stream)
+        second = stream.get_final_message()
+    header = stream.response.headers["x-erllama-cache"]
+    assert isinstance(second.content[0], TextBlock)
+    assert second.content[0].text == said
+    assert second.usage.output_tokens > 0
+    read = second.usage.cache_read_input_tokens or 0
+    assert read >= counted.input_tokens // 2
+    assert header == f"partial; reused={read}"
+    counted = client.messages.count_tokens(model="demo", system=SYSTEM, messages=messages)
+    assert counted.input_tokens == prompt_tokens(second.usage)
+
+
+def test_an_answer_stops_where_it_is_told_to_and_errors_are_those_that_the_package_knows(
+    client: anthropic.Anthropic,
+) -> None:
+    def ask(max_tokens: int, *stops: str) -> anthropic.types.Message:
+        return client.messages.create(
+            model="demo",
+            max_tokens=max_tokens,
+            extra_body=GREEDY,
+            stop_sequences=[*stops],
+            messages=[{"role": "user", "content": "Count from one to ten."}],
+        )
+
+    whole = ask(12)
+    assert (whole.stop_reason, whole.usage.output_tokens) == ("max_tokens", 12)
+    assert isinstance(whole.content[0], TextBlock)
+    stop = whole.content[0].text[8:12]
+    stopped = ask(12, stop)
+    assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", stop)
+    assert ask(0).content == []
+
+    check_errors(client)
+
+
+def check_errors(client: anthropic.Anthropic) -> None:
+    with pytest.raises(anthropic.NotFoundError) as unknown:
+        client.messages.create(model="nothing", max_tokens=1, messages=[{"role": "user", "content": "Hello"}])
+    assert unknown.value.type == "not_found_error"
+    assert unknown.value.request_id
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        client.messages.create(
+            model="demo",
+            max_tokens=1,
+            messages=[
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+                    ],
+                }
+            ],
+        )
+    assert "messages[0].content[0] is of the type image" in str(refused.value)
+    with pytest.raises(anthropic.BadRequestError, match="prompt is too long"):
+        client.messages.create(model="demo", max_tokens=1, messages=[{"role": "user", "content": "river " * 70_000}])
