@@ -218,7 +218,7 @@ def test_the_blocks_of_a_stream_come_one_after_the_other() -> None:
 
 
 def test_thinking_is_heard_by_those_alone_who_asked_for_it() -> None:
-    events = [Thinking("hm"), Token("Yes."), Done(done(thinking="hm"))]
+    events: list[Event] = [Thinking("hm"), Token("Yes."), Done(done(thinking="hm"))]
     assert "thinking" not in str(told(events, shows_thinking=False))
     reply = reply_of(done(thinking="hm"), model="m", max_tokens=9, shows_thinking=False)
     assert [msgspec.to_builtins(block) for block in reply.content] == [text("hm")]
@@ -326,7 +326,7 @@ def test_an_answer_over_http_with_its_headers(tell: Tell) -> None:
         assert (reply["type"], reply["role"], reply["stop_reason"]) == ("message", "assistant", "end_turn")
         assert reply["content"] == [text("Hello")]
         assert response.headers["request-id"].startswith("req_")
-        assert response.headers["x-erllama-cache"] == "cold; reused=0"
+        assert response.headers["x-erllama-cache"] == "cold; reused=0; prompt=3; saved=published"
 
     tell(story)
 
@@ -335,7 +335,7 @@ def test_a_stream_over_http_names_its_events_as_their_types(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
         response = await daemon.post("/v1/messages", question("Hello", daemon.model(), stream=True))
         assert response.headers["content-type"].startswith("text/event-stream")
-        assert response.headers["x-erllama-cache"] == "cold; reused=0"
+        assert response.headers["x-erllama-cache"] == "cold; reused=0; prompt=3"
         assert all(name == data["type"] for name, data in response.sent)
         assert [name for name, _data in response.sent] == [
             *("message_start", "ping", "content_block_start", "content_block_delta", "content_block_stop"),

@@ -47,6 +47,7 @@ from erllama_daemon.errors.daemon import (
     InternalError,
     ListenerUnusable,
     SessionsInUse,
+    SlotsBusy,
     SocketPathTooLong,
 )
 from erllama_daemon.errors.exit_codes import (
@@ -66,6 +67,7 @@ from erllama_daemon.errors.model import (
     DemoModelMissing,
     ModelAmbiguous,
     ModelMissing,
+    ModelNotNamed,
     ModelUnknown,
     ModelUnreadable,
     NotSupported,
@@ -194,6 +196,7 @@ __all__ = [
     "LogUnreadable",
     "ModelAmbiguous",
     "ModelMissing",
+    "ModelNotNamed",
     "ModelUnknown",
     "ModelUnreadable",
     "NameAmbiguous",
@@ -228,6 +231,7 @@ __all__ = [
     "SessionsInUse",
     "SessionsTooNew",
     "SessionsUnusable",
+    "SlotsBusy",
     "SocketPathTooLong",
     "TemplateFailed",
     "TokenUnknown",

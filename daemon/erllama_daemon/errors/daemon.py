@@ -118,6 +118,14 @@ class Busy(ErllamaError):
     hint = "Ask again in a while."
 
 
+class SlotsBusy(ErllamaError):
+    """All {count} slots are taken."""
+
+    code = "slots_busy"
+    exit_code = EXIT_FAILED
+    hint = "A request waits until one is free; it is answered then."
+
+
 class AnswerCutOff(ErllamaError):
     """The daemon was stopped before the answer was complete."""
 

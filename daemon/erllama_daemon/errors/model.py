@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.errors.exit_codes import EXIT_FAILED, EXIT_MODEL
+from erllama_daemon.errors.exit_codes import EXIT_FAILED, EXIT_MODEL, EXIT_USAGE
+
+
+class ModelNotNamed(ErllamaError):
+    """The request names no model, and {reason}."""
+
+    code = "model_not_named"
+    exit_code = EXIT_USAGE
+    hint = "Name it in the field or the query `model`, or say which it is with: erllama models alias default MODEL"
 
 
 class ModelMissing(ErllamaError):

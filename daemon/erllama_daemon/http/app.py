@@ -26,6 +26,7 @@ from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.catalog_endpoints import CatalogEndpoints
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
+from erllama_daemon.http.llama_server.endpoints import llama_server_endpoints
 from erllama_daemon.http.model_endpoints import ModelEndpoints
 from erllama_daemon.http.openai.endpoints import OpenAiEndpoints
 from erllama_daemon.http.openai.response_ids import ResponseIds
@@ -94,6 +95,7 @@ class App:
             *SessionEndpoints(self._conversations, self.answers).endpoints(),
             *OpenAiEndpoints(self.asking, self._supervisor, self._listing(), self._response_ids).endpoints(),
             *AnthropicEndpoints(self.asking, self.calls).endpoints(),
+            *llama_server_endpoints(self.asking, self.calls, self._supervisor),
         ]
 
     def _listing(self) -> Listing:

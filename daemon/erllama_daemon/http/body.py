@@ -31,6 +31,7 @@ _STATUS_OF_CODE = {
     "adapter_unknown": 404,
     "not_supported": 501,
     "busy": 503,
+    "slots_busy": 503,
     "daemon_stopping": 503,
     "daemon_in_use": 409,
 }

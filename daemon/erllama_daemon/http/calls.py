@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
 from typing import TypeVar
 
 from erllama_cache.keys import pack_tokens, unpack_tokens
 from erllama_daemon import frames
 from erllama_daemon.errors import InternalError
 from erllama_daemon.http.model_file import model_file
+from erllama_daemon.http.vectors import unpack_vector
 from erllama_daemon.messages import (
     AdapterList,
     AdapterRequest,
@@ -67,7 +66,7 @@ class Calls:
         check_embed(request)
         call = frames.Embed(self._supervisor.next_id(), request.texts)
         answer = await self._call(request.model, call, frames.Embedded)
-        return Embeddings([*map(_unpack_vector, answer.vectors)], answer.tokens, answer.pooling)
+        return Embeddings([*map(unpack_vector, answer.vectors)], answer.tokens, answer.pooling)
 
     async def load_adapter(self, request: AdapterRequest) -> AdapterList:
         """Attaches an adapter for every request from now on."""
@@ -101,11 +100,3 @@ class Calls:
         if not isinstance(answer, kind):
             raise InternalError(reason=f"the worker answered {type(call).__name__} with {type(answer).__name__}")
         return answer
-
-
-def _unpack_vector(packed: bytes) -> list[float]:
-    numbers = array("f")
-    numbers.frombytes(packed)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tolist()

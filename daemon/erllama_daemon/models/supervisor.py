@@ -206,6 +206,11 @@ class Supervisor:
         """The files of the models that are loaded, behind all links. Any thread."""
         return frozenset(str(file) for file, keeper in [*self._keepers.items()] if keeper.is_loaded)
 
+    @property
+    def loaded_models(self) -> list[str]:
+        """The models that are loaded or being loaded, as whoever asked first called them."""
+        return [worker.model for worker in self._workers()]
+
     async def statuses(self) -> list[ModelStatus]:
         """One row for each worker, loading ones included."""
         found = [(keeper, keeper.worker) for keeper in self._keepers.values()]

@@ -15,7 +15,7 @@ from erllama_daemon.http.anthropic.request import CountRequest, MessagesRequest
 from erllama_daemon.http.anthropic.stream import MessageStream, Ping, StreamEvent, event_name
 from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.body import json_response, read_body
-from erllama_daemon.http.cache_header import Reuse
+from erllama_daemon.http.cache_header import Reuse, headers_of
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.event_stream import EventStream, sent_event
@@ -74,7 +74,7 @@ class AnthropicEndpoints:
             stats = await heard.finished()
         reply = reply_of(stats, model=body.model, max_tokens=body.max_tokens, shows_thinking=body.shows_thinking)
         response = json_response(reply)
-        response.headers.update({REQUEST_ID: request_id(), **Reuse.of(stats).headers})
+        response.headers.update({REQUEST_ID: request_id(), **headers_of(stats)})
         return response
 
     async def count_tokens(self, request: Request) -> Response:

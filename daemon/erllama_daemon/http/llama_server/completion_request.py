@@ -1,0 +1,122 @@
+"""What the end of a text is asked with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from erllama_daemon.errors import RequestInvalid
+from erllama_daemon.messages import CompleteRequest, Sampling
+from erllama_daemon.messages.checks import INT_LIMIT
+
+TO_THE_END = INT_LIMIT - 1
+"""As many tokens as an answer can have: it goes on until the model ends it or the context is full."""
+
+_NEVER = -1e30
+"""Added to the logit of a token that must not come."""
+
+_RANDOM_SEED = 2**32 - 1
+
+Tokens = Callable[[str, bool], Awaitable[list[int]]]
+"""Gives the tokens of a text; with True, also what the model wants at the very beginning."""
+
+Bias = float | bool
+
+
+class LoraChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """An attached adapter by its number, and how strongly it is applied."""
+
+    id: int
+    scale: float = 1.0
+
+
+class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of `POST /completion`. Fields that are not here are ignored.
+
+    The prompt is a text, or a list of tokens and texts. `n_predict` -1 goes on to the end of the context. A bias of
+    false has a token never come. `lora` is refused: the scales of adapters are those of `POST /lora-adapters`.
+    """
+
+    prompt: str | list[int | str]
+    model: str | None = None
+    n_predict: int | None = None
+    stream: bool | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    grammar: str | None = None
+    json_schema: Any = None
+    n_probs: int | None = None
+    cache_prompt: bool | None = None
+    logit_bias: list[tuple[int | str, Bias]] | dict[str, Bias] | None = None
+    return_tokens: bool | None = None
+    lora: list[LoraChoice] | None = None
+
+    @property
+    def max_tokens(self) -> int:
+        """How many tokens the answer may have."""
+        return TO_THE_END if self.n_predict is None or self.n_predict < 0 else self.n_predict
+
+    @property
+    def text(self) -> str:
+        """The prompt as far as it was given as a text."""
+        return self.prompt if isinstance(self.prompt, str) else ""
+
+    async def complete(self, model: str, tokens: Tokens) -> CompleteRequest:
+        """As erllama is asked. Raises RequestInvalid, and what `tokens` raises."""
+        if self.lora:
+            raise RequestInvalid(reason="lora is not supported in it: set the scales with POST /lora-adapters")
+        wants_tokens = self.n_probs or self.return_tokens
+        return CompleteRequest(
+            model=model,
+            tokens=await self._prompt(tokens),
+            max_tokens=self.max_tokens,
+            sampling=await self._sampling(tokens),
+            stop=[self.stop] if isinstance(self.stop, str) else [stop for stop in self.stop or [] if stop],
+            logprobs=self.n_probs or 0 if wants_tokens else None,
+            cache=self.cache_prompt is not False,
+        )
+
+    async def _prompt(self, tokens: Tokens) -> list[int]:
+        pieces = [self.prompt] if isinstance(self.prompt, str) else self.prompt
+        if len(pieces) > 1 and all(isinstance(piece, str) for piece in pieces):
+            raise RequestInvalid(reason="it has several prompts: ask for one after the other")
+        found: list[int] = []
+        for number, piece in enumerate(pieces):
+            found += await tokens(piece, number == 0) if isinstance(piece, str) else [piece]
+        return found
+
+    async def _sampling(self, tokens: Tokens) -> Sampling:
+        given = {
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+            "top_p": self.top_p,
+            "min_p": self.min_p,
+            "repeat_penalty": self.repeat_penalty,
+            "seed": None if self.seed in (-1, _RANDOM_SEED) else self.seed,
+            "grammar": self.grammar or None,
+            "json_schema": None if self.json_schema is None else msgspec.json.encode(self.json_schema).decode(),
+            "logit_bias": await self._biases(tokens),
+        }
+        return msgspec.convert({name: value for name, value in given.items() if value is not None}, Sampling)
+
+    async def _biases(self, tokens: Tokens) -> dict[int, float]:
+        biases = self.logit_bias or []
+        given = biases if isinstance(biases, list) else [(_token(name), bias) for name, bias in biases.items()]
+        found: dict[int, float] = {}
+        for token, bias in given:
+            if bias is True:
+                raise RequestInvalid(reason="logit_bias takes numbers, or false for what must not come")
+            ids = await tokens(token, False) if isinstance(token, str) else [token]
+            found |= dict.fromkeys(ids, _NEVER if bias is False else bias)
+        return found
+
+
+def _token(name: str) -> int | str:
+    return int(name) if name.isdecimal() and name.isascii() else name
