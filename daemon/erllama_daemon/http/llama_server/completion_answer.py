@@ -99,7 +99,7 @@ class GeneratedToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompletionPiece(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of an answer in a stream."""
+    """A piece of an answer in a stream. The last event is a `ServerCompletion`, or a `ServerFailure`."""
 
     index: int = 0
     content: str

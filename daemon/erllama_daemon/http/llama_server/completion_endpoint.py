@@ -44,7 +44,7 @@ class CompletionEndpoint:
                 handler=self.complete,
                 body=ServerCompletionRequest,
                 answer=ServerCompletion,
-                events=CompletionPiece | ServerCompletion | ServerFailure,
+                events=CompletionPiece,
                 stream="sse",
                 query={"model": "The model, if the body names none."},
                 dialect="llama.cpp",
