@@ -79,6 +79,8 @@ def test_the_sampler_is_as_asked_for_and_else_that_of_llama_cpp() -> None:
     plain = asked(grammar="", seed=-1, json_schema=None, stop="x", n_predict=-1)
     assert plain == CompleteRequest(model="m", tokens=[1, 97, 98], max_tokens=TO_THE_END, stop=["x"])
     assert asked(logit_bias={"98": 1, "b": False}).sampling.logit_bias == {98: -1e30}
+    assert asked(logit_bias={"9" * 5000: 1}).sampling.logit_bias == {57: 1.0}
+    assert asked(temperature=-1, top_k=-1, seed=2**32 - 1).sampling == Sampling(temperature=0.0, top_k=0)
     assert asked(grammar='root ::= "x"').sampling.grammar == 'root ::= "x"'
     assert asked(return_tokens=True).logprobs == 0
 
@@ -89,6 +91,8 @@ def test_the_sampler_is_as_asked_for_and_else_that_of_llama_cpp() -> None:
         ({"prompt": ["a", "b"]}, "several prompts"),
         ({"lora": [{"id": 0, "scale": 1}]}, "lora"),
         ({"logit_bias": [[1, True]]}, "logit_bias"),
+        ({"logit_bias": [["a", 1]] * 257}, "logit_bias has more than 256 texts"),
+        ({"prompt": [1, *["a"] * 257]}, "prompt has more than 256 texts"),
     ],
 )
 def test_what_cannot_be_had_is_refused_by_name(body: dict[str, Any], reason: str) -> None:

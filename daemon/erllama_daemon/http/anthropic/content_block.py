@@ -43,7 +43,7 @@ class ToolResultBlock(_Block, frozen=True, kw_only=True, tag="tool_result"):
 
     tool_use_id: str
     content: str | list[ToolResultPart] | None = None
-    is_error: bool = False
+    is_error: bool | None = None
 
 
 class ImageBlock(_Block, frozen=True, kw_only=True, tag="image"):

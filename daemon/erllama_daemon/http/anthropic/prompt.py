@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -60,7 +60,7 @@ def _translated(message: InputMessage, place: str) -> Iterator[Message]:
             case TextBlock():
                 texts.append(block.text)
             case ToolUseBlock() if message.role == "assistant":
-                calls.append(ToolCall(block.id, block.name, json.dumps(block.input, ensure_ascii=False)))
+                calls.append(ToolCall(block.id, block.name, _written(block.input)))
             case ToolResultBlock() if message.role == "user":
                 if any(texts):
                     yield Message("user", _parts(texts))
@@ -81,6 +81,13 @@ def _result(block: ToolResultBlock, place: str) -> Message:
     first, *following = _parts(texts) or [""]
     parts = [_ERROR + first if block.is_error else first, *following]
     return Message("tool", parts, tool_call_id=block.tool_use_id)
+
+
+def _written(arguments: dict[str, Any]) -> str:
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except RecursionError as error:
+        raise RequestInvalid(reason="the input of a call is nested too deeply") from error
 
 
 def _text(part: ToolResultPart, place: str) -> str:

@@ -57,7 +57,7 @@ class MessagesRequest(CountRequest, frozen=True, kw_only=True):
     """
 
     max_tokens: int
-    stream: bool = False
+    stream: bool | None = None
     stop_sequences: list[str] | None = None
     temperature: float | None = None
     top_p: float | None = None

@@ -14,10 +14,15 @@ from erllama_daemon.messages.checks import INT_LIMIT
 TO_THE_END = INT_LIMIT - 1
 """As many tokens as an answer can have: it goes on until the model ends it or the context is full."""
 
+TEXTS_LIMIT = 256
+"""How many texts there may be in a prompt, and in a list of biases."""
+
 _NEVER = -1e30
 """Added to the logit of a token that must not come."""
 
 _RANDOM_SEED = 2**32 - 1
+_LONGEST_TOKEN = 10
+"""Digits; what has more is a text."""
 
 Tokens = Callable[[str, bool], Awaitable[list[int]]]
 """Gives the tokens of a text; with True, also what the model wants at the very beginning."""
@@ -35,8 +40,9 @@ class LoraChoice(msgspec.Struct, frozen=True, kw_only=True):
 class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Body of `POST /completion`. Fields that are not here are ignored.
 
-    The prompt is a text, or a list of tokens and texts. `n_predict` -1 goes on to the end of the context. A bias of
-    false has a token never come. `lora` is refused: the scales of adapters are those of `POST /lora-adapters`.
+    The prompt is a text, or a list of tokens and texts. A `seed` of -1 is any, a `temperature` below 0 is greedy, a
+    `top_k` below 1 is no limit, and `n_predict` -1 goes on to the end of the context. A bias of false has a token never
+    come. `lora` is refused: the scales of adapters are those of `POST /lora-adapters`.
     """
 
     prompt: str | list[int | str]
@@ -87,6 +93,7 @@ class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
         pieces = [self.prompt] if isinstance(self.prompt, str) else self.prompt
         if len(pieces) > 1 and all(isinstance(piece, str) for piece in pieces):
             raise RequestInvalid(reason="it has several prompts: ask for one after the other")
+        _limit("prompt", sum(isinstance(piece, str) for piece in pieces))
         found: list[int] = []
         for number, piece in enumerate(pieces):
             found += await tokens(piece, number == 0) if isinstance(piece, str) else [piece]
@@ -94,14 +101,14 @@ class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     async def _sampling(self, tokens: Tokens) -> Sampling:
         given = {
-            "temperature": self.temperature,
-            "top_k": self.top_k,
+            "temperature": None if self.temperature is None else max(0.0, self.temperature),
+            "top_k": None if self.top_k is None else max(0, self.top_k),
             "top_p": self.top_p,
             "min_p": self.min_p,
             "repeat_penalty": self.repeat_penalty,
-            "seed": None if self.seed in (-1, _RANDOM_SEED) else self.seed,
+            "seed": None if self.seed is None or self.seed < 0 or self.seed == _RANDOM_SEED else self.seed,
             "grammar": self.grammar or None,
-            "json_schema": None if self.json_schema is None else msgspec.json.encode(self.json_schema).decode(),
+            "json_schema": None if self.json_schema is None else _written(self.json_schema),
             "logit_bias": await self._biases(tokens),
         }
         return msgspec.convert({name: value for name, value in given.items() if value is not None}, Sampling)
@@ -109,6 +116,7 @@ class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     async def _biases(self, tokens: Tokens) -> dict[int, float]:
         biases = self.logit_bias or []
         given = biases if isinstance(biases, list) else [(_token(name), bias) for name, bias in biases.items()]
+        _limit("logit_bias", sum(isinstance(token, str) for token, _bias in given))
         found: dict[int, float] = {}
         for token, bias in given:
             if bias is True:
@@ -119,4 +127,17 @@ class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _token(name: str) -> int | str:
-    return int(name) if name.isdecimal() and name.isascii() else name
+    return int(name) if name.isdecimal() and name.isascii() and len(name) <= _LONGEST_TOKEN else name
+
+
+def _limit(field: str, count: int) -> None:
+    """Each text is a question to the model."""
+    if count > TEXTS_LIMIT:
+        raise RequestInvalid(reason=f"{field} has more than {TEXTS_LIMIT} texts")
+
+
+def _written(schema: object) -> str:
+    try:
+        return msgspec.json.encode(schema).decode()
+    except RecursionError as error:
+        raise RequestInvalid(reason="json_schema is nested too deeply") from error
