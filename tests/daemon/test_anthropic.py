@@ -249,6 +249,7 @@ def test_thinking_is_shown_if_it_is_enabled_and_not_omitted(thinking: object, is
         ({"finish_reason": "length", "completion_tokens": 9}, "max_tokens"),
         ({"finish_reason": "length", "completion_tokens": 8}, "model_context_window_exceeded"),
         ({"finish_reason": "stop", "tool_calls": [CALL]}, "tool_use"),
+        ({"finish_reason": "length", "completion_tokens": 9, "tool_calls": [CALL]}, "max_tokens"),
     ],
 )
 def test_why_an_answer_has_ended(ended: dict[str, Any], reason: str) -> None:

@@ -6,11 +6,17 @@ from collections.abc import Iterator
 
 import anthropic
 import httpx2
+import msgspec
 import pytest
-from anthropic.types import MessageParam, TextBlock, ToolParam, Usage
+from anthropic.types import MessageParam, TextBlock, ToolParam, ToolUseBlock, Usage
 from conftest import Erllama
+from daemon.fake_worker import stats
 
 from erllama_daemon.directories import user_directories
+from erllama_daemon.http.anthropic.stream import MessageStream, event_name
+from erllama_daemon.http.cache_header import Reuse
+from erllama_daemon.http.event_stream import sent_event
+from erllama_daemon.messages import Calling, Done, Event, Thinking, Token, ToolCall
 
 SYSTEM = "You are a careful assistant that answers in one short sentence. " * 12
 GREEDY = {"temperature": 0}
@@ -29,6 +35,30 @@ def client(erllama: Erllama) -> Iterator[anthropic.Anthropic]:
 
 def prompt_tokens(usage: Usage) -> int:
     return usage.input_tokens + (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
+
+
+def test_the_package_hears_thinking_text_and_calls_from_a_stream() -> None:
+    calls = [ToolCall("c1", "look", '{"where": "here"}'), ToolCall("c2", "look", "{}")]
+    ended = msgspec.structs.replace(stats("I look.", thinking="hm"), tool_calls=calls)
+    heard: list[Event] = [Thinking("hm"), Token("I "), Token("look."), *map(Calling, calls), Done(ended)]
+    stream = MessageStream(model="m", max_tokens=9, shows_thinking=True)
+    said = [*stream.begin(Reuse(2, 3)), *(each for event in heard for each in stream.said(event))]
+    body = b"".join(sent_event(each, event_name(each)) for each in said)
+
+    def answer(_request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, content=body, headers={"content-type": "text/event-stream"})
+
+    with (
+        httpx2.Client(transport=httpx2.MockTransport(answer)) as http_client,
+        anthropic.Anthropic(base_url="http://erllama", api_key="none", http_client=http_client) as client,
+        client.messages.stream(
+            model="m", max_tokens=9, tools=[LOOK], messages=[{"role": "user", "content": "Look."}]
+        ) as found,
+    ):
+        message = found.get_final_message()
+    assert [block.type for block in message.content] == ["thinking", "text", "tool_use", "tool_use"]
+    assert [block.input for block in message.content if isinstance(block, ToolUseBlock)] == [{"where": "here"}, {}]
+    assert (message.stop_reason, message.usage.cache_read_input_tokens) == ("tool_use", 0)
 
 
 def test_a_conversation_that_is_resent_is_read_from_the_cache(client: anthropic.Anthropic) -> None:

@@ -92,12 +92,12 @@ def reply_of(stats: Stats, *, model: str, max_tokens: int, shows_thinking: bool)
 
 def stop_reason(stats: Stats, max_tokens: int) -> StopReason:
     """Why an answer that is done has ended."""
+    if stats.finish_reason == "length":  # whatever was called before: the rest of the answer is missing
+        return "max_tokens" if stats.completion_tokens >= max_tokens else "model_context_window_exceeded"
     if stats.tool_calls:
         return "tool_use"
     if stats.stop_sequence is not None:
         return "stop_sequence"
-    if stats.finish_reason == "length":
-        return "max_tokens" if stats.completion_tokens >= max_tokens else "model_context_window_exceeded"
     return "end_turn"
 
 
