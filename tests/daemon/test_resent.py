@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,6 @@ class Client:
         self.machine = machine
         self.said: list[Message] = []
         self.last: Generation
-        self.last_answer: list[int] = []
 
     def ask(self, text: str, tokens: list[int] | None = None, *, history: bool = False, **options: Any) -> Generation:
         if tokens is not None:
@@ -347,29 +347,26 @@ answers = st.lists(pieces, max_size=70).map(lambda tokens: [*tokens, END])
 edits = st.one_of(st.none(), st.tuples(st.integers(0, 200), st.sampled_from(["a", "é", "<end>", ""])))
 
 
+turns_of_one = st.tuples(st.text("ab\né<end>]", min_size=1, max_size=40).filter(str.strip), answers, edits)
+scopes = itertools.count()
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    turns=st.lists(
-        st.tuples(st.text("ab\né<end>]", min_size=1, max_size=40).filter(str.strip), answers, edits), max_size=4
-    )
-)
+@given(turns=st.lists(turns_of_one, max_size=4))
 def test_what_is_taken_over_has_every_byte_of_the_prompt(
-    tmp_path_factory: pytest.TempPathFactory, turns: list[tuple[str, list[int], tuple[int, str] | None]]
+    machine: Machine, turns: list[tuple[str, list[int], tuple[int, str] | None]]
 ) -> None:
-    with Store(tmp_path_factory.mktemp("drift"), ram_bytes=1 << 22, disk_bytes=0) as store:
-        client = Client(Machine(store, backend=DriftingBackend()))
-        is_whole = True
-        for question, answer, edit in turns:
-            before = client.last.tokens if client.said else []
-            is_faithful = is_whole and bool(before) and client.said[-1].text.encode() == written(client.last_answer)
-            prompt = client.ask(question, answer).prompt
-            assert prompt is not None
-            assert written(prompt.tokens) == prompt.text.encode()
-            if is_faithful:
-                assert prompt.tokens[: prompt.parent_end] == before
-            client.last_answer = client.last.tokens[client.last.prompt_tokens : -1]
-            if edit is not None:
-                at, text = edit
-                old = client.said[-1].text
-                client.said[-1] = assistant(old[:at] + text + old[at + 1 :])
-                is_whole = is_whole and client.said[-1].text == old
+    client, scope = Client(machine), str(next(scopes))  # in memory alone, and each conversation for itself
+    is_faithful, before = False, list[int]()
+    for question, answer, edit in turns:
+        prompt = client.ask(question, answer, scope=scope).prompt
+        assert prompt is not None
+        assert written(prompt.tokens) == prompt.text.encode()
+        if is_faithful:
+            assert prompt.tokens[: prompt.parent_end] == before
+        before, said = client.last.tokens, client.said[-1].text
+        is_faithful = said.encode() == written(answer[:-1]) and "<end>" not in said
+        if edit is not None:
+            at, text = edit
+            client.said[-1] = assistant(said[:at] + text + said[at + 1 :])
+            is_faithful = is_faithful and client.said[-1].text == said
