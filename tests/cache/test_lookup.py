@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from cache.samples import LOGITS, ROOT, make_block
@@ -14,8 +16,9 @@ from erllama_cache.block import Block
 from erllama_cache.cuts import cuts
 from erllama_cache.disk.row import Row
 from erllama_cache.keys import BlockKind, block_key, pack_tokens, unpack_tokens
-from erllama_cache.ref import BlockRef
+from erllama_cache.ref import BlockRef, Child
 from erllama_cache.store import Store
+from erllama_cache.writer import _Job
 
 QUOTA = 1 << 20
 PLACES = ("ram", "queue", "disk")
@@ -76,6 +79,29 @@ def tokens_of(chain: list[Block]) -> list[int]:
 
 def keys(chain: tuple[BlockRef, ...]) -> list[bytes]:
     return [ref.key for ref in chain]
+
+
+def test_generated_children_are_found_wherever_they_are_and_others_are_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = make_block([0])
+    generated = [make_block([number], parent, kind=BlockKind.GENERATED) for number in range(3)]
+    twice = make_block([3], parent, kind=BlockKind.TOGETHER)
+    read = [make_block([number], parent) for number in range(100)]
+    looked_at = []
+    with Store(tmp_path / "cache", ram_bytes=QUOTA, disk_bytes=QUOTA) as store:
+        for block in (parent, *read, generated[0], twice):
+            store.save(block, wait=True)
+        assert store.flush()
+        store.forget(block.key for block in (parent, *read, generated[0]))
+        store.save(generated[1], to_disk=False)
+        head = store._disk.files.head
+        monkeypatch.setattr(store._disk.files, "head", lambda key: (looked_at.append(key), head(key))[1])
+        monkeypatch.setattr(store._writer, "_jobs", deque([_Job(generated[2])]))
+        found = store.generated(parent.key)
+        monkeypatch.undo()
+    assert sorted(found) == sorted(Child(block.kind, block.tokens) for block in (*generated, twice))
+    assert looked_at == [generated[0].key]
 
 
 @given(blocks=trees(), prompts=st.lists(PROMPTS, min_size=1, max_size=5))

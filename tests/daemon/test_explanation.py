@@ -68,6 +68,25 @@ def test_it_foretells_what_a_request_then_finds_and_leaves_no_trace(start: Start
     assert worker.run(TEXT, "What is it that they all are?").stats.cached_tokens == told.reused_tokens > 0
 
 
+def test_a_conversation_sent_again_as_text_finds_what_was_generated(start: Start) -> None:
+    worker = start()
+    answer = "Are they? All of them, always, and in one way only?"
+    turn = worker.run(TEXT, answer=answer, max_tokens=len(answer))
+    said = [Message("user", [TEXT]), Message("assistant", [answer]), Message("user", ["Who?"])]
+    told = worker.explain(messages=said)
+    assert {block.source for block in told.blocks if block.where == "live"} == {"prompt", "generated"}
+    assert told.reused_tokens == turn.stats.prompt_tokens + len(answer)
+    elsewhere = start().explain(messages=said)
+    assert (elsewhere.disk_tokens, elsewhere.note) == (told.reused_tokens, None)
+    assert worker.explain(messages=said, reproducible=True).reused_tokens == turn.stats.prompt_tokens
+    said[1] = Message("assistant", [answer.replace("?", "!")])
+    changed = worker.explain(messages=said)
+    assert changed.reused_tokens == turn.stats.prompt_tokens
+    assert changed.note == "an earlier answer is not what was generated there, and was read as text"
+    said[1] = Message("assistant", [answer])
+    assert worker.run(messages=said).stats.cached_tokens == told.reused_tokens
+
+
 def test_a_chat_that_just_stopped_is_live_as_it_stands_and_for_its_next_turn(start: Start) -> None:
     worker = start()
     turn = worker.run(TEXT, answer="Are they?")
