@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from erllama_cache.block import Block
 from erllama_cache.cuts import cuts
+from erllama_cache.disk.files import Head
 from erllama_cache.disk.row import Row
 from erllama_cache.keys import BlockKind, block_key, pack_tokens, unpack_tokens
 from erllama_cache.ref import BlockRef, Child
@@ -96,7 +97,12 @@ def test_generated_children_are_found_wherever_they_are_and_others_are_not_looke
         store.forget(block.key for block in (parent, *read, generated[0]))
         store.save(generated[1], to_disk=False)
         head = store._disk.files.head
-        monkeypatch.setattr(store._disk.files, "head", lambda key: (looked_at.append(key), head(key))[1])
+
+        def watched_head(key: bytes) -> Head:
+            looked_at.append(key)
+            return head(key)
+
+        monkeypatch.setattr(store._disk.files, "head", watched_head)
         monkeypatch.setattr(store._writer, "_jobs", deque([_Job(generated[2])]))
         found = store.generated(parent.key)
         monkeypatch.undo()

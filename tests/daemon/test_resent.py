@@ -132,6 +132,28 @@ def test_a_conversation_sent_again_is_the_one_that_was_held_bit_for_bit(
             before = len(resent.tokens)
 
 
+def test_a_turn_of_several_messages_is_cut_as_in_the_conversation_that_was_held(store: Store, tmp_path: Path) -> None:
+    with Store(tmp_path / "other", ram_bytes=1 << 22, disk_bytes=1 << 26) as other:
+        holds, resends = (Client(Machine(each, backend=DriftingBackend())) for each in (store, other))
+        new = [user("A first message, of some length."), user("A second one, no shorter than that.")]
+        first = holds.ask("Go.", scattered("abab"), history=True)
+        resends.ask("Go.", scattered("abab"))
+        history = history_of(first, holds.said)
+        held = holds.machine.run("So?", before=new, history=history, answer="Well.", max_tokens=5)
+        resent = resends.machine.run("So?", before=[*resends.said, *new], answer="Well.", max_tokens=5)
+        assert (resent.tail_key, digest(resent)) == (held.tail_key, digest(held))
+
+
+def test_what_was_read_as_text_is_taken_if_it_goes_further(machine: Machine) -> None:
+    client = Client(machine)
+    client.ask("Go.", scattered("abab"))
+    client.said = [*client.said, user("And?"), assistant("what nobody generated"), user("Well?"), assistant("nor this")]
+    said = list(client.said)
+    client.ask("So?", scattered("x"), reproducible=True)
+    client.said = said
+    assert client.ask("So?", scattered("x")).hit == "exact"
+
+
 def test_a_restarted_worker_finds_it_on_disk(store: Store, tmp_path: Path) -> None:
     client = Client(Machine(store, backend=DriftingBackend()))
     client.ask(QUESTIONS[0], scattered(ANSWERS[0]))
