@@ -28,7 +28,7 @@ def render(
     ] = None,
     system: options.System = None,
     tools: Annotated[
-        str | None, typer.Option(metavar="FILE", help="A JSON list of tools for the model's chat template.")
+        str | None, typer.Option(metavar="FILE", help="A JSON list of tools that the model is shown.")
     ] = None,
     tokens: Annotated[bool, typer.Option("--tokens", help="Print token ids instead of text.")] = False,
     as_json: options.AsJson = False,

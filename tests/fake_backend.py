@@ -27,13 +27,17 @@ CHAT_TEMPLATE = (
 
 
 class FakeSampler:
-    """Greedy, unless an answer is scripted."""
+    """Greedy, unless an answer is scripted. `grammars` are those that it was told to follow."""
 
-    def __init__(self, script: list[int]) -> None:
+    def __init__(self, script: list[int], grammars: list[str]) -> None:
         self._script = script
+        self._grammars = grammars
 
     def sample(self, logits: Logits) -> int:
         return self._script.pop(0) if self._script else int(np.argmax(logits[:END]))
+
+    def follow(self, grammar: str) -> None:
+        self._grammars.append(grammar)
 
     def close(self) -> None:
         """Nothing to free."""
@@ -157,6 +161,7 @@ class FakeBackend:
         self.batches: list[int] = []
         self.shared: list[int] = []
         self.answers: list[list[int]] = []
+        self.grammars: list[str] = []
         self.adapters: dict[int, Path] = {}
         self.fail_next_decode = False
         self.fail_next_shared_batch = False
@@ -222,7 +227,7 @@ class FakeBackend:
     def sampler(self, sampling: Sampling, seed: int, recent: Sequence[int]) -> FakeSampler:
         if sampling.grammar == "nonsense":
             raise GrammarInvalid(reason="told to refuse")
-        return FakeSampler(self.answers.pop(0) if self.answers else [])
+        return FakeSampler(self.answers.pop(0) if self.answers else [], self.grammars)
 
     def embed(self, tokens: Sequence[int]) -> Vector:
         vector = np.array([len(tokens), sum(tokens) % 7 + 1], dtype=np.float32)

@@ -136,7 +136,7 @@ class Conversation:
             return session
         return msgspec.structs.replace(
             session,
-            messages=[*session.messages, *asked, Message("assistant", [stats.text])],
+            messages=[*session.messages, *asked, Message("assistant", [stats.text], stats.tool_calls)],
             title=(session.title if session.turn else "") or " ".join(asked[-1].text.split())[:60],
             tokens=stats.prompt_tokens + stats.completion_tokens,
             finish_key=stats.finish_key,

@@ -89,7 +89,7 @@ class SamplingOptions(OptionGroup):
         from erllama_cli.config.defaults import usual
         from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid
         from erllama_daemon.messages import Sampling
-        from erllama_daemon.messages.checks import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
+        from erllama_daemon.messages.limits import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
 
         grammar = json_schema = None
         if self.grammar is not None:

@@ -12,6 +12,7 @@ from erllama_cli.model import short_name
 from erllama_cli.one_line import one_line
 from erllama_cli.output import counted
 from erllama_cli.sessions.named import named
+from erllama_cli.sessions.said import said_text
 from erllama_daemon.messages import Message, Session, SessionTurn
 
 KEY_DIGITS = 12
@@ -31,7 +32,7 @@ def print_conversation(session: Session, turns: Iterable[SessionTurn], *, thinki
             print(f"It went back from {counted(left, 'turn')}; see with: erllama sessions show {session.id} --all")
     print_turns([turn for turn in turns if turn.current], thinking=thinking, after=not quiet)
     if session.unanswered is not None:
-        _print_part(["not answered", session.unanswered.role], session.unanswered.text, after=True)
+        _print_part(["not answered", session.unanswered.role], said_text(session.unanswered), after=True)
 
 
 def print_turns(turns: Iterable[SessionTurn], *, thinking: bool, after: bool = False) -> None:
@@ -41,7 +42,7 @@ def print_turns(turns: Iterable[SessionTurn], *, thinking: bool, after: bool = F
             if message.role == "assistant" and thinking and turn.thinking:
                 _print_part([turn.name, "thinking"], turn.thinking, after=after)
                 after = True
-            _print_part([turn.name, message.role, *_about(turn, message)], message.text, after=after)
+            _print_part([turn.name, message.role, *_about(turn, message)], said_text(message), after=after)
             after = True
 
 
@@ -98,7 +99,7 @@ def _run(turn: SessionTurn, children: Children, session: Session) -> list[Branch
 
 
 def _line(turn: SessionTurn, session: Session) -> Line:
-    asked = next((message.text for message in turn.messages if message.role == "user"), "")
+    asked = next((message.text for message in turn.messages if message.role in ("user", "tool")), "")
     figures = [
         *(["goes on here"] if turn.id == session.turn else [] if turn.current else ["left"]),
         *([turn.finish_key[:KEY_DIGITS]] if turn.tokens else []),

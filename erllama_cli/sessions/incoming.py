@@ -11,8 +11,9 @@ import msgspec
 
 from erllama_cache.keys import KEY_BYTES
 from erllama_cli.sessions.portable import FORMAT, VERSION, Conversations, Heading
-from erllama_daemon.errors import ImportTooNew, ImportUnreadable
-from erllama_daemon.messages import Message
+from erllama_daemon.errors import ImportTooNew, ImportUnreadable, RequestInvalid
+from erllama_daemon.messages import Message, ToolCall
+from erllama_daemon.messages.tool_checks import check_tool_messages
 from erllama_daemon.sessions.naming import title_of
 from erllama_daemon.sessions.transcript import Transcript, TranscriptTurn
 
@@ -24,15 +25,29 @@ class _Part(msgspec.Struct, frozen=True):
     type: Literal["text"] = "text"
 
 
+class _Function(msgspec.Struct, frozen=True):
+    name: str
+    arguments: str
+
+
+class _Call(msgspec.Struct, frozen=True):
+    id: str
+    function: _Function
+
+
 class _PlainMessage(msgspec.Struct, frozen=True):
     """A message as other programs write it."""
 
-    role: Literal["system", "user", "assistant"]
-    content: str | list[_Part]
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | list[_Part] | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
 
     def message(self) -> Message:
-        parts = [self.content] if isinstance(self.content, str) else [part.text for part in self.content]
-        return Message(self.role, parts)
+        content = self.content or ""
+        parts = [content] if isinstance(content, str) else [part.text for part in content]
+        calls = [ToolCall(call.id, call.function.name, call.function.arguments) for call in self.tool_calls or []]
+        return Message(self.role, parts, calls, self.tool_call_id)
 
 
 class _PlainChat(msgspec.Struct, frozen=True):
@@ -73,9 +88,14 @@ def _plain(data: bytes, path: str, model: str | None) -> Transcript:
         # Messages that say more than text are told apart from what holds none.
         reason = error if b'"messages"' in data else _FOREIGN
         raise ImportUnreadable(path=path, reason=reason) from error
+    messages = [message.message() for message in chat.messages]
+    try:
+        check_tool_messages(messages, follows=False)
+    except RequestInvalid as error:
+        raise ImportUnreadable(path=path, reason=error.details["reason"]) from error
     if model is None:
         raise ImportUnreadable(path=path, reason="it does not say which model goes on with it; add --model MODEL")
-    return _transcript([message.message() for message in chat.messages], path, model)
+    return _transcript(messages, path, model)
 
 
 def _transcript(messages: Sequence[Message], path: str, model: str) -> Transcript:
@@ -90,7 +110,7 @@ def _transcript(messages: Sequence[Message], path: str, model: str) -> Transcrip
     first = next((message.text for message in messages if message.role == "user"), "")
     if not first.strip():
         raise ImportUnreadable(path=path, reason="nobody asks anything in it")
-    if begun and begun[-1].role != "user":
+    if begun and begun[-1].role == "system":
         raise ImportUnreadable(path=path, reason="it ends with what the system says")
     return Transcript(
         id=secrets.token_hex(4),

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from erllama_cli.one_line import one_line
+from erllama_cli.sessions.said import said_text
 from erllama_daemon.messages import Session, SessionTurn
 
-_ROLES = {"system": "System", "user": "You", "assistant": "Answer"}
+_ROLES = {"system": "System", "user": "You", "assistant": "Answer", "tool": "Result"}
 
 
 def as_markdown(session: Session, turns: list[SessionTurn]) -> str:
@@ -24,7 +25,7 @@ def _parts(session: Session, turns: list[SessionTurn]) -> Iterator[str]:
         if turn.current:
             for message in turn.messages:
                 yield f"## {turn.name} {_ROLES[message.role]}"
-                yield message.text.strip("\n")
+                yield said_text(message)
     if session.unanswered is not None:
         yield "## Not answered"
-        yield session.unanswered.text.strip("\n")
+        yield said_text(session.unanswered)

@@ -16,7 +16,7 @@ from cli.conftest import Run
 from said import say
 
 from erllama_daemon.errors import EXIT_FAILED, EXIT_USAGE
-from erllama_daemon.messages import Message, SessionTurn
+from erllama_daemon.messages import Message, SessionTurn, ToolCall
 from erllama_daemon.sessions.chats import read_chats
 from erllama_daemon.sessions.store import Sessions
 from erllama_daemon.sessions.transcript import read_transcript
@@ -166,7 +166,7 @@ def test_a_file_is_taken_in_as_a_whole_or_not_at_all(run: Run, home: CachedHome,
         (b'{"format": "erllama-conversations", "version": 0, "conversations": []}', "import_unreadable", "format, 0,"),
         (b'{"format": "erllama-conversations", "version": 2, "a": []}', "import_too_new", "format 2; this one knows 1"),
         (b'{"format": "erllama-conversations", "version": 1, "conversations": [{}]}', "import_unreadable", "missing"),
-        (b'{"messages": [{"role": "tool", "content": "x"}]}', "import_unreadable", "'tool'"),
+        (b'{"messages": [{"role": "tool", "content": "x"}]}', "import_unreadable", "has a tool_call_id"),
         (b'{"messages": []}', "import_unreadable", "--model"),
     ],
 )
@@ -241,6 +241,35 @@ def test_messages_of_another_program_become_a_conversation(run: Run, home: Cache
     with_sessions(home, lambda sessions: say(sessions, came["id"], say_more, bytes(4 * 9), b"n" * 32))
     assert with_sessions(home, lambda sessions: sessions.history(came["id"])).tokens == bytes(4 * 9)
     assert "--- 1 · assistant\nAn animal.\n" in run("sessions", "show", "from afar").stdout
+
+
+@pytest.mark.usefixtures("home")
+def test_calls_of_tools_are_taken_along_and_shown(run: Run, home: CachedHome, file: Path, tmp_path: Path) -> None:
+    call = {"id": "one", "type": "function", "function": {"name": "clock", "arguments": '{"city": "Lima"}'}}
+    messages = [
+        {"role": "user", "content": "What time is it?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "one", "content": "Noon."},
+        {"role": "assistant", "content": "It is noon."},
+    ]
+    file.write_bytes(msgspec.json.encode({"messages": messages}))
+    json_of(run, "import", str(file), "--model", "demo", "--name", "tools")
+    asked, called = (
+        Message("user", ["What time is it?"]),
+        Message("assistant", [""], [ToolCall("one", "clock", '{"city": "Lima"}')]),
+    )
+    result, answer = Message("tool", ["Noon."], tool_call_id="one"), Message("assistant", ["It is noon."])
+    turns = [[asked, called], [result, answer]]
+    assert [turn.messages for turn in with_sessions(home, lambda kept: kept.turns(kept.find("tools").id))] == turns
+    run("sessions", "export", "tools", "-o", str(tmp_path / "all.json"))
+    run("sessions", "rm", "tools", "--yes")
+    assert run("sessions", "import", str(tmp_path / "all.json")).exit_code == 0
+    assert [turn.messages for turn in with_sessions(home, lambda kept: kept.turns(kept.find("tools").id))] == turns
+    shown = run("sessions", "show", "tools").stdout
+    assert 'assistant\nclock {"city": "Lima"}\n' in shown
+    assert "tool\nNoon.\n" in shown
+    assert "2  Noon." in run("sessions", "show", "tools", "--all").stdout
+    assert "## 2 Result\n\nNoon." in run("sessions", "export", "tools", "--format", "md").stdout
 
 
 @pytest.mark.usefixtures("home")

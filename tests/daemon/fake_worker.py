@@ -188,6 +188,7 @@ class FakeWorker:
             return
         if prompt == "call":
             call = ToolCall("c1", "clock", "{}")
+            self._send(frames.Called(frame.id, call))
             self._finish(frame.id, msgspec.structs.replace(stats(""), tool_calls=[call]), answered=True)
             return
         if prompt.startswith("think"):

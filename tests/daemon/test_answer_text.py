@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erllama_daemon.engine.answer_text import AnswerText, Span, StopSequences, ThinkingSplit
+from erllama_daemon.engine.answer_text import AnswerText, Said, StopSequences, ThinkingSplit
 from erllama_daemon.thinking import ThinkingMarkers, thinking_markers
 
 MARKERS = ThinkingMarkers("<think>", "</think>")
@@ -67,8 +68,8 @@ def test_what_was_held_back_is_shown_in_the_end() -> None:
     assert sequences.flush() == "</en"
 
 
-def joined(spans: list[Span], *, is_thinking: bool) -> str:
-    return "".join(text for text, kind in spans if kind is is_thinking)
+def joined(said: Sequence[Said], *, is_thinking: bool) -> str:
+    return "".join(each[0] for each in said if isinstance(each, tuple) and each[1] is is_thinking)
 
 
 @given(thoughtful, cuts, st.sampled_from([MARKERS, INSIDE]))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
+import jsonschema
 import llama_cpp
 import numpy as np
 import pytest
@@ -13,9 +14,12 @@ import pytest
 from erllama_daemon.catalog.find import find_model
 from erllama_daemon.engine.backend import Logits
 from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid, RequestInvalid, TokenUnknown
+from erllama_daemon.grammar.calls import CallGrammar
 from erllama_daemon.llama.log import native_log
 from erllama_daemon.llama.sampler import PENALTY_WINDOW, LlamaSampler
 from erllama_daemon.messages import Sampling
+from erllama_daemon.tooling.call_format import CALL_FORMATS, CallFormat
+from erllama_daemon.tooling.call_split import CallSplit
 
 LOG = native_log()
 CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
@@ -43,10 +47,12 @@ class Vocabulary:
     def is_end(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_eog(self.pointer, token))
 
-    def write(self, sampling: Sampling, tokens: int = 200, seed: int = 7) -> str:
+    def write(self, sampling: Sampling, tokens: int = 200, seed: int = 7, *, follow: str | None = None) -> str:
         """What comes of random logits; ends at an end token."""
         text, random = b"", np.random.default_rng(seed)
         with closing(self.sampler(sampling, seed, recent=[1, 2, 3])) as sampler:
+            if follow is not None:
+                sampler.follow(follow)
             for _ in range(tokens):
                 token = sampler.sample(random.normal(0, 3, self.size).astype(np.float32))
                 if self.is_end(token):
@@ -219,3 +225,31 @@ def test_closing_twice_does_nothing(vocabulary: Vocabulary) -> None:
     sampler = vocabulary.sampler(Sampling(grammar='root ::= "a"'))
     sampler.close()
     sampler.close()
+
+
+@pytest.mark.parametrize("format_", CALL_FORMATS, ids=lambda each: f"{each.name} {each.opening}")
+def test_calls_are_whole_and_the_answer_ends_behind_them(vocabulary: Vocabulary, format_: CallFormat) -> None:
+    parameters = {
+        "weather": {
+            "properties": {"city": {"enum": ["Köln", 'a"\\b']}, "days": {"type": "boolean"}},
+            "required": ["city"],
+        },
+        "clock": {"type": "object", "properties": {}},
+    }
+    grammar = CallGrammar(format_, parameters, ["abcdefghi", "jklmnopqr"][: format_.most_calls])
+    for seed in range(2):
+        text = vocabulary.write(Sampling(temperature=0.0), 400, seed, follow=grammar.text())
+        split = CallSplit(format_, parameters, ["abcdefghi", "jklmnopqr"])
+        assert [*split.add(text), *split.flush()] == split.calls
+        assert format_.write(split.calls) == text
+        for call in split.calls:
+            jsonschema.validate(json.loads(call.arguments), parameters[call.name])
+
+
+def test_a_grammar_may_begin_in_the_middle_of_an_answer(vocabulary: Vocabulary) -> None:
+    logits = np.random.default_rng(3).normal(0, 3, vocabulary.size).astype(np.float32)
+    with closing(vocabulary.sampler(Sampling(temperature=0.0))) as sampler:
+        assert sampler.sample(logits) == int(logits.argmax())
+        sampler.follow('root ::= "y"')
+        assert vocabulary.piece(sampler.sample(logits)) == b"y"
+        assert vocabulary.is_end(sampler.sample(logits))

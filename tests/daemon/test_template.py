@@ -119,13 +119,6 @@ def test_a_template_that_does_not_parse_is_named() -> None:
         template("{% for %}")
 
 
-def test_tools_are_the_templates_to_write() -> None:
-    writes = "{% if tools is none %}none{% else %}{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% endif %}"
-    assert template(writes).render([user("Hi")]).text == "none"
-    tools = [{"name": "weather", "unit": "<°C>"}]
-    assert template(writes).render([user("Hi")], tools=tools).text == '{"name": "weather", "unit": "<°C>"}'
-
-
 def test_what_chat_templates_do_still_works() -> None:
     source = (
         "{%- macro line(role, text) -%}{{ '<' ~ role ~ '>' + text | trim | replace('a', 'A') }}{%- endmacro -%}"

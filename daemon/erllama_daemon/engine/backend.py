@@ -98,6 +98,12 @@ class Sampler(Protocol):
         Raises GrammarInvalid and JsonSchemaInvalid if the grammar leaves no token to choose.
         """
 
+    def follow(self, grammar: str) -> None:
+        """Has all that is sampled from now on follow a grammar, and nothing after its end but the end of the answer.
+
+        It is GBNF that llama.cpp can be trusted with, and there is none yet. Raises JsonSchemaInvalid.
+        """
+
     def close(self) -> None:
         """Frees native memory. A second call does nothing."""
 

@@ -16,7 +16,7 @@ from erllama_cache.keys import BlockKind
 from erllama_cache.policy import Policy
 from erllama_cache.store import Store
 from erllama_daemon.engine.adapters import AdapterShelf
-from erllama_daemon.engine.answer_text import Span
+from erllama_daemon.engine.answer_text import Said
 from erllama_daemon.engine.backend import Backend, Buffer, ComputeFailed, Run
 from erllama_daemon.engine.company import Company
 from erllama_daemon.engine.confirmation import confirm_prompt
@@ -152,7 +152,7 @@ class Engine:
         if behind:
             self._compute(behind, 1)
 
-    def sample(self, generation: Generation) -> list[Span]:
+    def sample(self, generation: Generation) -> list[Said]:
         """Generates one token and gives the text it completes; see `Speaker`.
 
         The last token is sampled but not decoded: `finish` does that, once its text is on its way.

@@ -18,6 +18,7 @@ from erllama_cache.writer import SaveOutcome
 from erllama_daemon.engine.adapters import EffectiveSet
 from erllama_daemon.engine.answer_text import AnswerText
 from erllama_daemon.engine.backend import Buffer, Logits, Sampler
+from erllama_daemon.engine.call_rules import CallRules
 from erllama_daemon.engine.prompt import Prompt
 from erllama_daemon.frames import Generate
 from erllama_daemon.messages import FinishReason, HitKind, SaveState, Stats, TokenLogprobs
@@ -78,7 +79,8 @@ class Generation:
     the cache. `saves` tell what became of the other ones, and of all of them if `is_reuse_kept`: once the first block
     that extends what was reused is saved, and at the latest when the request is finished. `logits`
     belong to the last computed token. `is_chain_cut` says that the end of the chain could not be kept.
-    `markers` are the control texts that stand around thinking. `cost_s` is the time spent in decode, in seconds, for
+    `markers` are the control texts that stand around thinking and calls of tools, and `calls` say which calls there may
+    be, if any. `cost_s` is the time spent in decode, in seconds, for
     the tokens that are in no block yet; of a batch, each request has an equal share. `held` are the keys of blocks
     that may not be evicted while it runs. `origin` tells what the root was made from, unless that is nobody's business.
 
@@ -123,6 +125,7 @@ class Generation:
     finish_reason: FinishReason | None = None
     answer: AnswerText = field(default_factory=AnswerText)
     markers: tuple[str, ...] = ()
+    calls: CallRules | None = None
     saves: list[Future[SaveOutcome]] = field(default_factory=list)
     _own_logits: Logits | None = None
 
@@ -242,6 +245,7 @@ class Generation:
             context_size=self.context_size,
             thinking_tokens=self.thinking_tokens,
             logits_digest=self.digest.hexdigest() if self.digest is not None else None,
+            tool_calls=self.answer.calls,
         )
 
 

@@ -12,7 +12,8 @@ from erllama_daemon.engine.segments import Segments
 from erllama_daemon.errors import ContextExceeded, PromptEmpty, RequestInvalid, TokenUnknown
 from erllama_daemon.frames import Generate, History
 from erllama_daemon.messages import Message
-from erllama_daemon.template.chat import ChatTemplate, Rendered
+from erllama_daemon.messages.tool_checks import check_tool_messages
+from erllama_daemon.template.chat import ChatTemplate, Rendered, Tools
 
 _ROOM_AFTER_DROP = 4
 """When old messages are dropped, this part of the context is made free: what is left has to be read again, so that no
@@ -70,14 +71,14 @@ def build_prompt(
     limit = backend.facts.context_size
     if request.tokens is not None:
         prompt = _as_given(request, backend)
-    elif not request.messages or not request.messages[-1].text.strip():
+    elif not request.messages or not (request.messages[-1].text.strip() or request.messages[-1].role == "tool"):
         raise PromptEmpty
     elif parent is not None:
         prompt = _after_parent(request, parent, backend, template)
     else:
         prompt = _from_messages(request, backend, template, fingerprint, recall)
         if request.overflow == "drop":
-            prompt = _made_to_fit(prompt, request.max_tokens, backend, template, recall)
+            prompt = _made_to_fit(prompt, request, backend, template, recall)
     is_summarized = request.overflow == "summarize" and request.history is not None
     room = min(request.max_tokens, limit // _ROOM_FOR_ANSWER) if is_summarized else 0
     if len(prompt.tokens) + room >= limit:
@@ -98,7 +99,7 @@ def _as_given(request: Generate, backend: Backend) -> Prompt:
 def _after_parent(request: Generate, parent: Sequence[int], backend: Backend, template: ChatTemplate) -> Prompt:
     if request.messages[0].role == "system":
         raise RequestInvalid(reason="a system prompt belongs at the beginning, not after a parent key")
-    return _extended(parent, request.parent_key, template.follow(request.messages), None, backend)
+    return _extended(parent, request.parent_key, template.follow(request.messages, tools=request.tools), None, backend)
 
 
 def _from_messages(
@@ -106,11 +107,12 @@ def _from_messages(
 ) -> Prompt:
     history = request.history
     if history is None:
-        return _from_start(request.messages, backend, template, recall)
+        return _from_start(request.messages, backend, template, recall, request.tools)
     before, new = _under_one_system_prompt(history.messages, request.messages)
     if not new:
         raise PromptEmpty
     everything = [*before, *new]
+    check_tool_messages(everything, follows=False)
     tokens = _known_tokens(history, backend)
     if history.fingerprint != fingerprint:
         note = "the model is another one than before"
@@ -118,11 +120,22 @@ def _from_messages(
         note = "the system prompt changed"
     elif tokens is None:
         note = "the saved tokens of the conversation are damaged"
-    elif (extension := template.extend(before, new)) is None:
+    elif (extension := template.extend(before, new, tools=request.tools)) is None:
         note = "the chat template rewrote the conversation"
+    elif request.tools and not _begins_so(tokens, before, request.tools, backend, template):
+        note = "the tools changed"
     else:
         return _extended(tokens, history.finish_key, extension, everything, backend)
-    return _from_start(everything, backend, template, recall, note)
+    return _from_start(everything, backend, template, recall, request.tools, note)
+
+
+def _begins_so(
+    tokens: Sequence[int], messages: Sequence[Message], tools: Tools, backend: Backend, template: ChatTemplate
+) -> bool:
+    """Whether a conversation begins with these tools: nobody keeps which ones its messages were shown with."""
+    first = next((i for i, message in enumerate(messages) if message.role == "assistant"), len(messages))
+    asked, _breakpoints = tokenize_rendered(template.render(messages[:first], tools=tools), backend)
+    return list(tokens[: len(asked)]) == asked
 
 
 def _under_one_system_prompt(before: Sequence[Message], new: Sequence[Message]) -> tuple[list[Message], list[Message]]:
@@ -159,36 +172,47 @@ def _extended(
 
 
 def _made_to_fit(
-    prompt: Prompt, max_tokens: int, backend: Backend, template: ChatTemplate, recall: Recall | None
+    prompt: Prompt, request: Generate, backend: Backend, template: ChatTemplate, recall: Recall | None
 ) -> Prompt:
     """The prompt, or if that leaves too little room for an answer, one without as many old messages as it takes."""
     limit = backend.facts.context_size
-    if prompt.messages is None or len(prompt.tokens) + min(max_tokens, limit // _ROOM_FOR_ANSWER) < limit:
+    if prompt.messages is None or len(prompt.tokens) + min(request.max_tokens, limit // _ROOM_FOR_ANSWER) < limit:
         return prompt
-    shorter = _without_oldest(prompt.messages, limit // _ROOM_AFTER_DROP, backend, template, recall)
+    shorter = _without_oldest(prompt.messages, limit // _ROOM_AFTER_DROP, backend, template, recall, request.tools)
     is_better = shorter.dropped_messages > 0 or len(shorter.tokens) < limit <= len(prompt.tokens)
     return shorter if is_better else prompt
 
 
 def _without_oldest(
-    messages: Sequence[Message], room: int, backend: Backend, template: ChatTemplate, recall: Recall | None
+    messages: Sequence[Message],
+    room: int,
+    backend: Backend,
+    template: ChatTemplate,
+    recall: Recall | None,
+    tools: Tools,
 ) -> Prompt:
     """The conversation without as many of its oldest messages as it takes; system prompts and the question stay."""
     left = list(messages)
-    prompt = _from_start(left, backend, template, recall, "the conversation was read again to make it fit")
+    prompt = _from_start(left, backend, template, recall, tools, "the conversation was read again to make it fit")
     while len(prompt.tokens) + room > backend.facts.context_size and (turn := _oldest_turn(left)) is not None:
         del left[turn]
-        prompt = _from_start(left, backend, template, recall, "the oldest messages were left out")
+        prompt = _from_start(left, backend, template, recall, tools, "the oldest messages were left out")
     return replace(prompt, dropped_messages=len(messages) - len(left))
 
 
 def _oldest_turn(messages: Sequence[Message]) -> slice | None:
-    """Where the first question and its answer stand; None if there is none before the last message."""
+    """Where the first question and its answer stand; None if there is none before the last message.
+
+    What a tool was called for stays as long as its result is the last message.
+    """
     last = len(messages) - 1
     start = next((i for i in range(last) if messages[i].role != "system"), None)
     if start is None:
         return None
-    return slice(start, next((i for i in range(start + 1, last) if messages[i].role == "user"), last))
+    end = next((i for i in range(start + 1, last) if messages[i].role == "user"), None)
+    if end is None and messages[last].role == "tool":
+        return None
+    return slice(start, last if end is None else end)
 
 
 def tokenize_rendered(rendered: Rendered, backend: Backend) -> tuple[list[int], tuple[int, ...]]:
@@ -202,9 +226,10 @@ def _from_start(
     backend: Backend,
     template: ChatTemplate,
     recall: Recall | None,
+    tools: Tools,
     note: str | None = None,
 ) -> Prompt:
-    rendered, limit = template.render(messages), backend.facts.context_size
+    rendered, limit = template.render(messages, tools=tools), backend.facts.context_size
     segments = Segments(rendered, backend.vocabulary, backend.facts.bos_text)
 
     def whole(note: str | None = note) -> Prompt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from erllama_daemon.engine.answer_text import Span
+from erllama_daemon.engine.answer_text import Said
 from erllama_daemon.engine.backend import Logits, Sampler, Vocabulary
 from erllama_daemon.engine.generation import Generation
 from erllama_daemon.engine.logprobs import token_logprobs
@@ -23,7 +23,7 @@ class Speaker:
         self._context_size = context_size
         self._watchdog = Watchdog(GRAMMAR_STEP_S)
 
-    def speak(self, generation: Generation) -> list[Span]:
+    def speak(self, generation: Generation) -> list[Said]:
         """Appends one token and gives the text it completes. Sets `finish_reason` when it was the last one.
 
         Raises DecodeFailed if there are no logits.
@@ -42,7 +42,17 @@ class Speaker:
             generation.thinking_tokens = generation.completion_tokens
         if answer.stop_sequence is not None:
             generation.finish_reason = "stop"
+        self._rule_calls(generation)
         return spans
+
+    def _rule_calls(self, generation: Generation) -> None:
+        """Has the model write a call, once it has begun to, as its tool takes it."""
+        written, rules = generation.answer.begun_call, generation.calls
+        if written is None or rules is None or rules.are_in_force or generation.sampler is None:
+            return
+        grammar = rules.rest(written)
+        if grammar is not None:
+            generation.sampler.follow(grammar)
 
     def _next_token(self, generation: Generation) -> int:
         logits = generation.logits
@@ -60,13 +70,14 @@ class Speaker:
 
     def _sample(self, generation: Generation, sampler: Sampler, logits: Logits) -> int:
         sampling = generation.request.sampling
-        if sampling.grammar is None and sampling.json_schema is None:
+        is_free = generation.calls is None or not generation.calls.are_in_force
+        if sampling.grammar is None and sampling.json_schema is None and is_free:
             return sampler.sample(logits)
         with self._watchdog.watch(f"a step of the grammar of request {generation.id}"):
             return sampler.sample(logits)
 
     def _piece(self, generation: Generation, token: int) -> bytes:
-        """The token's bytes; a control token has none, unless it marks thinking."""
+        """The token's bytes; a control token has none, unless it marks thinking or a call."""
         piece = self._vocabulary.piece(token)
         if piece:
             return piece

@@ -100,6 +100,8 @@ from erllama_daemon.errors.request import (
     ResponseNotKept,
     ResponseUnknown,
     TokenUnknown,
+    ToolInvalid,
+    ToolsInvalid,
 )
 from erllama_daemon.errors.screen import (
     ChatCommandMisused,
@@ -235,6 +237,8 @@ __all__ = [
     "SocketPathTooLong",
     "TemplateFailed",
     "TokenUnknown",
+    "ToolInvalid",
+    "ToolsInvalid",
     "TurnUnknown",
     "TurnUnwritten",
     "Unexpected",

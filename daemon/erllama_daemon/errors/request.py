@@ -110,6 +110,22 @@ class JsonSchemaInvalid(ErllamaError):
     hint = "Leave out what it names, or write the grammar yourself: --grammar"
 
 
+class ToolInvalid(ErllamaError):
+    """The tool {name} is not valid: {reason}."""
+
+    code = "tool_invalid"
+    exit_code = EXIT_USAGE
+    hint = "A tool is a function with a name, and the JSON schema of an object for its parameters."
+
+
+class ToolsInvalid(ErllamaError):
+    """The tools cannot be followed: {reason}."""
+
+    code = "tools_invalid"
+    exit_code = EXIT_USAGE
+    hint = "Give fewer of them, or simpler schemas."
+
+
 class TokenUnknown(ErllamaError):
     """Token {token} is not in the vocabulary, which ends at {last}."""
 

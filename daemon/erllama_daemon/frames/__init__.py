@@ -41,6 +41,7 @@ from erllama_daemon.frames.codec import (
     to_worker_decoder,
 )
 from erllama_daemon.frames.report import (
+    Called,
     Failed,
     Finished,
     LoadFailed,
@@ -66,6 +67,7 @@ __all__ = [
     "AskStatus",
     "Call",
     "CallAnswer",
+    "Called",
     "Cancel",
     "Configure",
     "Detokenize",

@@ -7,7 +7,17 @@ from typing import IO
 import msgspec
 
 from erllama_daemon.frames.call import Call, CallAnswer
-from erllama_daemon.frames.report import Failed, Finished, LoadFailed, LoadProgress, Prefilled, Ready, Text, Waiting
+from erllama_daemon.frames.report import (
+    Called,
+    Failed,
+    Finished,
+    LoadFailed,
+    LoadProgress,
+    Prefilled,
+    Ready,
+    Text,
+    Waiting,
+)
 from erllama_daemon.frames.request import Cancel, Configure, DiskQuota, Generate, RamQuota, Shutdown
 
 LENGTH_BYTES = 4
@@ -15,7 +25,7 @@ LENGTH_BYTES = 4
 
 ToWorker = Configure | Generate | Cancel | RamQuota | DiskQuota | Call | Shutdown
 
-FromWorker = Ready | LoadProgress | LoadFailed | Waiting | Prefilled | Text | Finished | Failed | CallAnswer
+FromWorker = Ready | LoadProgress | LoadFailed | Waiting | Prefilled | Text | Called | Finished | Failed | CallAnswer
 
 _encoder = msgspec.msgpack.Encoder()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from erllama_daemon.messages import Failure, Message, Stats, TokenLogprobs
+from erllama_daemon.messages import Failure, Message, Stats, TokenLogprobs, ToolCall
 
 
 class LoadProgress(msgspec.Struct, frozen=True, tag=True):
@@ -56,6 +56,13 @@ class Text(msgspec.Struct, frozen=True, tag=True):
     text: str
     thinking: bool = False
     logprobs: list[TokenLogprobs] = []
+
+
+class Called(msgspec.Struct, frozen=True, tag=True):
+    """A call of a tool that the model has written to its end."""
+
+    id: int
+    call: ToolCall
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag=True):

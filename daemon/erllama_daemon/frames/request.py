@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from erllama_cache.choices import FingerprintMode
 from erllama_cache.policy import Policy
-from erllama_daemon.messages import AdapterChoice, CachedDemand, FlashAttention, KvType, Message, Overflow, Sampling
+from erllama_daemon.messages import (
+    AdapterChoice,
+    CachedDemand,
+    FlashAttention,
+    KvType,
+    Message,
+    Overflow,
+    Sampling,
+    ToolChoice,
+)
 
 
 class Configure(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -56,7 +67,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     the chain that the messages follow, of whose tokens nothing is known but what the cache holds. With the overflow
     "summarize", a conversation that leaves too little room for the answer is refused: who asked summarizes it. A
     `scope` makes it private: it shares state with nobody but requests of the same scope, and none of it reaches a disk.
-    Without `cache` it neither looks for state nor leaves any.
+    Without `cache` it neither looks for state nor leaves any. `tools` are valid, and may be called unless the choice is
+    "none".
     """
 
     id: int
@@ -75,6 +87,9 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     cache: bool = True
     require_cached: CachedDemand = None
     logits_digest: bool = False
+    tools: list[dict[str, Any]] = []
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):

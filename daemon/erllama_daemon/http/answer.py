@@ -21,6 +21,7 @@ from erllama_daemon.http.summary import Summary, pasts, summary_tokens
 from erllama_daemon.http.turn import OpenTurn
 from erllama_daemon.messages import (
     Accepted,
+    Calling,
     Done,
     Event,
     Failure,
@@ -225,14 +226,14 @@ class Answer:
                 frame = await answers.get()
                 if isinstance(frame, frames.Failed) and worker.is_lost(request.id):
                     raise _Lost(frame.failure)
-                if not isinstance(frame, frames.Waiting | frames.Prefilled | frames.Text):
+                if not isinstance(frame, frames.Waiting | frames.Prefilled | frames.Text | frames.Called):
                     return frame
                 if is_heard:
                     self._pass_on(frame)
         finally:
             worker.forget(request.id)
 
-    def _pass_on(self, frame: frames.Waiting | frames.Prefilled | frames.Text) -> None:
+    def _pass_on(self, frame: frames.Waiting | frames.Prefilled | frames.Text | frames.Called) -> None:
         match frame:
             case frames.Waiting():
                 self._events.put_nowait(Queued(frame.ahead))
@@ -240,6 +241,8 @@ class Answer:
                 self._events.put_nowait(Prefilling(frame.done, frame.total, frame.cached))
             case frames.Text():
                 self._events.put_nowait(Thinking(frame.text) if frame.thinking else Token(frame.text, frame.logprobs))
+            case frames.Called():
+                self._events.put_nowait(Calling(frame.call))
 
     def _may_summarize(self, failure: Failure) -> bool:
         return failure.code == ContextExceeded.code and self._question.request.overflow == "summarize"
@@ -252,7 +255,8 @@ class Answer:
             self._turn.messages,
             max_tokens=self._question.request.max_tokens,
             context_size=context_size,
-            count=lambda messages: self._count(worker, messages),
+            count=lambda messages: self._count(worker, messages, []),
+            count_view=lambda messages: self._count(worker, messages, self._question.tools),
         )
         async with aclosing(found) as open_pasts:
             async for past in open_pasts:
@@ -274,9 +278,9 @@ class Answer:
                     break
         return await self._ask(worker, self._turn.generate(self.id, may_summarize=False))
 
-    async def _count(self, worker: WorkerProcess, messages: list[Message]) -> int:
+    async def _count(self, worker: WorkerProcess, messages: list[Message], tools: list[dict[str, Any]]) -> int:
         """How many tokens a prompt has. Raises what the worker answers instead."""
-        call = frames.Render(self._supervisor.next_id(), messages, [])
+        call = frames.Render(self._supervisor.next_id(), messages, tools)
         rendered = await self._ask(worker, call, is_heard=False)
         if isinstance(rendered, frames.Failed):
             raise RemoteError(rendered.failure)

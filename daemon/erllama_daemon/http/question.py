@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from erllama_cache.keys import pack_tokens
 from erllama_daemon import frames
@@ -28,6 +29,11 @@ class Question:
         """The key that the request says it follows."""
         return None if self.request.parent_key is None else bytes.fromhex(self.request.parent_key)
 
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """The tools that the model is shown."""
+        return [] if self.request.tool_choice == "none" else self.request.tools
+
     def generate(
         self, number: int, messages: list[Message], history: frames.History | None, parent_key: bytes | None
     ) -> frames.Generate:
@@ -50,6 +56,9 @@ class Question:
             cache=request.cache,
             require_cached=request.require_cached,
             logits_digest=request.logits_digest,
+            tools=self.tools,
+            tool_choice=request.tool_choice,
+            parallel_tool_calls=request.parallel_tool_calls,
         )
 
     def summarize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon.frames import History
 from erllama_daemon.messages import Message
@@ -75,13 +77,20 @@ def summary_tokens(context_size: int) -> int:
 
 
 async def pasts(
-    way: Sequence[TurnRow], new: Sequence[Message], *, max_tokens: int, context_size: int, count: Count
+    way: Sequence[TurnRow],
+    new: Sequence[Message],
+    *,
+    max_tokens: int,
+    context_size: int,
+    count: Count,
+    count_view: Count | None = None,
 ) -> AsyncGenerator[Past, None]:
     """The beginnings of a conversation that can be summarized so that the rest, `new` and an answer fit, best first.
 
     The best one is the shortest that holds at least half of the tokens: it ends where something was answered, so that
-    the cache may hold its state and only the instruction is read. Where none will do, all of it is read, shortened.
-    Raises what `count` raises.
+    the cache may hold its state and only the instruction is read. Where none will do, all of it is read, shortened. No
+    result of a tool is parted from its call. `count_view` counts what is shown with the tools; a summary is asked for
+    without them. Raises what counting raises.
     """
     history = history_of(way)
     if history is None:
@@ -89,15 +98,17 @@ async def pasts(
     room = context_size - summary_tokens(context_size)
     answer = min(max_tokens, context_size // _ROOM_FOR_ANSWER)
     fitting = []
-    for past in await _parts(way, history, room, count):
-        size = await count(Summary(past, _NOT_YET).view(new))
+    count_view = count_view or count
+    is_result = bool(new) and new[0].role == "tool"
+    for past in await _parts(way, history, room, count, is_open=is_result):
+        size = await count_view(Summary(past, _NOT_YET).view(new))
         if size + answer <= room:
             yield past
         elif size < room:
             fitting.append(past)
     system, said = _split(history.messages)
     whole = Past(None, [], [], system, _count_said(way))
-    if await count(Summary(whole, _NOT_YET).view(new)) < room:
+    if not is_result and await count_view(Summary(whole, _NOT_YET).view(new)) < room:
         for share in _SHARES:
             past = replace(whole, unread=[*system, *(_shortened(message, share) for message in said)])
             if await count(past.question) <= room:
@@ -106,14 +117,17 @@ async def pasts(
         yield past
 
 
-async def _parts(way: Sequence[TurnRow], history: History, room: int, count: Count) -> list[Past]:
-    """What can be summarized of what the model has been shown, up to each answer in it, best first."""
+async def _parts(way: Sequence[TurnRow], history: History, room: int, count: Count, *, is_open: bool) -> list[Past]:
+    """What can be summarized of what the model has been shown, up to each answer in it, best first.
+
+    If it `is_open`, the last answer is a call whose result is yet to come.
+    """
     shown = history.messages
     system, _said = _split(shown)
     turns = _turns_in(way, shown)
     instruction = await count([Message("user", [INSTRUCTION])])
     sized = []
-    for end in range(len(system) + 1, len(shown) + 1):
+    for end in range(len(system) + 1, len(shown) + (not is_open)):
         if end < len(shown) and shown[end].role != "user":
             continue
         before, rest = turns.get(end), shown[end:]
@@ -159,4 +173,4 @@ def _shortened(message: Message, share: float) -> Message:
     half = int(len(text) * share / 2)
     if share == 1 or half == 0:
         return message
-    return Message(message.role, [f"{text[:half]} … {text[-half:]}"])
+    return msgspec.structs.replace(message, parts=[f"{text[:half]} … {text[-half:]}"])

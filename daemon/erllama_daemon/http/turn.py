@@ -67,7 +67,7 @@ class OpenTurn:
         shown = None if self._summary is None else self._summary.view(self.messages)
         turn = Turn(
             after=self.way[-1].id if self.way else None,
-            messages=[*self.messages, Message("assistant", [finished.stats.text])],
+            messages=[*self.messages, Message("assistant", [finished.stats.text], finished.stats.tool_calls)],
             tokens=finished.tokens,
             finish_key=finished.finish_key,
             fingerprint=fingerprint,

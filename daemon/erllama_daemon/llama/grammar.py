@@ -11,7 +11,7 @@ from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid, RequestInva
 from erllama_daemon.grammar.gbnf import check_gbnf
 from erllama_daemon.grammar.rule import GbnfError
 from erllama_daemon.messages import Sampling
-from erllama_daemon.messages.checks import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
+from erllama_daemon.messages.limits import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
 
 MAX_GRAMMAR_BYTES = GRAMMAR_BYTES_LIMIT
 MAX_SCHEMA_BYTES = JSON_SCHEMA_BYTES_LIMIT

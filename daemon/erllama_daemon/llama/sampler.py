@@ -54,7 +54,9 @@ class LlamaSampler:
         self._chain: llama_cpp.llama_sampler_p | None = None
         self._sampling = sampling
         self._biased, self._biases = _logit_bias(sampling, vocabulary_size)
-        self._grammar = _native_grammar(vocab, sampling, last_error)
+        self._vocab, self._last_error = vocab, last_error
+        grammar = grammar_of(sampling)
+        self._grammar = None if grammar is None else self._native_grammar(grammar)
         # What a grammar has not seen being generated it would not survive: only the penalty looks back.
         self._recent = deque(recent[-PENALTY_WINDOW:], PENALTY_WINDOW)
         self._has_penalty = _has_penalty(sampling)
@@ -87,11 +89,23 @@ class LlamaSampler:
             self._recent.append(token)
         return token
 
+    def follow(self, grammar: str) -> None:
+        self._grammar = self._native_grammar(grammar)
+
     def close(self) -> None:
         for native in (self._chain, self._grammar):
             if native is not None:
                 llama_cpp.llama_sampler_free(native)
         self._chain = self._grammar = None
+
+    def _native_grammar(self, grammar: str) -> llama_cpp.llama_sampler_p:
+        native: llama_cpp.llama_sampler_p | None = llama_cpp.llama_sampler_init_grammar(
+            self._vocab, grammar.encode(), START.encode()
+        )
+        if not native:
+            reason = self._last_error() if self._last_error is not None else ""
+            raise refusal(self._sampling, reason or "llama.cpp refuses it")
+        return native
 
     def _likeliest(self, logits: Logits, count: int | None) -> _Ids:
         """At least the `count` likeliest tokens in order of their numbers, and those with a penalty; None is for all.
@@ -173,20 +187,6 @@ def _logit_bias(sampling: Sampling, vocabulary_size: int) -> tuple[npt.NDArray[n
             raise TokenUnknown(token=token, last=vocabulary_size - 1)
     biases = np.clip(np.array(list(sampling.logit_bias.values()), dtype=np.float64), -MAX_BIAS, MAX_BIAS)
     return np.array(list(sampling.logit_bias), dtype=np.intp), biases.astype(np.float32)
-
-
-def _native_grammar(
-    vocab: llama_cpp.llama_vocab_p, sampling: Sampling, last_error: Callable[[], str] | None
-) -> llama_cpp.llama_sampler_p | None:
-    grammar = grammar_of(sampling)
-    if grammar is None:
-        return None
-    native: llama_cpp.llama_sampler_p | None = llama_cpp.llama_sampler_init_grammar(
-        vocab, grammar.encode(), START.encode()
-    )
-    if not native:
-        raise refusal(sampling, (last_error() if last_error else "") or "llama.cpp refuses it")
-    return native
 
 
 def _native_chain(vocabulary_size: int, sampling: Sampling, seed: int) -> llama_cpp.llama_sampler_p:

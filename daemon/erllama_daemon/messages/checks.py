@@ -25,14 +25,14 @@ from erllama_daemon.messages import (
     RenderRequest,
     Sampling,
 )
+from erllama_daemon.messages.limits import GRAMMAR_BYTES_LIMIT, JSON_SCHEMA_BYTES_LIMIT
+from erllama_daemon.messages.tool_checks import check_tool_messages, check_tools
 
 TOKEN_LIMIT = 1 << 32
 INT_LIMIT = 1 << 31
 STOP_STRINGS_LIMIT = 16
 STOP_CHARACTERS_LIMIT = 1_000
 LOGIT_BIAS_LIMIT = 1_024
-GRAMMAR_BYTES_LIMIT = 256 << 10
-JSON_SCHEMA_BYTES_LIMIT = 64 << 10
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -59,7 +59,7 @@ def float32(number: float) -> float:
 
 
 def check_complete(request: CompleteRequest) -> None:
-    """Raises PromptEmpty, RequestInvalid, GrammarInvalid or JsonSchemaInvalid."""
+    """Raises PromptEmpty, RequestInvalid, GrammarInvalid, JsonSchemaInvalid, ToolInvalid or ToolsInvalid."""
     _check_prompt(request)
     _require(
         {
@@ -76,6 +76,7 @@ def check_complete(request: CompleteRequest) -> None:
     for adapter in request.adapters:
         check_adapter_choice(adapter)
     _check_cache(request)
+    check_tools(request)
     check_options(request.options)
 
 
@@ -159,9 +160,10 @@ def check_embed(request: EmbedRequest) -> None:
 
 
 def check_render(request: RenderRequest) -> None:
-    """Raises PromptEmpty without messages."""
+    """Raises PromptEmpty without messages, and RequestInvalid for calls or results that no template can write."""
     if not request.messages:
         raise PromptEmpty
+    check_tool_messages(request.messages, follows=False)
 
 
 def check_adapter_load(request: AdapterRequest) -> None:
@@ -212,6 +214,8 @@ def _check_prompt(request: CompleteRequest) -> None:
             raise PromptEmpty
     else:
         _check_messages(request.messages)
+        follows = request.session is not None or request.parent_key is not None
+        check_tool_messages(request.messages, follows=follows)
     if request.parent_key is not None:
         _require(
             {
@@ -222,7 +226,7 @@ def _check_prompt(request: CompleteRequest) -> None:
 
 
 def _check_messages(messages: Sequence[Message]) -> None:
-    if not messages or not messages[-1].text.strip():
+    if not messages or not (messages[-1].text.strip() or messages[-1].role == "tool"):
         raise PromptEmpty
 
 

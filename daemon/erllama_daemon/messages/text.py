@@ -40,7 +40,7 @@ class Detokenized(msgspec.Struct, frozen=True):
 class RenderRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST /v1/render`: what the model would be asked, without asking it.
 
-    `tools` are passed to the template.
+    The `tools` are shown to the model as they are for an answer.
     """
 
     model: str

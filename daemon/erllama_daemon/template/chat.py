@@ -14,9 +14,14 @@ import jinja2
 
 from erllama_daemon.deadline import DeadlineExceeded, deadline
 from erllama_daemon.errors import TemplateFailed
-from erllama_daemon.messages import Message
+from erllama_daemon.messages import Message, ToolCall
+from erllama_daemon.template.rows import PROBE_TOOL, probe, rows
 from erllama_daemon.template.sandbox import TemplateSandbox
 from erllama_daemon.thinking import THINKING
+from erllama_daemon.tooling.call_format import CALL_FORMATS, HERMES, CallFormat
+from erllama_daemon.tooling.call_ids import id_for
+from erllama_daemon.tooling.exact_json import written_text
+from erllama_daemon.tooling.told import told
 
 PLAIN_TEMPLATE = "{% for message in messages %}{{ message.content }}{% if not loop.last %}\n{% endif %}{% endfor %}"
 """For base models without a template: the text as it is."""
@@ -30,6 +35,23 @@ _ANSWER_MARK = "\x02erllama answer\x03"
 _STAND_IN = (Message("user", ["Hello?"]), Message("assistant", ["Hello."]))
 _STAND_INS = (_STAND_IN, _STAND_IN * 2)
 """Conversations in place of one that nobody knows."""
+
+Tools = Sequence[dict[str, Any]]
+"""Tools as a request has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolHabits:
+    """What a template does with tools: in which form it writes calls, and how many at once.
+
+    One that does not write both tools and calls, in a form that is known, `is_told` about them in plain messages: in
+    its system prompt if it `has_system`.
+    """
+
+    calls: CallFormat
+    most_calls: int
+    is_told: bool = False
+    has_system: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +87,105 @@ class ChatTemplate:
         self._environment.globals["raise_exception"] = _raise_exception
         self._environment.globals["strftime_now"] = _strftime_now
         self._names = {"bos_token": bos_text, "eos_token": eos_text}
+        self._habits: ToolHabits | None = None
         with _guarded():
             self._template = self._environment.from_string(self.source)
 
-    def render(self, messages: Sequence[Message], *, tools: Sequence[dict[str, Any]] = ()) -> Rendered:
+    @property
+    def habits(self) -> ToolHabits:
+        """What it does with tools, by trying. Raises TemplateFailed if it takes too long to tell."""
+        if self._habits is None:
+            with _guarded():
+                self._habits = self._probed()
+        return self._habits
+
+    def render(self, messages: Sequence[Message], *, tools: Tools = ()) -> Rendered:
         """The prompt that asks for an answer to `messages`, from its very beginning. The template gets the tools."""
+        messages, tools = self._shown(messages, tools)
         with _guarded():
             text = self._text(messages, ask=True, tools=tools)
             text.encode()  # half a surrogate pair is nothing that could be tokenized
             boundaries, answers = self._boundaries(text, messages, tools)
             return Rendered(text, (*boundaries, *_part_ends(text, messages)), tuple(boundaries), tuple(answers))
 
-    def extend(self, history: Sequence[Message], new: Sequence[Message]) -> Rendered | None:
+    def extend(self, history: Sequence[Message], new: Sequence[Message], *, tools: Tools = ()) -> Rendered | None:
         """The text that follows the last answer of `history` and asks for an answer to `new`.
 
         None if the template renders what came before that answer differently now than it did when the answer
         was asked for: then the old tokens are not a beginning of the new prompt. That it leaves out the thinking of
         old answers, whose markers it may have opened itself, makes no difference: the chain keeps it.
         """
-        asked, marked = history[:-1], Message("assistant", [_ANSWER_MARK])
+        answer, mark = self._marked(history[-1])
+        whole, given = self._shown([*history[:-1], answer, *new], tools)
+        asked, _given = self._shown(history[:-1], tools)
+        shown_new, _given = self._shown(new, ())
         with _guarded():
-            text = self._text([*asked, marked, *new], ask=True)
-            before, mark, after = text.partition(_ANSWER_MARK)
-            opening = self._text(asked, ask=True).removeprefix(before)
-            if not mark or not _is_thinking_alone(opening):
+            text = self._text(whole, ask=True, tools=given)
+            before, found, after = text.partition(mark)
+            opening = self._text(asked, ask=True, tools=given).removeprefix(before)
+            if not found or not _is_thinking_alone(opening):
                 return None
-            return Rendered(after, tuple(_part_ends(after, new)))
+            return Rendered(after, tuple(_part_ends(after, shown_new)))
 
-    def follow(self, new: Sequence[Message]) -> Rendered:
+    def _marked(self, answer: Message) -> tuple[Message, str]:
+        """A message like an answer, and the text that stands for all that the model wrote of it.
+
+        Calls stay such, for a template may write what is around them otherwise, and want to see what a result is of.
+        """
+        if not answer.tool_calls:
+            return Message("assistant", [_ANSWER_MARK]), _ANSWER_MARK
+        format_, arguments = self.habits.calls, json.dumps({"mark": _ANSWER_MARK})
+        calls = [ToolCall(id_for(format_, call.id), call.name, arguments) for call in answer.tool_calls]
+        return Message("assistant", [""], calls), format_.write(calls)
+
+    def follow(self, new: Sequence[Message], *, tools: Tools = ()) -> Rendered:
         """The text that follows an answer and asks for an answer to `new`, whatever was said before.
 
         Raises TemplateFailed if the template writes it differently after other conversations.
         """
-        short, long = (self.extend(history, new) for history in _STAND_INS)
+        results = [message.tool_call_id for message in new if message.tool_call_id is not None]
+        called = [Message("assistant", [""], [ToolCall(id_, "f", "{}") for id_ in dict.fromkeys(results)])] * bool(
+            results
+        )
+        short, long = (
+            self.extend([*history[:-1], *(called or history[-1:])], new, tools=tools) for history in _STAND_INS
+        )
         if short is None or short != long:
             raise TemplateFailed(reason="what it writes after an answer depends on all that was said before")
         return short
 
+    def _shown(self, messages: Sequence[Message], tools: Tools) -> tuple[Sequence[Message], Tools]:
+        """The messages and tools that the template gets."""
+        if not tools and not any(message.tool_calls or message.role == "tool" for message in messages):
+            return messages, ()
+        if not self.habits.is_told:
+            return messages, tools
+        return told(messages, tools, has_system=self.habits.has_system), ()
+
+    def _probed(self) -> ToolHabits:
+        asked = [Message("user", ["Probe."])]
+        if PROBE_TOOL["function"]["name"] in (self._attempt(asked, [PROBE_TOOL]) or ""):
+            for format_ in CALL_FORMATS:
+                if not self._writes(1, format_):
+                    continue
+                return ToolHabits(format_, format_.most_calls if self._writes(2, format_) else 1)
+        system = "A system prompt."
+        has_system = system in (self._attempt([Message("system", [system]), *asked], ()) or "")
+        return ToolHabits(HERMES, HERMES.most_calls, is_told=True, has_system=has_system)
+
+    def _writes(self, calls: int, format_: CallFormat) -> bool:
+        """Whether it writes calls in this form."""
+        said = probe(calls, format_)
+        return format_.write(said[1].tool_calls) in (self._attempt(said, [PROBE_TOOL], format_) or "")
+
+    def _attempt(self, messages: Sequence[Message], tools: Tools, format_: CallFormat | None = None) -> str | None:
+        try:
+            return self._text(messages, ask=True, tools=tools, format_=format_)
+        except Exception:
+            return None
+
     def _boundaries(
-        self, text: str, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+        self, text: str, messages: Sequence[Message], tools: Tools
     ) -> tuple[list[int], list[tuple[int, int]]]:
         """Where the messages meet in the text, and of those answers whose both ends are known, where they stand.
 
@@ -125,9 +207,7 @@ class ChatTemplate:
         answers = [(start, ends[count + 1]) for count, start in starts.items() if start <= ends.get(count + 1, -1)]
         return [*(ends | starts).values()], answers
 
-    def _message_ends(
-        self, text: str, messages: Sequence[Message], tools: Sequence[dict[str, Any]]
-    ) -> Iterator[tuple[int, int]]:
+    def _message_ends(self, text: str, messages: Sequence[Message], tools: Tools) -> Iterator[tuple[int, int]]:
         """How many messages there were, and where the last of them ends in the text; not for the last message of all.
 
         That is where the conversation up to the message ends when it is rendered alone. What a template writes after a
@@ -150,18 +230,22 @@ class ChatTemplate:
                 position = len(head)
                 yield count, position
 
-    def _boundary(
-        self, messages: Sequence[Message], tools: Sequence[dict[str, Any]], *, ask: bool = False
-    ) -> str | None:
+    def _boundary(self, messages: Sequence[Message], tools: Tools, *, ask: bool = False) -> str | None:
         try:
             return self._text(messages, ask=ask, tools=tools)
         except Exception:  # some templates refuse a conversation that stops at this role
             return None
 
-    def _text(self, messages: Sequence[Message], *, ask: bool, tools: Sequence[dict[str, Any]] = ()) -> str:
-        rows = [{"role": message.role, "content": message.text} for message in messages]
+    def _text(
+        self, messages: Sequence[Message], *, ask: bool, tools: Tools = (), format_: CallFormat | None = None
+    ) -> str:
+        if format_ is None and self._habits is not None:
+            format_ = self._habits.calls
+        shown = rows(messages, format_)
         self._environment.start()
-        return self._template.render(messages=rows, add_generation_prompt=ask, tools=list(tools) or None, **self._names)
+        return self._template.render(
+            messages=shown, add_generation_prompt=ask, tools=list(tools) or None, **self._names
+        )
 
 
 @contextmanager
@@ -206,6 +290,9 @@ def _to_json(
     sort_keys: bool = False,
 ) -> str:
     """What templates expect of `tojson`: no escapes for HTML, and the arguments that the Transformers library has."""
+    written = written_text(value)
+    if written is not None and indent is None and separators is None and not sort_keys and not ensure_ascii:
+        return written
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 

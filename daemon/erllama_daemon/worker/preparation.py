@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from erllama_daemon.engine.answer_text import AnswerText
 from erllama_daemon.engine.backend import Backend
+from erllama_daemon.engine.call_rules import call_rules
 from erllama_daemon.engine.generation import Generation
 from erllama_daemon.engine.parents import Parents
 from erllama_daemon.engine.prompt import build_prompt
@@ -37,7 +40,7 @@ class Preparation:
         """Gives the request its prompt, its sampler and its answer's text.
 
         Raises PromptEmpty, TokenUnknown, ParentUnknown, RequestInvalid, TemplateFailed, ContextExceeded,
-        GrammarInvalid, JsonSchemaInvalid and NotSupported.
+        GrammarInvalid, JsonSchemaInvalid, ToolInvalid, ToolsInvalid and NotSupported.
         """
         if not self._backend.facts.can_generate:
             raise NotSupported(model=self._model, what="generate text")
@@ -50,10 +53,18 @@ class Preparation:
             parent=self._parent_tokens(request),
             recall=self._parents.recall(request),
         )
-        generation.sampler = self._backend.sampler(request.sampling, generation.seed, prompt.tokens)
         markers = thinking_markers(self._backend.facts.chat_template, prompt.text)
-        generation.answer = AnswerText(request.stop, markers)
+        calls = call_rules(request, self._template, prompt.tokens)
+        sampling = request.sampling
+        if calls is not None and calls.are_demanded:
+            sampling = msgspec.structs.replace(sampling, grammar=None, json_schema=None)
+        generation.sampler = self._backend.sampler(sampling, generation.seed, prompt.tokens)
+        if calls is not None and calls.are_demanded:
+            generation.sampler.follow(calls.whole(markers))
+        generation.answer = AnswerText(request.stop, markers, None if calls is None else calls.split())
         generation.markers = (markers.opening, markers.closing) if markers is not None else ()
+        generation.markers += () if calls is None else calls.markers
+        generation.calls = calls
         generation.give(prompt)
 
     def _parent_tokens(self, request: Generate) -> list[int] | None:

@@ -10,10 +10,10 @@ from concurrent.futures import Future
 
 from erllama_cache.keys import pack_tokens
 from erllama_cache.writer import SaveOutcome
-from erllama_daemon.engine.answer_text import Span
+from erllama_daemon.engine.answer_text import Said, Span
 from erllama_daemon.engine.generation import Generation
-from erllama_daemon.frames import Finished, FromWorker, Text
-from erllama_daemon.messages import Message, TokenLogprobs
+from erllama_daemon.frames import Called, Finished, FromWorker, Text
+from erllama_daemon.messages import Message, TokenLogprobs, ToolCall
 
 TEXT_INTERVAL_S = 0.015
 """Text that becomes ready within this time travels together: each wake-up elsewhere stalls llama.cpp's threads."""
@@ -32,9 +32,14 @@ class Reply:
         self._unsent: list[Span] = []
         self._sent_at = 0.0
 
-    def add(self, spans: Iterable[Span], *, answers: int = 1) -> None:
-        """Text that may be shown, now or with what follows soon; `answers` is how many are being generated."""
-        self._unsent.extend(spans)
+    def add(self, said: Iterable[Said], *, answers: int = 1) -> None:
+        """What may be shown, now or with what follows soon; `answers` is how many are being generated."""
+        for each in said:
+            if isinstance(each, ToolCall):
+                self.flush()
+                self._send(Called(self._generation.id, each))
+            else:
+                self._unsent.append(each)
         interval_s = min(TEXT_INTERVAL_S * answers, LONGEST_INTERVAL_S)
         if self._unsent and time.monotonic() - self._sent_at >= interval_s:
             self.flush()
