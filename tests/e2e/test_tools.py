@@ -58,5 +58,8 @@ def test_a_call_is_answered_held_and_sent_back_as_the_text_that_the_model_wrote(
     whole = asking.render(RenderRequest(model="demo", messages=resent, tools=[WEATHER]))
     written = f'<tool_call>\n{{"name": "get_weather", "arguments": {call.arguments}}}\n</tool_call><|im_end|>'
     assert whole.text.startswith(first.text + written)
+    sent_again = asked(resent, max_tokens=12)
+    assert sent_again.cached_tokens >= called.prompt_tokens + called.completion_tokens
+    assert (sent_again.text, sent_again.logits_digest) == (held.text, held.logits_digest)
     again = asked(ASKED, tool_choice="required", parallel_tool_calls=False)
     assert (again.tool_calls, again.logits_digest) == (called.tool_calls, called.logits_digest)

@@ -13,7 +13,8 @@ from erllama_daemon.errors import ContextExceeded, PromptEmpty, RequestInvalid, 
 from erllama_daemon.frames import Generate, History
 from erllama_daemon.messages import Message
 from erllama_daemon.messages.tool_checks import check_tool_messages
-from erllama_daemon.template.chat import ChatTemplate, Rendered, Tools
+from erllama_daemon.template.chat import ChatTemplate, Rendered
+from erllama_daemon.template.habits import Tools
 
 _ROOM_AFTER_DROP = 4
 """When old messages are dropped, this part of the context is made free: what is left has to be read again, so that no

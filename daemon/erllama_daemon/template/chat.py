@@ -8,17 +8,18 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import jinja2
 
 from erllama_daemon.deadline import DeadlineExceeded, deadline
 from erllama_daemon.errors import TemplateFailed
 from erllama_daemon.messages import Message, ToolCall
-from erllama_daemon.template.rows import PROBE_TOOL, probe, rows
+from erllama_daemon.template.habits import ToolHabits, Tools, habits_of
+from erllama_daemon.template.rows import rows
 from erllama_daemon.template.sandbox import TemplateSandbox
 from erllama_daemon.thinking import THINKING
-from erllama_daemon.tooling.call_format import CALL_FORMATS, HERMES, CallFormat
+from erllama_daemon.tooling.call_format import CallFormat
 from erllama_daemon.tooling.call_ids import id_for
 from erllama_daemon.tooling.exact_json import written_text
 from erllama_daemon.tooling.told import told
@@ -35,23 +36,6 @@ _ANSWER_MARK = "\x02erllama answer\x03"
 _STAND_IN = (Message("user", ["Hello?"]), Message("assistant", ["Hello."]))
 _STAND_INS = (_STAND_IN, _STAND_IN * 2)
 """Conversations in place of one that nobody knows."""
-
-Tools = Sequence[dict[str, Any]]
-"""Tools as a request has them."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolHabits:
-    """What a template does with tools: in which form it writes calls, and how many at once.
-
-    One that does not write both tools and calls, in a form that is known, `is_told` about them in plain messages: in
-    its system prompt if it `has_system`.
-    """
-
-    calls: CallFormat
-    most_calls: int
-    is_told: bool = False
-    has_system: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +80,7 @@ class ChatTemplate:
         """What it does with tools, by trying. Raises TemplateFailed if it takes too long to tell."""
         if self._habits is None:
             with _guarded():
-                self._habits = self._probed()
+                self._habits = habits_of(self._attempt)
         return self._habits
 
     def render(self, messages: Sequence[Message], *, tools: Tools = ()) -> Rendered:
@@ -143,12 +127,10 @@ class ChatTemplate:
 
         Raises TemplateFailed if the template writes it differently after other conversations.
         """
-        results = [message.tool_call_id for message in new if message.tool_call_id is not None]
-        called = [Message("assistant", [""], [ToolCall(id_, "f", "{}") for id_ in dict.fromkeys(results)])] * bool(
-            results
-        )
+        ids = dict.fromkeys(message.tool_call_id for message in new if message.tool_call_id is not None)
+        called = Message("assistant", [""], [ToolCall(call_id, "f", "{}") for call_id in ids])
         short, long = (
-            self.extend([*history[:-1], *(called or history[-1:])], new, tools=tools) for history in _STAND_INS
+            self.extend([*asked, called if ids else answer], new, tools=tools) for *asked, answer in _STAND_INS
         )
         if short is None or short != long:
             raise TemplateFailed(reason="what it writes after an answer depends on all that was said before")
@@ -161,22 +143,6 @@ class ChatTemplate:
         if not self.habits.is_told:
             return messages, tools
         return told(messages, tools, has_system=self.habits.has_system), ()
-
-    def _probed(self) -> ToolHabits:
-        asked = [Message("user", ["Probe."])]
-        if PROBE_TOOL["function"]["name"] in (self._attempt(asked, [PROBE_TOOL]) or ""):
-            for format_ in CALL_FORMATS:
-                if not self._writes(1, format_):
-                    continue
-                return ToolHabits(format_, format_.most_calls if self._writes(2, format_) else 1)
-        system = "A system prompt."
-        has_system = system in (self._attempt([Message("system", [system]), *asked], ()) or "")
-        return ToolHabits(HERMES, HERMES.most_calls, is_told=True, has_system=has_system)
-
-    def _writes(self, calls: int, format_: CallFormat) -> bool:
-        """Whether it writes calls in this form."""
-        said = probe(calls, format_)
-        return format_.write(said[1].tool_calls) in (self._attempt(said, [PROBE_TOOL], format_) or "")
 
     def _attempt(self, messages: Sequence[Message], tools: Tools, format_: CallFormat | None = None) -> str | None:
         try:

@@ -10,35 +10,11 @@ from erllama_daemon.tooling.call_format import CallFormat
 from erllama_daemon.tooling.call_ids import id_for
 from erllama_daemon.tooling.exact_json import WrittenObject, arguments, exact_json
 
-PROBE_TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "probe_of_tools",
-        "description": "Probes.",
-        "parameters": {
-            "type": "object",
-            "properties": {"text": {"type": "string", "description": "What to probe."}},
-            "required": ["text"],
-        },
-    },
-}
-"""A tool that shows what a template does with any."""
-
 
 def rows(messages: Sequence[Message], format_: CallFormat | None) -> list[dict[str, Any]]:
     """A row a message. Calls have their arguments as an object, results the name of what was called."""
     names = {call.id: call.name for message in messages for call in message.tool_calls}
     return [_row(message, names, format_) for message in messages]
-
-
-def probe(calls: int, format_: CallFormat) -> list[Message]:
-    """A conversation in which a tool is called, so many times at once."""
-    ids = [id_for(format_, f"probe {number}") for number in range(calls)]
-    return [
-        Message("user", ["Probe."]),
-        Message("assistant", [""], [ToolCall(call_id, "probe_of_tools", '{"text": "é", "n": [1]}') for call_id in ids]),
-        *(Message("tool", ["Probed."], tool_call_id=call_id) for call_id in ids),
-    ]
 
 
 def _row(message: Message, names: dict[str, str], format_: CallFormat | None) -> dict[str, Any]:
