@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from daemon.tool_templates import CHATML, ELSEWHERE, GEMMA, LLAMA, MISTRAL, MISTRAL_SMALL, QWEN
+from daemon.tool_templates import CHATML, ELSEWHERE, GEMMA, LLAMA, MISTRAL, MISTRAL_SMALL, QWEN, QWEN3
 
 from erllama_daemon.messages import Message, ToolCall
 from erllama_daemon.template.chat import ChatTemplate
@@ -13,9 +13,10 @@ from erllama_daemon.tooling.call_format import LLAMA as LLAMA_CALLS
 from erllama_daemon.tooling.call_ids import call_ids
 
 NEMO = MISTRAL.replace("[TOOL_CALLS] [", "[TOOL_CALLS][")
-ENDS = {QWEN: "<|im_end|>", LLAMA: "<|eot_id|>", CHATML: "<|im_end|>", GEMMA: "<end_of_turn>"}
+ENDS = {QWEN: "<|im_end|>", QWEN3: "<|im_end|>", LLAMA: "<|eot_id|>", CHATML: "<|im_end|>", GEMMA: "<end_of_turn>"}
 KNOWN = {
     QWEN: HERMES,
+    QWEN3: HERMES,
     LLAMA: LLAMA_CALLS,
     MISTRAL: MISTRAL_LISTS[0],
     NEMO: MISTRAL_LISTS[1],
@@ -23,7 +24,7 @@ KNOWN = {
 }
 UNKNOWN = (CHATML, GEMMA, ELSEWHERE)
 EVERY = [*KNOWN, *UNKNOWN]
-NAMES = ["qwen", "llama", "mistral", "nemo", "mistral-small", "chatml", "gemma", "elsewhere"]
+NAMES = ["qwen", "qwen3", "llama", "mistral", "nemo", "mistral-small", "chatml", "gemma", "elsewhere"]
 
 TOOL: dict[str, Any] = {
     "type": "function",
@@ -106,6 +107,13 @@ def test_a_template_that_has_to_see_what_a_result_is_of_sees_a_call() -> None:
     answer, results = called(QWEN)
     extension = template(strict).extend([ASKED, answer], results, tools=[TOOL])
     assert extension == template(QWEN).extend([ASKED, answer], results, tools=[TOOL])
+
+
+def test_an_empty_thinking_that_a_template_adds_does_not_part_a_result_from_its_call() -> None:
+    answer, results = called(QWEN)
+    thinks = template(QWEN3.replace("ALWAYS", "true"))
+    assert thinks.habits.calls is HERMES
+    assert thinks.extend([ASKED, answer], results, tools=[TOOL]) == template(QWEN3).follow(results, tools=[TOOL])
 
 
 def test_arguments_are_written_as_they_were_whatever_their_white_space() -> None:

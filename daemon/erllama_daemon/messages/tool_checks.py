@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -84,8 +83,8 @@ def _check_calls(calls: Sequence[ToolCall], number: int) -> None:
 def _is_object(text: str) -> bool:
     """Whether a text is a JSON object, or nothing at all, which stands for an empty one."""
     try:
-        return not text.strip() or isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
+        return not text.strip() or isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.MsgspecError, RecursionError):
         return False
 
 

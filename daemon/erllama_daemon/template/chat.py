@@ -97,7 +97,8 @@ class ChatTemplate:
 
         None if the template renders what came before that answer differently now than it did when the answer
         was asked for: then the old tokens are not a beginning of the new prompt. That it leaves out the thinking of
-        old answers, whose markers it may have opened itself, makes no difference: the chain keeps it.
+        old answers, whose markers it may have opened itself, or writes an empty one, makes no difference: the chain has
+        what was thought.
         """
         answer, mark = self._marked(history[-1])
         whole, given = self._shown([*history[:-1], answer, *new], tools)
@@ -106,7 +107,9 @@ class ChatTemplate:
         with _guarded():
             text = self._text(whole, ask=True, tools=given)
             before, found, after = text.partition(mark)
-            opening = self._text(asked, ask=True, tools=given).removeprefix(before)
+            prompt = self._text(asked, ask=True, tools=given)
+            # What one of them has beyond the other; if neither begins with the other, all of the prompt.
+            opening = before.removeprefix(prompt) if before.startswith(prompt) else prompt.removeprefix(before)
             if not found or not _is_thinking_alone(opening):
                 return None
             return Rendered(after, tuple(_part_ends(after, shown_new)))
