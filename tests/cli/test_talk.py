@@ -95,24 +95,18 @@ def test_help_explains_one_command_with_or_without_its_slash(start: Start) -> No
 
 
 def test_an_unknown_command_names_near_ones_and_sends_nothing(start: Start, keeping: KeepingDaemon) -> None:
-    start().send("/rety", "There is no command /rety.", "Did you mean /retry")
-    assert keeping.asked == []
-
-
-def test_an_unknown_command_that_none_is_near_to_names_none(start: Start) -> None:
-    assert "Did you mean" not in start().send("/nope", "There is no command /nope.")
-
-
-def test_what_set_does_not_take_is_followed_by_how_to_see_what_it_does(start: Start) -> None:
     screen = start()
-    assert "--help" not in screen.send("/set temperature hot", "/set shows all settings")
-    screen.send("/set temp 9", "there is no setting 'temp'; there is temperature.", "/set shows all settings")
+    screen.send("/rety", "There is no command /rety.", "Did you mean /retry")
+    assert "Did you mean" not in screen.send("/nope", "There is no command /nope.")
+    assert keeping.asked == []
 
 
 def test_a_command_with_a_wrong_argument_says_how_it_is_used(start: Start) -> None:
     screen = start()
     screen.send("/undo twice", "It is used so: /undo.")
     screen.send("/save", "It is used so: /save FILE.")
+    assert "--help" not in screen.send("/set temperature hot", "/set shows all settings")
+    screen.send("/set temp 9", "there is no setting 'temp'; there is temperature.", "/set shows all settings")
 
 
 def test_two_slashes_send_one(start: Start, keeping: KeepingDaemon) -> None:
@@ -591,9 +585,11 @@ def test_a_second_ctrl_c_waits_for_no_last_word(start: Start, keeping: KeepingDa
     screen.await_lines(lambda lines: "Still" in lines, "the answer")
     screen.type("\x03")
     screen.await_lines(lambda _lines: keeping.cancelled == [7], "the first")
-    screen.type("\x03\x03")
-    assert "Still water." not in screen.await_prompt()
+    screen.type("\x03")
+    screen.await_lines(lambda lines: lines[-1] == "Still" and screen.cursor[0] == 0, "the line's end")
     keeping.may_finish.set()
+    assert "Still water." not in screen.await_prompt()
+    assert latest(keeping).messages == said(("What is a lake?", "Still water."))
 
 
 def test_a_question_that_was_accepted_and_stopped_at_once_is_there_for_retry_with_its_system_prompt(
@@ -610,10 +606,12 @@ def test_a_question_that_was_accepted_and_stopped_at_once_is_there_for_retry_wit
     assert [message.role for message in keeping.asked[1].messages] == ["system", "user"]
 
 
-def test_a_named_conversation_is_resumed_by_its_name(start: Start, keeping: KeepingDaemon) -> None:
-    keeping.answers = [answer("Water.")]
+def test_a_named_conversation_is_resumed_by_its_name_and_names_no_option_of_the_shell(
+    start: Start, keeping: KeepingDaemon
+) -> None:
+    keeping.answers = [[Token("Water"), Done(msgspec.structs.replace(stats(""), finish_reason="length"))]]
     screen = start("demo", "--session", "rivers & lakes")
-    screen.send("What is a river?", "Water.")
+    screen.send("What is a river?", "see /set max-tokens]")
     screen.clear()
     screen.type("/exit\r")
     assert "Resume with: erllama chat --session 'rivers & lakes'\r\n" in screen.rest()[1]
@@ -627,12 +625,6 @@ def test_what_is_told_breaks_between_words_at_the_width_of_the_terminal(start: S
     ]
     screen.send("/help", "Ctrl-D leaves")
     assert [line for line in screen.lines if line.endswith("Ctrl-") or line.startswith("R looks")] == []
-
-
-def test_an_answer_that_was_cut_off_says_what_can_be_typed_here(start: Start, keeping: KeepingDaemon) -> None:
-    short = Done(msgspec.structs.replace(stats(""), finish_reason="length"))
-    keeping.answers = [[Token("Still"), short]]
-    start().send("What is a lake?", "see /set max-tokens]")
 
 
 def test_a_question_that_ctrl_c_stopped_before_its_answer_is_there_for_retry(
