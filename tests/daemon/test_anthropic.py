@@ -304,16 +304,16 @@ def test_a_silent_stream_says_that_it_is_alive() -> None:
     async def story() -> None:
         awaited = asyncio.Event()
 
-        async def events() -> AsyncGenerator[Event, None]:
+        async def events() -> AsyncGenerator[tuple[int, Event], None]:
             await awaited.wait()
-            yield Token("at last")
+            yield 0, Token("at last")
 
         heard = []
         async for event in _with_silences(events(), 0.001):
             heard.append(event)
             awaited.set()
         assert heard[0] is None
-        assert heard[-1] == Token("at last")
+        assert heard[-1] == (0, Token("at last"))
 
     asyncio.run(story())
 
@@ -337,8 +337,8 @@ def test_a_stream_over_http_names_its_events_as_their_types(tell: Tell) -> None:
         response = await daemon.post("/v1/messages", question("Hello", daemon.model(), stream=True))
         assert response.headers["content-type"].startswith("text/event-stream")
         assert response.headers["x-erllama-cache"] == "cold; reused=0; prompt=3"
-        assert all(name == data["type"] for name, data in response.sent)
-        assert [name for name, _data in response.sent] == [
+        assert all(name == data["type"] for name, data in response.named_events)
+        assert [name for name, _data in response.named_events] == [
             *("message_start", "ping", "content_block_start", "content_block_delta", "content_block_stop"),
             *("message_delta", "message_stop"),
         ]
@@ -382,7 +382,7 @@ def test_an_answer_that_somebody_else_cancels_has_failed(tell: Tell, stream: boo
         await daemon.until_seen(model, "Generate")
         daemon.app.answers.cancel_all()
         await response.task
-        told = response.sent[-1][1] if response.headers["content-type"].startswith("text/event") else response.json
+        told = response.sent[-1] if response.headers["content-type"].startswith("text/event") else response.json
         assert told["error"]["details"]["error_code"] == "answer_cut_off"
 
     tell(story)

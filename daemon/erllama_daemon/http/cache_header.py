@@ -28,12 +28,12 @@ class Reuse(NamedTuple):
         return "exact" if self.cached >= self.total else "partial"
 
     @property
-    def headers(self) -> dict[str, str]:
+    def header(self) -> dict[str, str]:
         """`x-erllama-cache: partial; reused=512; prompt=600`: tokens that were not read again, and all of them."""
         return {CACHE_HEADER: f"{self.kind}; reused={self.cached}; prompt={self.total}"}
 
 
-def headers_of(stats: Stats) -> dict[str, str]:
-    """Those of an answer that is done, whose state is in the cache unless it was `dropped`, `private` or `off`."""
+def header_of_whole(stats: Stats) -> dict[str, str]:
+    """That of an answer that is done, whose state is in the cache unless it was `dropped`, `private` or `off`."""
     told = f"{stats.cache_hit_kind}; reused={stats.cached_tokens}; prompt={stats.prompt_tokens}"
     return {CACHE_HEADER: f"{told}; saved={stats.saved}"}

@@ -15,13 +15,12 @@ from erllama_daemon.http.anthropic.request import CountRequest, MessagesRequest
 from erllama_daemon.http.anthropic.stream import MessageStream, Ping, StreamEvent, event_name
 from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.body import json_response, read_body
-from erllama_daemon.http.cache_header import Reuse, headers_of
+from erllama_daemon.http.cache_header import Reuse, header_of_whole
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.event_stream import EventStream, sent_event
 from erllama_daemon.http.hang_up import cancelled_if_gone
-from erllama_daemon.http.heard import Heard
-from erllama_daemon.messages import Event
+from erllama_daemon.http.several import Said, Several
 
 PING_PERIOD_S = 10.0
 """After so long without a word a stream says that it is alive."""
@@ -67,14 +66,15 @@ class AnthropicEndpoints:
     async def messages(self, request: Request) -> Response:
         """The next message of a conversation, as Anthropic's API has it. A client that hangs up cancels."""
         body = await read_body(request, MessagesRequest)
-        heard = Heard(await self._asking.start(body.complete()))
-        async with cancelled_if_gone(request, heard.cancel):
+        answers = Several(self._asking, [[body.complete()]])
+        async with cancelled_if_gone(request, answers.cancel):
+            await answers.start()
             if body.stream:
-                return self._streamed(body, heard, await heard.begin())
-            stats = await heard.finished()
+                return self._streamed(body, answers, await answers.begin())
+            [[stats]] = await answers.finished()
         reply = reply_of(stats, model=body.model, max_tokens=body.max_tokens, shows_thinking=body.shows_thinking)
         response = json_response(reply)
-        response.headers.update({REQUEST_ID: request_id(), **headers_of(stats)})
+        response.headers.update({REQUEST_ID: request_id(), **header_of_whole(stats)})
         return response
 
     async def count_tokens(self, request: Request) -> Response:
@@ -85,22 +85,22 @@ class AnthropicEndpoints:
         response.headers[REQUEST_ID] = request_id()
         return response
 
-    def _streamed(self, body: MessagesRequest, heard: Heard, reuse: Reuse) -> Response:
+    def _streamed(self, body: MessagesRequest, answers: Several, reuse: Reuse) -> Response:
         stream = MessageStream(model=body.model, max_tokens=body.max_tokens, shows_thinking=body.shows_thinking)
-        headers = {REQUEST_ID: request_id(), **reuse.headers}
-        return EventStream(self._events(stream, heard, reuse), heard.cancel, headers)
+        headers = {REQUEST_ID: request_id(), **reuse.header}
+        return EventStream(self._events(stream, answers, reuse), answers.cancel, headers)
 
-    async def _events(self, stream: MessageStream, heard: Heard, reuse: Reuse) -> AsyncGenerator[bytes, None]:
+    async def _events(self, stream: MessageStream, answers: Several, reuse: Reuse) -> AsyncGenerator[bytes, None]:
         for said in stream.begin(reuse):
             yield sent_event(said, event_name(said))
-        async for event in _with_silences(heard.events(), self._ping_period_s):
-            for said in [Ping()] if event is None else stream.said(event):
+        async for heard in _with_silences(answers.events(), self._ping_period_s):
+            for said in [Ping()] if heard is None else stream.said(heard[1]):
                 yield sent_event(said, event_name(said))
 
 
-async def _with_silences(events: AsyncGenerator[Event, None], period_s: float) -> AsyncGenerator[Event | None, None]:
+async def _with_silences(events: AsyncGenerator[Said, None], period_s: float) -> AsyncGenerator[Said | None, None]:
     """Events as they come, and None whenever there was none for so long."""
-    following: asyncio.Future[Event] | None = None
+    following: asyncio.Future[Said] | None = None
     try:
         while True:
             following = following or asyncio.ensure_future(anext(events))
@@ -108,11 +108,11 @@ async def _with_silences(events: AsyncGenerator[Event, None], period_s: float) -
                 yield None
                 continue
             try:
-                event = following.result()
+                heard = following.result()
             except StopAsyncIteration:
                 return
             following = None
-            yield event
+            yield heard
     finally:
         if following is not None:
             following.cancel()

@@ -9,12 +9,11 @@ from starlette.responses import Response
 
 from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.body import json_response, read_body
-from erllama_daemon.http.cache_header import Reuse, headers_of
+from erllama_daemon.http.cache_header import Reuse, header_of_whole
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.event_stream import EventStream, sent_event
 from erllama_daemon.http.hang_up import cancelled_if_gone
-from erllama_daemon.http.heard import Heard
 from erllama_daemon.http.llama_server.completion_answer import (
     CompletionPiece,
     ServerCompletion,
@@ -24,6 +23,7 @@ from erllama_daemon.http.llama_server.completion_answer import (
 from erllama_daemon.http.llama_server.completion_request import ServerCompletionRequest
 from erllama_daemon.http.llama_server.failure import ServerFailure, failed, failure_body
 from erllama_daemon.http.llama_server.model_choice import ModelChoice
+from erllama_daemon.http.several import Several
 from erllama_daemon.messages import CompleteRequest, Done, Failure, Thinking, Token, TokenizeRequest
 
 
@@ -59,14 +59,15 @@ class CompletionEndpoint:
         body = await read_body(request, ServerCompletionRequest)
         model = await self._choice.choose(body.model, request.query_params.get("model"))
         asked = await body.complete(model, lambda text, first: self._tokens(model, text, first))
-        heard = Heard(await self._asking.start(asked))
-        async with cancelled_if_gone(request, heard.cancel):
+        answers = Several(self._asking, [[asked]])
+        async with cancelled_if_gone(request, answers.cancel):
+            await answers.start()
             if body.stream:
-                reuse = await heard.begin()
-                return EventStream(_pieces(body, asked, heard, reuse, model), heard.cancel, reuse.headers)
-            stats = await heard.finished()
+                reuse = await answers.begin()
+                return EventStream(_pieces(body, asked, answers, reuse, model), answers.cancel, reuse.header)
+            [[stats]] = await answers.finished()
         response = json_response(completion_of(body, asked.sampling, stats, model))
-        response.headers.update(headers_of(stats))
+        response.headers.update(header_of_whole(stats))
         return response
 
     async def _tokens(self, model: str, text: str, first: bool) -> list[int]:
@@ -74,10 +75,10 @@ class CompletionEndpoint:
 
 
 async def _pieces(
-    body: ServerCompletionRequest, asked: CompleteRequest, heard: Heard, reuse: Reuse, model: str
+    body: ServerCompletionRequest, asked: CompleteRequest, answers: Several, reuse: Reuse, model: str
 ) -> AsyncGenerator[bytes, None]:
     number = 0
-    async for event in heard.events():
+    async for _index, event in answers.events():
         match event:
             case Token() | Thinking():
                 number += 1

@@ -12,9 +12,9 @@ from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
-from erllama_daemon.http.llama_server.chat_message import TemplatePrompt, TemplateRequest
 from erllama_daemon.http.llama_server.failure import ServerFailure, failed
 from erllama_daemon.http.llama_server.model_choice import ModelChoice
+from erllama_daemon.http.llama_server.template_request import TemplatePrompt, TemplateRequest
 from erllama_daemon.messages import DetokenizeRequest, EmbedRequest, TokenizeRequest
 
 _EUCLIDEAN = 2

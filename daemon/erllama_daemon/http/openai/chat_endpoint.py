@@ -18,9 +18,9 @@ from erllama_daemon.http.openai.chat_answer import ChatChoice, ChatChunk, ChatCo
 from erllama_daemon.http.openai.chat_request import ChatRequest
 from erllama_daemon.http.openai.chat_stream import ChatStream
 from erllama_daemon.http.openai.failure import OpenAiFailure, failed
-from erllama_daemon.http.openai.several import Several
 from erllama_daemon.http.openai.told_cache import headers_of, headers_of_whole
 from erllama_daemon.http.openai.usage import Usage
+from erllama_daemon.http.several import Several
 
 
 class ChatEndpoint:

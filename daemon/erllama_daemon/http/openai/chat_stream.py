@@ -21,8 +21,8 @@ from erllama_daemon.http.openai.chat_message import CalledFunction
 from erllama_daemon.http.openai.extension import ExtendedAnswer
 from erllama_daemon.http.openai.failure import OpenAiFailure, told
 from erllama_daemon.http.openai.logprobs import ChatLogprobs, LogprobsInStream, content_tokens
-from erllama_daemon.http.openai.several import Several
 from erllama_daemon.http.openai.usage import Usage
+from erllama_daemon.http.several import Several
 from erllama_daemon.messages import Calling, Done, Event, Failure, Stats, Thinking, Token, TokenLogprobs, ToolCall
 
 

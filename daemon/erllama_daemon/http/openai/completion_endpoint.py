@@ -24,9 +24,9 @@ from erllama_daemon.http.openai.completion_request import CompletionRequest
 from erllama_daemon.http.openai.completion_stream import completion_events
 from erllama_daemon.http.openai.failure import OpenAiFailure, failed
 from erllama_daemon.http.openai.prompts import Prompt, prompts_of
-from erllama_daemon.http.openai.several import Several
 from erllama_daemon.http.openai.told_cache import headers_of, headers_of_whole
 from erllama_daemon.http.openai.usage import Usage
+from erllama_daemon.http.several import Several
 from erllama_daemon.models.supervisor import Supervisor
 
 

@@ -14,8 +14,8 @@ from erllama_daemon.http.openai.completion_answer import Completion, CompletionC
 from erllama_daemon.http.openai.extension import ExtendedAnswer
 from erllama_daemon.http.openai.failure import OpenAiFailure, told
 from erllama_daemon.http.openai.logprobs import LogprobsInStream
-from erllama_daemon.http.openai.several import Several
 from erllama_daemon.http.openai.usage import Usage
+from erllama_daemon.http.several import Several
 from erllama_daemon.messages import Done, Event, Failure, Stats, Token, TokenLogprobs
 
 

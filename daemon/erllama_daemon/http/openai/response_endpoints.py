@@ -22,8 +22,8 @@ from erllama_daemon.http.openai.response_ids import KnownResponse, ResponseIds, 
 from erllama_daemon.http.openai.response_output import output_of
 from erllama_daemon.http.openai.response_request import ResponseRequest
 from erllama_daemon.http.openai.response_stream import sent_response
-from erllama_daemon.http.openai.several import Several
 from erllama_daemon.http.openai.told_cache import headers_of, headers_of_whole
+from erllama_daemon.http.several import Several
 from erllama_daemon.messages import Stats
 
 

@@ -13,7 +13,7 @@ from erllama_daemon.http.openai.failure import told
 from erllama_daemon.http.openai.response_answer import OpenAiResponse
 from erllama_daemon.http.openai.response_events import ResponseEvent
 from erllama_daemon.http.openai.response_output import ComingOutput, Numbers
-from erllama_daemon.http.openai.several import Several
+from erllama_daemon.http.several import Several
 from erllama_daemon.messages import Done, Failure, Stats
 
 

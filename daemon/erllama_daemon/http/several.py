@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import NamedTuple
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.errors import AnswerCutOff, InternalError
 from erllama_daemon.http.answer import Answer
 from erllama_daemon.http.asking import Asking
+from erllama_daemon.http.cache_header import Reuse
 from erllama_daemon.messages import (
     Calling,
     CompleteRequest,
@@ -29,13 +29,6 @@ log = logging.getLogger(__name__)
 
 Said = tuple[int, Event]
 """The index of an answer, and what is heard of it."""
-
-
-class Reuse(NamedTuple):
-    """How many of a prompt's tokens the cache held, and how many it has."""
-
-    cached: int
-    total: int
 
 
 class Several:
