@@ -23,7 +23,19 @@ from erllama_daemon import frames
 from erllama_daemon.errors import ContextExceeded
 from erllama_daemon.messages import Adapter, Explanation, Failure, Message, Recomputed, Stats, ToolCall
 
-PROMPTS = ("deaf", "die", "die once", "hang", "queue", "queue then hang", "think", "think silently", "busy", "call")
+PROMPTS = (
+    "deaf",
+    "die",
+    "die once",
+    "hang",
+    "say then hang",
+    "queue",
+    "queue then hang",
+    "think",
+    "think silently",
+    "busy",
+    "call",
+)
 FINGERPRINT = "a" * 64
 
 
@@ -183,6 +195,8 @@ class FakeWorker:
             self._hanging.add(frame.id)
             return
         self._send(frames.Prefilled(id=frame.id, done=3, total=3, cached=0))
+        if prompt == "say then hang":
+            self._send(frames.Text(frame.id, "say"))
         if prompt.endswith("hang"):
             self._hanging.add(frame.id)
             return

@@ -360,6 +360,19 @@ def test_a_client_that_hangs_up_cancels(tell: Tell, prompt: str, stream: bool) -
     tell(story)
 
 
+def test_a_client_that_hangs_up_in_the_middle_of_a_stream_cancels(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        response = daemon.start("POST", "/v1/messages", question("say then hang", model, stream=True))
+        while b"text_delta" not in response.body:
+            await asyncio.sleep(0.001)
+        await response.hang_up()
+        await daemon.app.answers.finish()
+        assert len(daemon.seen(model, "Cancel")) == 1
+
+    tell(story)
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_what_fails_before_the_first_word_is_an_http_error(tell: Tell, stream: bool) -> None:
     async def story(daemon: Daemon) -> None:
