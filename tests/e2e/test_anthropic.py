@@ -19,6 +19,11 @@ from erllama_daemon.http.event_stream import sent_event
 from erllama_daemon.messages import Calling, Done, Event, Thinking, Token, ToolCall
 
 SYSTEM = "You are a careful assistant that answers in one short sentence. " * 12
+WEATHER: ToolParam = {
+    "name": "get_weather",
+    "description": "The weather of a city.",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
 GREEDY = {"temperature": 0}
 LOOK: ToolParam = {"name": "look", "description": "Looks at a place.", "input_schema": {"type": "object"}}
 
@@ -88,7 +93,7 @@ def test_a_conversation_that_is_resent_is_read_from_the_cache(client: anthropic.
     assert counted.input_tokens == prompt_tokens(second.usage)
 
 
-def test_an_answer_stops_where_it_is_told_to_and_errors_are_those_that_the_package_knows(
+def test_an_answer_stops_where_it_is_told_to_and_calls_and_errors_are_those_that_the_package_knows(
     client: anthropic.Anthropic,
 ) -> None:
     def ask(max_tokens: int, *stops: str) -> anthropic.types.Message:
@@ -108,7 +113,32 @@ def test_an_answer_stops_where_it_is_told_to_and_errors_are_those_that_the_packa
     assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", stop)
     assert ask(0).content == []
 
+    check_calls(client)
     check_errors(client)
+
+
+def check_calls(client: anthropic.Anthropic) -> None:
+    messages: list[MessageParam] = [{"role": "user", "content": "What is the weather in Paris?"}]
+    with client.messages.stream(
+        model="demo",
+        max_tokens=64,
+        extra_body=GREEDY,
+        messages=messages,
+        tools=[WEATHER],
+        tool_choice={"type": "tool", "name": "get_weather", "disable_parallel_tool_use": True},
+    ) as stream:
+        called = stream.get_final_message()
+    (call,) = called.content
+    assert isinstance(call, ToolUseBlock)
+    assert (called.stop_reason, call.name, isinstance(call.input["city"], str)) == ("tool_use", "get_weather", True)
+    counted = client.messages.count_tokens(model="demo", messages=messages, tools=[WEATHER])
+    assert counted.input_tokens == prompt_tokens(called.usage)
+    messages += [
+        {"role": "assistant", "content": called.content},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": ""}]},
+    ]
+    answer = client.messages.create(model="demo", max_tokens=8, extra_body=GREEDY, messages=messages, tools=[WEATHER])
+    assert (answer.usage.cache_read_input_tokens or 0) >= counted.input_tokens // 2
 
 
 def check_errors(client: anthropic.Anthropic) -> None:
