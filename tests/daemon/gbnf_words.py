@@ -12,7 +12,7 @@ _LEXEME = re.compile(
 )
 _ESCAPE = re.compile(r'\\(?:x([0-9a-fA-F]{2})|([trn\\"\[\]]))')
 _CONTROLS = {"t": "\t", "r": "\r", "n": "\n"}
-_OTHERS = "aZ9 é🦙<}{:,/\u2028"
+_OTHERS = "aZ9 é🦙<}{:,/\u2028\n\x1f"
 """Characters to choose from where a set names those that are not in it."""
 
 

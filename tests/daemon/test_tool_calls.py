@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from daemon.tool_templates import CHATML, LLAMA, MISTRAL, QWEN
 from daemon.worker_parts import Start, WorkerParts
+from fake_backend import END, FakeVocabulary
 from fake_engine import FINGERPRINT
 
 from erllama_cache.keys import pack_tokens, unpack_tokens
@@ -119,6 +120,19 @@ def test_calls_come_as_frames_in_their_place_each_once_it_is_whole(worker: Worke
     assert (text, calls) == ("So:", finished.stats.tool_calls)
     assert isinstance(before[-1], Called)
     assert len({call.id for call in calls}) == 2
+
+
+def test_a_mark_that_is_one_control_token_is_a_part_of_the_call(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    mark, written = 1, FakeVocabulary.control_text
+    monkeypatch.setattr(FakeVocabulary, "piece", lambda _self, token: b"" if token in (mark, END) else bytes([token]))
+    monkeypatch.setattr(
+        FakeVocabulary, "control_text", lambda self, token: "<tool_call>" if token == mark else written(self, token)
+    )
+    worker = start(chat_template=QWEN, context_size=8192)
+    stats = ask(worker, PARIS.replace("<tool_call>", chr(mark))).stats
+    (grammar,) = worker.backend.grammars
+    assert grammar.startswith(r'root ::= "\n{\"name\": \"" call-0 ')
+    assert [call.name for call in stats.tool_calls] == ["weather"]
 
 
 def test_a_call_that_is_cut_off_is_text(worker: WorkerParts) -> None:

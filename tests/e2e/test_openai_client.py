@@ -88,6 +88,28 @@ def test_a_conversation_that_is_sent_again_is_found_in_the_cache(client: Any) ->
     assert last.prompt_tokens_details.cached_tokens == last.prompt_tokens == usage.prompt_tokens
 
 
+def test_a_call_and_its_result_are_sent_again_and_all_that_was_read_and_written_is_in_the_cache(client: Any) -> None:
+    city = {"enum": ["Lima", "Cuzco"]}
+    parameters = {"type": "object", "properties": {"city": city}, "required": ["city"]}
+    tools = [{"type": "function", "function": {"name": "herd", "description": "The herd.", "parameters": parameters}}]
+    messages: list[Any] = [SYSTEM, {"role": "user", "content": "How many llamas are in Cuzco?"}]
+    asked: dict[str, Any] = {**SHORT, "max_tokens": 60, "tools": tools, "parallel_tool_calls": False}
+    first = client.chat.completions.create(**asked, messages=messages, tool_choice="required")
+    (choice,) = first.choices
+    (call,) = choice.message.tool_calls
+    assert (choice.finish_reason, call.function.name) == ("tool_calls", "herd")
+    assert json.loads(call.function.arguments)["city"] in city["enum"]
+    chunks = client.chat.completions.create(**asked, messages=messages, tool_choice="required", stream=True)
+    streamed = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
+    assert "".join(each.function.arguments for each in streamed) == call.function.arguments
+
+    messages += [choice.message.model_dump(exclude_none=True)]
+    messages += [{"role": "tool", "tool_call_id": call.id, "content": "Seven."}]
+    answered = client.chat.completions.create(**asked | {"max_tokens": 8}, messages=messages)
+    assert answered.choices[0].message.content
+    assert answered.usage.prompt_tokens_details.cached_tokens >= first.usage.total_tokens
+
+
 def test_several_answers_read_their_prompt_once_and_a_seed_gives_them_again(client: Any) -> None:
     asked: dict[str, Any] = {**SHORT, "messages": [QUESTION], "n": 2, "temperature": 1.5, "seed": 7}
     alone = {"erllama": {"reproducible": True}}
