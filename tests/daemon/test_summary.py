@@ -13,7 +13,7 @@ from daemon.application import Daemon, Response, Tell, say, tell_in
 
 from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon.http.summary import INSTRUCTION, Past, pasts, summary_tokens
-from erllama_daemon.messages import Message
+from erllama_daemon.messages import Message, ToolCall
 from erllama_daemon.sessions.tree import TurnRow
 
 CONTEXT = 100
@@ -388,6 +388,30 @@ def test_turns_whose_tokens_are_lost_are_read_again_for_a_summary() -> None:
     assert past.history is None
     assert [message.text[0] for message in past.unread] == [*"aabb"]
     assert [message.text[0] for message in past.rest] == [*"cc"]
+
+
+def test_no_summary_stands_for_a_call_whose_result_is_yet_to_come() -> None:
+    called = Message("assistant", [words("b", 30)], [ToolCall("one", "clock", "{}")])
+    turns = [
+        [Message("user", [words("a", 4)]), Message("assistant", [words("a", 4)])],
+        [Message("user", [words("b", 4)]), called],
+    ]
+    way = [
+        TurnRow(number, number - 1 or None, 0.0, said, None, None, "stop", 0, b"", b"k", "f")
+        for number, said in enumerate(turns, 1)
+    ]
+
+    async def count(messages: list[Message]) -> int:
+        return sum(len(message.text.split()) for message in messages)
+
+    async def found(asked: Message) -> list[list[str]]:
+        past = pasts(way, [asked], max_tokens=5, context_size=CONTEXT, count=count)
+        async with aclosing(past) as open_pasts:
+            return [[message.text[:1] for message in each.rest] for each in [one async for one in open_pasts]]
+
+    result = Message("tool", [words("c", 4)], tool_call_id="one")
+    assert asyncio.run(found(result)) == [[*"bb"]]
+    assert [] in asyncio.run(found(Message("user", [words("c", 4)])))
 
 
 def test_going_back_before_a_summary_shows_all_that_was_said(tell: Tell) -> None:

@@ -227,7 +227,7 @@ def test_the_question_a_tool_was_called_for_is_not_dropped_before_its_result(sta
         Message("assistant", ["old"]),
         Message("user", ["What time is it?"]),
         Message("assistant", [""], [call]),
-        Message("tool", ["Noon. " * 20], tool_call_id="one"),
+        Message("tool", ["Noon. " * 50], tool_call_id="one"),
     ]
     finished = ask(worker, "Noon.", messages=messages, tools=[], overflow="drop", max_tokens=200)
     assert finished.stats.dropped_messages == 2
