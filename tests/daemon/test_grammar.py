@@ -5,6 +5,7 @@ import json
 import pytest
 
 from erllama_daemon.errors import GrammarInvalid, JsonSchemaInvalid, RequestInvalid
+from erllama_daemon.llama import grammar as llama_grammar
 from erllama_daemon.llama.grammar import MAX_GRAMMAR_BYTES, MAX_SCHEMA_BYTES, grammar_of
 from erllama_daemon.messages import Sampling
 
@@ -67,6 +68,7 @@ def test_a_grammar_and_a_schema_together_are_refused() -> None:
         ("root ::= " + '("a"?){2000} ' * 20, "more than 2,000 ways"),
         ("root ::= r0\n" + "\n".join(f'r{i} ::= r{i + 1} | r{i + 1} "b"' for i in range(40)) + '\nr40 ::= "a"', "ways"),
         ("root ::= r0\n" + "\n".join(f"r{i} ::= r{i + 1}" for i in range(9000)) + '\nr9000 ::= "a"', "deep"),
+        ("root ::= " + '"a"? ' * 100 + '"b"', "leaves out too much"),
         ('root ::= "a\0b"', "NUL"),
         ('root ::= "\ud800"', "surrogate"),
         ('root ::= "' + "a" * MAX_GRAMMAR_BYTES + '"', "limit is 262,144"),
@@ -131,6 +133,12 @@ def test_definitions_that_use_each_other_twice_do_not_take_for_ever() -> None:
     }
     schema = {"$defs": {**definitions, "level_40": {"type": "null"}}, "$ref": "#/$defs/level_0"}
     assert of_schema(schema) is not None
+
+
+def test_a_schema_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llama_grammar, "CONVERSION_SECONDS", 0.05)
+    with pytest.raises(JsonSchemaInvalid, match="too entangled"):
+        of_schema({"type": "object", "properties": {f"p{number}": {"type": "string"} for number in range(900)}})
 
 
 def test_any_value_may_be_anything() -> None:

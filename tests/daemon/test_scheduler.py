@@ -14,9 +14,11 @@ from fake_engine import new_engine, new_preparation
 
 from erllama_cache.keys import pack_tokens
 from erllama_cache.store import Store
+from erllama_daemon.engine import speaker
 from erllama_daemon.frames import Embed, Embedded, Failed, Finished, FromWorker, Generate, Prefilled, Text, Waiting
 from erllama_daemon.messages import Message, Sampling
 from erllama_daemon.worker.embedder import Embedder
+from erllama_daemon.worker.preparation import LONGEST_TOKEN_BYTES
 from erllama_daemon.worker.scheduler import Scheduler
 
 
@@ -526,6 +528,45 @@ def test_a_stop_does_not_wait_for_texts_to_embed(crowd: Desk) -> None:
     failed = crowd.last_frame(7)
     assert isinstance(failed, Failed)
     assert failed.failure.code == "answer_cut_off"
+
+
+def test_texts_to_embed_are_let_go_when_nobody_wants_them_any_more(crowd: Desk) -> None:
+    embedder = Embedder(crowd.backend, "fake", crowd.scheduler, crowd.frames.put)
+    embedder.cancel(7)  # nothing to end yet
+    embedder.expect(7)
+    crowd.hold_at(2)
+    crowd.ask(1, "one", max_tokens=60)
+    crowd.scheduler.call(lambda: embedder.start(Embed(7, ["text"] * 30)))
+    embedder.cancel(7)
+    crowd.go_on()
+    failed = crowd.last_frame(7)
+    assert isinstance(failed, Failed)
+    assert failed.failure.code == "answer_cut_off"
+
+
+def test_a_grammar_whose_steps_take_too_long_ends_its_request_alone(
+    crowd: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speaker, "GRAMMAR_CPU_S", -1.0)
+    crowd.scheduler.submit(
+        Generate(id=7, messages=[Message("user", ["one"])], max_tokens=9, sampling=Sampling(grammar='root ::= "a"'))
+    )
+    failed = crowd.last_frame(7)
+    assert isinstance(failed, Failed)
+    assert (failed.failure.code, "too many ways" in failed.failure.message) == ("grammar_invalid", True)
+    crowd.ask(1, "one")
+    assert crowd.finished(1)
+
+
+def test_a_prompt_that_fits_no_context_is_not_even_read(crowd: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(type(crowd.backend.vocabulary), "tokenize", lambda _, text, **__: read.append(text) or [0])
+    text = "x" * (crowd.backend.facts.context_size * LONGEST_TOKEN_BYTES + 1)
+    crowd.scheduler.submit(Generate(id=7, messages=[Message("user", [text])], max_tokens=9, sampling=Sampling()))
+    failed = crowd.last_frame(7)
+    assert isinstance(failed, Failed)
+    assert failed.failure.code == "context_exceeded"
+    assert text not in read
 
 
 def test_an_embedding_that_fails_in_whatever_way_is_named(crowd: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,13 @@ from erllama_daemon.engine.backend import Logits, Sampler, Vocabulary
 from erllama_daemon.engine.generation import Generation
 from erllama_daemon.engine.logprobs import token_logprobs
 from erllama_daemon.engine.watchdog import Watchdog
-from erllama_daemon.errors import DecodeFailed
+from erllama_daemon.errors import DecodeFailed, GrammarInvalid, JsonSchemaInvalid
 
 GRAMMAR_STEP_S = 20.0
-"""How long the choice of one token may take: an ambiguous grammar can cost exponential time in native code."""
+"""How long the choice of one token may take before the worker is ended: an ambiguous grammar can cost exponential time in native code."""
+
+GRAMMAR_CPU_S = 2.0
+"""How much computing the choice of one token may take before its request is refused: each choice may double it."""
 
 
 class Speaker:
@@ -74,7 +77,12 @@ class Speaker:
         if sampling.grammar is None and sampling.json_schema is None and is_free:
             return sampler.sample(logits)
         with self._watchdog.watch(f"a step of the grammar of request {generation.id}"):
-            return sampler.sample(logits)
+            started = time.thread_time()
+            token = sampler.sample(logits)
+        if time.thread_time() - started > GRAMMAR_CPU_S:
+            error = JsonSchemaInvalid if sampling.grammar is None else GrammarInvalid
+            raise error(reason="it can be followed in too many ways at once")
+        return token
 
     def _piece(self, generation: Generation, token: int) -> bytes:
         """The token's bytes; a control token has none, unless it marks thinking or a call."""

@@ -10,6 +10,9 @@ from erllama_daemon.grammar.rule import MAX_NESTING, Element, GbnfError, Rules, 
 MAX_CHOICES = 2000
 """How many ways there may be to go on at one place; each costs about 0.2 ms a token."""
 
+MAX_LEAPS = 2_000
+"""How many ways there may be, over all places of a sequence, to go on from there: llama.cpp walks them in each step."""
+
 MAX_PATHS = 200_000
 """How many ways llama.cpp may have to walk to look for left recursion."""
 
@@ -28,6 +31,8 @@ class Beginnings:
         for name in self._rules:
             if name not in self._choices:
                 self._walk(name)
+            if any(self._leaps(alternative) > MAX_LEAPS for alternative in self._rules[name]):
+                raise GbnfError(f"rule {shown(name)} leaves out too much: it goes on in too many ways")
         if sum(self._paths.values()) > MAX_PATHS:
             raise GbnfError("its rules begin with each other in too many ways")
         widest = max(self._choices, key=self._choices.__getitem__)
@@ -60,6 +65,14 @@ class Beginnings:
                 choices += copies * (1 if element.rule is None else self._choices[element.rule])
                 paths += copies * (0 if element.rule is None else self._paths[element.rule])
         self._choices[name], self._paths[name] = choices, paths
+
+    def _leaps(self, alternative: list[Element]) -> int:
+        """How many parts that may be left out follow each part, all together."""
+        following = leaps = 0
+        for element in reversed(alternative):
+            leaps += following
+            following = following + 1 if self._may_be_empty(element) else 0
+        return leaps
 
     def _first_rules(self, name: str) -> Iterator[str]:
         for alternative in self._rules[name]:

@@ -63,6 +63,7 @@ class Calls:
             case frames.Render():
                 self._thread.submit(self._answer, call.id, lambda: self._desk.render(call))
             case frames.Embed():
+                self._embedder.expect(call.id)
                 self._scheduler.call(lambda: self._embedder.start(call))
             case frames.Explain():
                 self._thread.submit(self._explain, call)
@@ -80,6 +81,7 @@ class Calls:
     def cancel(self, call_id: int) -> None:
         """Ends a call that takes its time. Any other one, or none at all, is fine."""
         self._recomputer.cancel(call_id)
+        self._embedder.cancel(call_id)
 
     def close(self) -> None:
         """Ends the thread; calls that wait are dropped."""

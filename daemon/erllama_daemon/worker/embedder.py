@@ -38,6 +38,17 @@ class Embedder:
         self._model = model
         self._scheduler = scheduler
         self._send = send
+        self._open: set[int] = set()
+        self._cancelled: set[int] = set()
+
+    def expect(self, call_id: int) -> None:
+        """Says that a call is about to be started; from then on it can be cancelled. Any thread."""
+        self._open.add(call_id)
+
+    def cancel(self, call_id: int) -> None:
+        """Ends a call before its next text. Any other one, or none at all, is fine. Any thread."""
+        if call_id in self._open:
+            self._cancelled.add(call_id)
 
     def start(self, call: frames.Embed) -> None:
         """Answers a call when all of its texts are embedded, or fails it by name."""
@@ -45,23 +56,32 @@ class Embedder:
             texts = [self._tokens(text) for text in call.texts] + [*map(unpack_tokens, call.prompts)]
             self._check(texts)
         except Exception as error:
-            self._send(frames.Failed(call.id, failure_of(error)))
+            self._fail(call, error)
             return
         self._next(_Batch(call, texts))
 
     def _next(self, batch: _Batch) -> None:
         try:
-            if self._scheduler.is_stopping:
+            if self._scheduler.is_stopping or batch.call.id in self._cancelled:
                 raise AnswerCutOff
             batch.vectors.append(self._embed(batch.texts[len(batch.vectors)]))
         except Exception as error:
-            self._send(frames.Failed(batch.call.id, failure_of(error)))
+            self._fail(batch.call, error)
             return
         if len(batch.vectors) < len(batch.texts):
             self._scheduler.call(lambda: self._next(batch))
             return
+        self._close(batch.call)
         tokens, pooling = sum(map(len, batch.texts)), self._backend.facts.pooling
         self._send(frames.Embedded(batch.call.id, batch.vectors, tokens, pooling))
+
+    def _fail(self, call: frames.Embed, error: Exception) -> None:
+        self._close(call)
+        self._send(frames.Failed(call.id, failure_of(error)))
+
+    def _close(self, call: frames.Embed) -> None:
+        self._open.discard(call.id)
+        self._cancelled.discard(call.id)
 
     def _check(self, texts: list[list[int]]) -> None:
         limit = self._backend.facts.embedding_limit

@@ -10,10 +10,13 @@ from erllama_daemon.engine.call_rules import call_rules
 from erllama_daemon.engine.generation import Generation
 from erllama_daemon.engine.parents import Parents
 from erllama_daemon.engine.prompt import build_prompt
-from erllama_daemon.errors import NotSupported
+from erllama_daemon.errors import ContextExceeded, NotSupported
 from erllama_daemon.frames import Generate
 from erllama_daemon.template.chat import ChatTemplate
 from erllama_daemon.thinking import thinking_markers
+
+LONGEST_TOKEN_BYTES = 256
+"""More than any vocabulary's longest token has: a text that is longer than a context full of these fits none."""
 
 
 class Preparation:
@@ -45,6 +48,7 @@ class Preparation:
         if not self._backend.facts.can_generate:
             raise NotSupported(model=self._model, what="generate text")
         request = generation.request
+        _check_length(request, self.context_size)
         prompt = build_prompt(
             request,
             self._backend,
@@ -72,3 +76,12 @@ class Preparation:
         if request.parent_key is None or request.history is not None or request.tokens is not None:
             return None
         return self._parents.tokens(request.parent_key)
+
+
+def _check_length(request: Generate, context_size: int) -> None:
+    """Raises ContextExceeded for messages that cannot fit, before they are read: that takes a second a megabyte."""
+    sizes = [len(message.text.encode()) for message in request.messages]
+    size = max(sizes, default=0) if request.overflow == "drop" else sum(sizes)
+    if size > context_size * LONGEST_TOKEN_BYTES:
+        in_conversation = request.history is not None
+        raise ContextExceeded(tokens=size // LONGEST_TOKEN_BYTES, limit=context_size, in_conversation=in_conversation)
