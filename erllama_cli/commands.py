@@ -71,6 +71,7 @@ DAEMON = Group(
         "stop": "Stop the daemon once it has saved what it holds.",
         "restart": "Stop the daemon once it has saved what it holds, and start it anew.",
         "reload": "Have the daemon read its configuration again.",
+        "key": "Print the key that clients on TCP have to show.",
         "logs": "Print the last lines of the daemon's log.",
         "run": "Run the daemon here, in the foreground, until Ctrl-C.",
         "install": "Have systemd or launchd start the daemon when it is needed.",

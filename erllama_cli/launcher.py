@@ -9,12 +9,16 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from erllama_cli.client import Client
 from erllama_cli.connection import unreachable
 from erllama_daemon import __version__
 from erllama_daemon.directories import SOCKET_VARIABLE, Directories, create_private
 from erllama_daemon.errors import DaemonLost, DaemonUnreachable
+
+if TYPE_CHECKING:
+    from erllama_daemon.config import DaemonConfig
 
 # -P: a folder that happens to hold an `erllama_daemon` of its own is never imported from.
 DAEMON_COMMAND = (sys.executable, "-P", "-m", "erllama_daemon")
@@ -53,7 +57,8 @@ def running_daemon(directories: Directories, *, quiet: bool = False) -> Client:
 def start_daemon(directories: Directories, settings: Sequence[str] = ()) -> bool:
     """Starts the daemon if nobody listens, wherever its socket is; whether that was so.
 
-    `settings` are KEY=VALUE, and come over the file and the environment. Raises DaemonUnreachable and ConfigInvalid.
+    `settings` are KEY=VALUE, and come over the file and the environment. Raises DaemonUnreachable, ConfigInvalid,
+    and what `bound_socket` raises.
     """
     client = Client(directories)
     if client.answers():
@@ -62,16 +67,26 @@ def start_daemon(directories: Directories, settings: Sequence[str] = ()) -> bool
 
     from erllama_daemon.config import read_config
 
-    read_config(directories.config_file, settings)  # what the daemon would say to its log alone
+    config = read_config(directories.config_file, settings)  # what the daemon would say to its log alone
     try:
         create_private(directories.start_lock.parent)
         with FileLock(directories.start_lock, timeout=2 * START_TIMEOUT_S):
             if client.answers():
                 return False
+            _check_address(config.daemon)
             _start(client, directories, settings)
     except OSError as error:
         raise unreachable(directories, (error.strerror or str(error)).lower()) from error
     return True
+
+
+def _check_address(config: DaemonConfig) -> None:
+    """Raises what the daemon would say to its log alone of where it is to listen on TCP."""
+    if config.http is not None:
+        from erllama_daemon.tcp_address import bound_socket
+
+        if (bound := bound_socket(config)) is not None:
+            bound.close()
 
 
 def _look_at_running(directories: Directories, *, quiet: bool) -> None:

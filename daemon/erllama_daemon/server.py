@@ -8,23 +8,24 @@ import logging
 import os
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Iterator
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon import __version__
+from erllama_daemon.api_key import ApiKey
 from erllama_daemon.catalog.find import ALIASES
 from erllama_daemon.config import DaemonConfig, Settings, effective
 from erllama_daemon.config.overrides import options_among
 from erllama_daemon.directories import Directories, user_directories
+from erllama_daemon.doors.doors import Doors
+from erllama_daemon.doors.tcp import open_tcp
 from erllama_daemon.errors import ConfigInvalid, DaemonUnreachable
 from erllama_daemon.life.drain import GOODBYE_S, longest_s
 from erllama_daemon.life.life import Life, Start
-from erllama_daemon.life.listener import BACKLOG, Listener, bind, given_listener
+from erllama_daemon.life.listener import Listener, bind, given_listener
 from erllama_daemon.life.locks import only_daemon
 from erllama_daemon.life.log import LogFile, open_log
 from erllama_daemon.life.origin import started_by
@@ -35,38 +36,25 @@ from erllama_daemon.messages import VERSION_HEADER, StartedBy
 log = logging.getLogger(__name__)
 
 
-class OwnerOnlyProtocol(H11Protocol):
-    """HTTP/1.1 for the socket's owner (and root): anyone else is cut off before a byte is read."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("socket")
-        is_stranger = hasattr(socket, "SO_PEERCRED") and _peer_uid(peer) not in (0, os.getuid())
-        if isinstance(transport, asyncio.Transport) and not is_stranger:
-            super().connection_made(transport)
-        else:
-            transport.close()
-
-
 class Server(uvicorn.Server):
-    """Serves one life, which says when it ends. Sleeps while nothing is asked."""
+    """Serves one life, which says when it ends, at every door. Sleeps while nothing is asked."""
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: Life, doors: Doors) -> None:
         super().__init__(
             uvicorn.Config(
                 life.asgi,
-                http=OwnerOnlyProtocol,
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
                 log_config=None,
-                access_log=False,
-                date_header=False,
                 headers=[(VERSION_HEADER, __version__)],
-                backlog=BACKLOG,
+                date_header=False,
+                server_header=False,
                 timeout_graceful_shutdown=GOODBYE_S,
             )
         )
         self._life = life
+        self._doors = doors
         self._closed = asyncio.Event()
         life.doors = self
 
@@ -74,6 +62,10 @@ class Server(uvicorn.Server):
     def has_visitors(self) -> bool:
         """Whether a client is connected."""
         return bool(self.server_state.connections)
+
+    def configure(self, config: DaemonConfig) -> None:
+        """What the doors take on while they are open."""
+        self._doors.configure(config)
 
     def close_doors(self) -> None:
         """Accepts nobody any more; those who are connected stay."""
@@ -89,6 +81,12 @@ class Server(uvicorn.Server):
         """Ends the server now."""
         self.force_exit = True
         self.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Opens every door; uvicorn is given none itself."""
+        del sockets
+        self.servers = await self._doors.open(self.server_state)
+        self.started = True
 
     async def main_loop(self) -> None:
         """Waits for the end; clients are served meanwhile."""
@@ -119,9 +117,18 @@ async def serve(start: Start) -> None:
     """Serves until a signal, a request or the daemon's own idleness ends it."""
     life = Life(start)
     try:
-        await Server(life).serve(sockets=[start.listener.socket])
+        await Server(life, _doors(start, life)).serve()
     finally:
         await life.close()
+
+
+def _doors(start: Start, life: Life) -> Doors:
+    key = ApiKey(start.directories)
+    if start.tcp is not None:
+        key.text()  # so that there is one
+    return Doors(
+        life.asgi, life.refusals, start.settings.config.daemon, unix=start.listener.socket, tcp=start.tcp, key=key
+    )
 
 
 def main() -> int:
@@ -144,12 +151,14 @@ def _run(by: StartedBy, directories: Directories) -> None:
         directories = directories._replace(given_socket=given.path)
     settings, log_file = _configured(by, directories)
     with only_daemon(directories, is_activated=given is not None, patience_s=longest_s(settings.config)):
+        tcp = open_tcp(settings.config.daemon)  # before the socket is there at which commands see a daemon
         listener: Listener = given or bind(directories)
         start = Start(
             directories=directories,
             settings=settings,
             read=lambda: _settings(directories),
             listener=listener,
+            tcp=tcp,
             by=by,
             log=log_file,
             notifier=notifier,
@@ -183,10 +192,3 @@ def _told(by: StartedBy, error: ErllamaError) -> int:
     else:
         log.critical("erllama: %s", error)
     return error.exit_code
-
-
-def _peer_uid(peer: socket.socket) -> int:
-    """The user at the other end of a Unix socket."""
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _pid, uid, _gid = struct.unpack("3i", credentials)
-    return int(uid)

@@ -43,3 +43,8 @@ def client_of_running(directories: Directories) -> Client:
     if not client.answers():
         raise DaemonNotRunning(socket=directories.socket)
     return client
+
+
+def on_tcp(url: str | None) -> str:
+    """How a sentence that says where the daemon is goes on if it is on TCP too."""
+    return "" if url is None else f"\nand at {url}, for who has the key: erllama daemon key"

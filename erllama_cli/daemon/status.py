@@ -81,6 +81,8 @@ def _facts(status: DaemonStatus) -> Iterator[tuple[str, str]]:
     if status.idle_exit_s is not None:
         yield "ends", f"when it has been idle for {readable_seconds(status.idle_exit_s)}"
     yield "socket", status.socket
+    if status.url is not None:
+        yield "http", status.url
     if status.log is not None:
         yield "log", status.log
     elif status.started_by == "systemd":

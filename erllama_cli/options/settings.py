@@ -17,3 +17,21 @@ Set = Annotated[
         autocompletion=complete_setting,
     ),
 ]
+Http = Annotated[
+    str | None,
+    typer.Option(
+        "--http",
+        metavar="ADDRESS:PORT",
+        help="Serve on TCP too, as 127.0.0.1:8080, to who has the key that `erllama daemon key` prints; port 0 is any "
+        "that is free.",
+    ),
+]
+LogPrompts = Annotated[
+    bool, typer.Option("--log-prompts", help="Log what is asked and answered, private requests apart.")
+]
+
+
+def with_named(settings: list[str] | None, *, http: str | None, log_prompts: bool) -> list[str]:
+    """What is set, each KEY=VALUE, also by the options that have names of their own."""
+    named = [f"daemon.http={http}"] if http is not None else []
+    return [*(settings or []), *named, *(["daemon.log_prompts=true"] if log_prompts else [])]

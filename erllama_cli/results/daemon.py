@@ -8,12 +8,16 @@ import msgspec
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """What `daemon start` prints: the daemon that runs now. `started` is false if it ran already."""
+    """What `daemon start` prints: the daemon that runs now. `started` is false if it ran already.
+
+    `url` is where it serves on TCP, None if it does not.
+    """
 
     started: bool
     pid: int | None
     version: str | None
     socket: str
+    url: str | None = None
 
 
 class Stopped(msgspec.Struct, frozen=True):
@@ -26,14 +30,24 @@ class Stopped(msgspec.Struct, frozen=True):
 class Restarted(msgspec.Struct, frozen=True, kw_only=True):
     """What `daemon restart` prints: the process that was stopped, None if none ran, and the daemon that runs now.
 
-    `unloaded` are the models that the old one held. They were saved, and the next request loads them.
+    `url` is where it serves on TCP, None if it does not. `unloaded` are the models that the old one held. They were
+    saved, and the next request loads them.
     """
 
     stopped_pid: int | None
     pid: int | None
     version: str | None
     socket: str
+    url: str | None = None
     unloaded: list[str] = []
+
+
+class ShownKey(msgspec.Struct, frozen=True):
+    """What `daemon key` prints: the key, the file that it is in, and whether it was made anew."""
+
+    key: str
+    path: str
+    rotated: bool
 
 
 class Log(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ from erllama_cli.results.cache import (
     Warmed,
 )
 from erllama_cli.results.config import ChangedConfig, ConfigPath, ShownConfig
-from erllama_cli.results.daemon import Installed, Log, Restarted, Started, Stopped, Uninstalled
+from erllama_cli.results.daemon import Installed, Log, Restarted, ShownKey, Started, Stopped, Uninstalled
 from erllama_cli.results.doctor import Examination
 from erllama_cli.results.loaded import LoadedModels
 from erllama_cli.results.models import Aliases, Pulled
@@ -78,6 +78,7 @@ PRINTED: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
     "config show": (ShownConfig,),
     "config unset": (ChangedConfig,),
     "daemon install": (Installed,),
+    "daemon key": (ShownKey,),
     "daemon logs": (Log,),
     "daemon reload": (Reloaded,),
     "daemon restart": (Restarted,),

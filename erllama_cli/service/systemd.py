@@ -32,7 +32,7 @@ LockPersonality=yes
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
-RestrictAddressFamilies=AF_UNIX AF_NETLINK
+RestrictAddressFamilies={families}
 SystemCallArchitectures=native"""
 
 
@@ -59,8 +59,9 @@ class Systemd:
     def files(self, config: Config) -> list[ServiceFile]:
         """The units, for this user's folders and this interpreter."""
         service, socket = self.paths
+        on_tcp = config.daemon.http is not None
         return [
-            ServiceFile(str(service), _service(stop_timeout_s(config), self._environment())),
+            ServiceFile(str(service), _service(stop_timeout_s(config), self._environment(), on_tcp=on_tcp)),
             ServiceFile(str(socket), _socket(_listen_stream(self._directories.socket))),
         ]
 
@@ -103,7 +104,8 @@ class Systemd:
         return kept | ({"XDG_RUNTIME_DIR": runtime} if runtime and Path(runtime) != _manager_runtime() else {})
 
 
-def _service(stop_timeout_s: int, environment: dict[str, str]) -> str:
+def _service(stop_timeout_s: int, environment: dict[str, str], *, on_tcp: bool) -> str:
+    families = f"AF_UNIX AF_NETLINK{' AF_INET AF_INET6' if on_tcp else ''}"
     variables = "".join(f"Environment={_quoted(f'{name}={value}')}\n" for name, value in environment.items())
     command = _command(sys.executable)
     return f"""\
@@ -123,7 +125,7 @@ RestartPreventExitStatus={EXIT_USAGE}
 TimeoutStartSec=90s
 TimeoutStopSec={stop_timeout_s}s
 KillMode=mixed
-{_HARDENING}
+{_HARDENING.format(families=families)}
 
 [Install]
 Also={SOCKET}

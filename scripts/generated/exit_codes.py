@@ -67,6 +67,7 @@ _BESIDES: Mapping[str, tuple[int, ...]] = {
     "config edit": _ASKING,
     "config path": (),
     "daemon install": _ASKING,
+    "daemon key": (),
     "daemon logs": _ASKING,
     "daemon reload": _ASKING,
     "daemon restart": _ASKING,

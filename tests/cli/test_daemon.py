@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import stat
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from cli.conftest import Run
 from cli.fake_daemon import FakeDaemon, model_status
 
 from erllama_cli import launcher
-from erllama_cli.results.daemon import Restarted, Started
+from erllama_cli.results.daemon import Restarted, ShownKey, Started
 from erllama_daemon import __version__
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_UNREACHABLE, EXIT_USAGE, DaemonUnreachable
@@ -154,3 +155,49 @@ def test_status_says_who_began_the_daemon_and_where_it_logs(run: Run, fake: Fake
     assert "log      /the/log\n" in shown
     fake.status = msgspec.structs.replace(status, started_by="systemd", log=None)
     assert "log      journalctl --user -u erllama\n" in run("daemon", "status").stdout
+
+
+def test_the_key_is_printed_alone_and_a_new_one_takes_its_place(run: Run, user_home: Path) -> None:
+    first = run("daemon", "key")
+    assert (first.exit_code, run("daemon", "key").stdout, first.stderr) == (0, first.stdout, "")
+    shown = msgspec.json.decode(run("daemon", "key", "--rotate", "--json").stdout, type=ShownKey)
+    assert shown.rotated and f"{shown.key}\n" != first.stdout
+    assert Path(shown.path).read_text() == f"{shown.key}\n" == run("daemon", "key").stdout
+    assert not list(user_home.rglob("daemon.sock"))
+
+
+def test_a_daemon_is_started_where_it_is_told_and_says_where_it_is(
+    run: Run, fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[list[str]] = []
+    url = "http://127.0.0.1:8080"
+
+    def start(_client: object, _directories: object, settings: list[str]) -> None:
+        given.append(settings)
+        fake.status = DaemonStatus(running=True, socket=str(fake.socket), pid=GONE, url=url)
+        fake.listen_again()
+
+    monkeypatch.setattr(launcher, "_start", start)
+    fake.hide()
+    done = run("daemon", "start", "--http", "127.0.0.1:0", "--log-prompts", "--set", "load.ctx=9")
+    assert given == [["load.ctx=9", "daemon.http=127.0.0.1:0", "daemon.log_prompts=true"]]
+    assert done.stdout.splitlines()[1] == f"and at {url}, for who has the key: erllama daemon key"
+    assert f"http     {url}\n" in run("daemon", "status").stdout
+    refused = run("daemon", "start", "--http", "127.0.0.1:0", "--json")
+    assert msgspec.json.decode(refused.stdout)["error"]["code"] == "daemon_already_runs"
+
+
+@pytest.mark.parametrize("command", ["start", "restart"])
+def test_where_a_daemon_cannot_listen_is_said_before_any_is_started_or_ended(
+    run: Run, fake: FakeDaemon, next_daemon: list[int], command: str
+) -> None:
+    if command == "start":
+        fake.hide()
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            done = run("daemon", "start", "--http", f"127.0.0.1:{taken.getsockname()[1]}", "--json")
+        assert msgspec.json.decode(done.stdout)["error"]["code"] == "http_address_taken"
+    done = run("daemon", command, "--http", "192.0.2.7:80", "--json")
+    assert msgspec.json.decode(done.stdout)["error"]["code"] == "http_needs_tls"
+    done = run("daemon", command, "--http", "8080", "--json")
+    assert msgspec.json.decode(done.stdout)["error"]["code"] == "config_invalid"
+    assert (next_daemon, fake.was_stopped) == ([], False)

@@ -19,6 +19,7 @@ import msgspec
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.config import Config, Settings
 from erllama_daemon.directories import Directories, user_directories
+from erllama_daemon.doors.tcp import open_tcp
 from erllama_daemon.life.life import Start
 from erllama_daemon.life.listener import Listener, bind, prepare_folder
 from erllama_daemon.life.systemd import Notifier
@@ -100,6 +101,7 @@ async def living(
         settings=alive.read(),
         read=alive.read,
         listener=listener,
+        tcp=open_tcp(config.daemon),
         by="foreground",
         notifier=Notifier(notify),
         worker_command=COMMAND,

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 from daemon.house import House, Tell, until
+from daemon.living import living
 
-from erllama_daemon.config import ByteSize, DaemonConfig
+from erllama_daemon.config import ByteSize, Config, DaemonConfig
+from erllama_daemon.life.life import PROMPTS_LOGGED
 from erllama_daemon.life.log import LogFile
 from erllama_daemon.life.origin import started_by
 from erllama_daemon.log_line import JournalLine, dated_lines, facts, worker_lines
@@ -203,3 +205,53 @@ def test_a_models_life_is_in_the_log_and_its_last_words_stand_before_its_end(
     assert events == ["worker started", "model loaded", "model unloaded", "worker started", "worker ended"]
     assert 'why=asked how="it exited with code 0"' in told[4]
     assert told[7].endswith('how="it was killed by SIGKILL"')
+
+
+WORDS = "xyzzy-plugh"
+
+
+async def _talk(config: Config) -> None:
+    """What is asked and refused in all ways, with a secret in each."""
+    async with living(config) as alive:
+        model = alive.model(answers={WORDS: f"{WORDS} answered"})
+        question = {"model": model, "messages": [{"role": "user", "parts": [WORDS]}]}
+        for body in (
+            question,
+            {**question, "sampling": {"grammar": WORDS, "json_schema": WORDS}},
+            {**question, "options": {"context_size": 2}},
+            {**question, "nonsense": WORDS},
+            {**question, "model": WORDS},
+        ):
+            await alive.ask("POST", "/v1/complete", body)
+        calls: dict[str, object] = {
+            "/v1/tokenize": {"model": model, "text": WORDS},
+            "/v1/embed": {"model": model, "texts": [WORDS]},
+            f"/v1/{WORDS}": {},
+        }
+        for path, call in calls.items():
+            await alive.ask("POST", path, call)
+        await alive.ask("GET", f"/v1/sessions?text={WORDS}")
+
+
+def test_nothing_that_is_asked_or_answered_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        asyncio.run(asyncio.wait_for(_talk(Config()), 60))
+    assert "answer finished" in caplog.text and "answer failed" in caplog.text
+    assert WORDS not in caplog.text and PROMPTS_LOGGED not in caplog.text
+
+
+def test_prompts_and_answers_are_logged_for_who_wants_them_and_says_so_and_private_ones_never(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story() -> None:
+        async with living(Config(daemon=DaemonConfig(log_prompts=True))) as alive:
+            model = alive.model(answers={"why": "because", WORDS: f"{WORDS} too"})
+            for text, private in (("why", False), (WORDS, True)):
+                asked = {"model": model, "messages": [{"role": "user", "parts": [text]}], "private": private}
+                assert (await alive.ask("POST", "/v1/complete", asked))[-1]["event"] == "done"
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(asyncio.wait_for(story(), 60))
+    assert PROMPTS_LOGGED in caplog.text
+    assert "role=user text=why" in caplog.text and "text=because" in caplog.text
+    assert WORDS not in caplog.text

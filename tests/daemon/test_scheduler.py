@@ -560,7 +560,12 @@ def test_a_grammar_whose_steps_take_too_long_ends_its_request_alone(
 
 def test_a_prompt_that_fits_no_context_is_not_even_read(crowd: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    monkeypatch.setattr(type(crowd.backend.vocabulary), "tokenize", lambda _, text, **__: read.append(text) or [0])
+
+    def tokenize(_: object, text: str, **_first: bool) -> list[int]:
+        read.append(text)
+        return [0]
+
+    monkeypatch.setattr(type(crowd.backend.vocabulary), "tokenize", tokenize)
     text = "x" * (crowd.backend.facts.context_size * LONGEST_TOKEN_BYTES + 1)
     crowd.scheduler.submit(Generate(id=7, messages=[Message("user", [text])], max_tokens=9, sampling=Sampling()))
     failed = crowd.last_frame(7)

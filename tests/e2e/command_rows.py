@@ -91,9 +91,17 @@ ROWS: Mapping[str, Row] = {
         )
     ),
     "config path": Row(fails=("x",), code=EXIT_USAGE),
-    "daemon start": Row(fails=(), code=EXIT_UNREACHABLE, environment=UNREACHABLE),
+    "daemon start": Row(
+        fails=(),
+        code=EXIT_UNREACHABLE,
+        environment=UNREACHABLE,
+        unrun={
+            "erllama daemon start --http 127.0.0.1:8080": "The port may be another program's; it has a test of its own."
+        },
+    ),
     "daemon restart": Row(fails=(), code=EXIT_UNREACHABLE, environment=UNREACHABLE),
     "daemon reload": Row(fails=(), code=EXIT_UNREACHABLE, environment=UNREACHABLE, before=("erllama daemon start -q",)),
+    "daemon key": Row(fails=(), code=EXIT_FAILED, environment={"XDG_DATA_HOME": "/dev/null"}, answer=True),
     "daemon logs": Row(
         fails=("-n", "x"),
         code=EXIT_USAGE,
@@ -119,6 +127,7 @@ ROWS: Mapping[str, Row] = {
         unrun=dict.fromkeys(
             (
                 "erllama daemon run",
+                "erllama daemon run --http 127.0.0.1:8080",
                 "erllama daemon run --set cache.ram_bytes=4GiB --set load.keep_alive=forever",
             ),
             "It runs until it is told to end; it has a test of its own.",

@@ -3,21 +3,22 @@
 `tables` has the keys, `settings` what is in force and where it comes from.
 """
 
+from erllama_daemon.config.daemon_table import DaemonConfig
 from erllama_daemon.config.settings import Settings, effective, read_config
 from erllama_daemon.config.tables import (
     KEEP_ALIVE_S,
     CacheConfig,
     Config,
-    DaemonConfig,
     LoadConfig,
     ModelConfig,
     RunConfig,
     SessionsConfig,
 )
-from erllama_daemon.config.values import ByteSize, Duration, Span
+from erllama_daemon.config.values import Address, ByteSize, Duration, Names, Span
 
 __all__ = [
     "KEEP_ALIVE_S",
+    "Address",
     "ByteSize",
     "CacheConfig",
     "Config",
@@ -25,6 +26,7 @@ __all__ = [
     "Duration",
     "LoadConfig",
     "ModelConfig",
+    "Names",
     "RunConfig",
     "SessionsConfig",
     "Settings",

@@ -10,16 +10,24 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from msgspec import Meta
 
-from erllama_daemon.config.values import ByteSize, Duration, Span
+from erllama_daemon.config.values import Address, ByteSize, Duration, Names, Span
 
 Value = bool | int | float | str
 """What a key can be set to, once it is checked: sizes in bytes, times in seconds."""
 
-_WITH_UNIT: Mapping[type, Callable[[object], Value]] = {ByteSize: ByteSize.of, Span: Span.of, Duration: Duration.of}
+_WITH_UNIT: Mapping[type, Callable[[object], Value]] = {
+    ByteSize: ByteSize.of,
+    Span: Span.of,
+    Duration: Duration.of,
+    Names: Names.of,
+    Address: Address.of,
+}
 _UNITS: Mapping[type, tuple[str, tuple[object, ...]]] = {
     ByteSize: ("a size", ("2 GiB", 4096)),
     Span: ("a time", ("90d", "36h", "30m")),
     Duration: ("a duration", ("30s", "2h", "forever")),
+    Names: ("a list of texts", ()),
+    Address: ("an address and a port", ()),
 }
 _WHOLE = re.compile(r"[+-]?\d{1,400}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,400}(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)

@@ -24,4 +24,6 @@ def as_toml(written: object) -> str:
 
 def as_text(written: object) -> str:
     """The bare text that `Kind.written` reads as this value."""
+    if isinstance(written, list):
+        return ",".join(map(as_text, written))
     return written if isinstance(written, str) else as_toml(written)

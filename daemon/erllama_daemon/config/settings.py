@@ -134,6 +134,8 @@ def _struct(kind: type[_Table], values: Mapping[str, Any]) -> _Table:
 
 def _plain(value: Value | None) -> bool | int | float | str | None:
     """Without the types that only say how it is written."""
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str(value)
     return float(value) if isinstance(value, float) else int(value)

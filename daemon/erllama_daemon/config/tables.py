@@ -22,6 +22,7 @@ from erllama_daemon.choices import (
     FlashAttention,
     KvType,
 )
+from erllama_daemon.config.daemon_table import DaemonConfig
 from erllama_daemon.config.values import ByteSize, Duration, Span
 from erllama_daemon.messages import ModelOptions, Quotas
 
@@ -75,23 +76,6 @@ class CacheConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             disk_bytes=None if self.disk_bytes is None else int(self.disk_bytes),
             write_bytes_per_day=None if self.write_bytes_per_day is None else int(self.write_bytes_per_day),
         )
-
-
-class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the daemon lives."""
-
-    idle_exit: Annotated[
-        Span | None,
-        Meta(
-            description="End a daemon that holds no model and was asked nothing for so long.",
-            examples=["12h"],
-            extra={"default": "never"},
-        ),
-    ] = None
-    log_bytes: Annotated[
-        ByteSize, Meta(ge=1, description="Put the log aside when it has grown to this.", extra={"value": "10 MiB"})
-    ] = ByteSize(10 << 20)
-    log_files: Annotated[int, Meta(ge=0, le=1000, description="So many logs that were put aside are kept.")] = 3
 
 
 class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,7 +1,8 @@
-"""Values that are written with a unit: sizes and times."""
+"""Values that are written in a way of their own: sizes, times, addresses, and several names at once."""
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 
@@ -13,6 +14,10 @@ _SPAN = re.compile(r"(?P<number>\d{1,6}) ?(?P<unit>[mhd])", re.ASCII)
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[smhd]?)", re.ASCII)
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LARGEST = (1 << 63) - 1
+_ADDRESS = re.compile(
+    r"(?:\[(?P<ip6>[0-9a-fA-F:.]{2,45})\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}))):(?P<port>\d{1,5})", re.ASCII
+)
+_LAST_PORT = (1 << 16) - 1
 
 
 class ByteSize(int):
@@ -58,3 +63,63 @@ class Duration(float):
         if math.isinf(seconds):
             raise ValueError(f"{written!r} is no duration; write 30s, 10m, 2h, 0 or forever")
         return cls(seconds)
+
+
+class Names(str):
+    """Several texts, written as an array or as one text with commas between."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, written: object) -> Names:
+        """What was written, none twice. Raises ValueError."""
+        given = written.split(",") if isinstance(written, str) else written
+        if not isinstance(given, list):
+            raise ValueError(f"{written!r} are no names; write an array, or commas between them")
+        names = []
+        for name in given:
+            if not isinstance(name, str) or "," in name:
+                raise ValueError(f"{name!r} is no name without a comma")
+            names.append(name.strip())
+        return cls(",".join(dict.fromkeys(filter(None, names))))
+
+    @property
+    def each(self) -> tuple[str, ...]:
+        """One after the other."""
+        return tuple(self.split(",")) if self else ()
+
+
+class Address(str):
+    """A host and a port on TCP: 127.0.0.1:8080, [::1]:8080, localhost:0; port 0 is any that is free."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, written: object) -> Address:
+        """What was written. Raises ValueError."""
+        found = _ADDRESS.fullmatch(written) if isinstance(written, str) else None
+        if found is None or int(found["port"]) > _LAST_PORT:
+            raise ValueError(f"{written!r} is no address; write 127.0.0.1:8080 or [::1]:8080")
+        if found["ip6"]:
+            ipaddress.IPv6Address(found["ip6"])
+        elif found["name"].replace(".", "").isdigit():
+            ipaddress.IPv4Address(found["name"])
+        return cls(written)
+
+    @property
+    def host(self) -> str:
+        """The name or the number, without brackets."""
+        return self.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port; 0 is any that is free."""
+        return int(self.rpartition(":")[2])
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can be there: what is no number and not `localhost` may be anywhere."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower() == "localhost"

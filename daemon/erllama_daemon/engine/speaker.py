@@ -12,7 +12,8 @@ from erllama_daemon.engine.watchdog import Watchdog
 from erllama_daemon.errors import DecodeFailed, GrammarInvalid, JsonSchemaInvalid
 
 GRAMMAR_STEP_S = 20.0
-"""How long the choice of one token may take before the worker is ended: an ambiguous grammar can cost exponential time in native code."""
+"""How long the choice of one token may take before the worker is ended: an ambiguous grammar can cost exponential time
+in native code."""
 
 GRAMMAR_CPU_S = 2.0
 """How much computing the choice of one token may take before its request is refused: each choice may double it."""

@@ -15,10 +15,11 @@ from erllama_cache.errors import ErllamaError
 from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon import frames
 from erllama_daemon.errors import ContextExceeded, InternalError
-from erllama_daemon.http.answer_log import log_failed, log_finished
+from erllama_daemon.http.answer_log import log_answered, log_asked, log_failed, log_finished
 from erllama_daemon.http.question import Question
 from erllama_daemon.http.summary import Summary, pasts, summary_tokens
 from erllama_daemon.http.turn import OpenTurn
+from erllama_daemon.http.waiting_events import WaitingEvents
 from erllama_daemon.messages import (
     Accepted,
     Calling,
@@ -71,8 +72,8 @@ class Answer:
         self._is_cancelled = False
         self._load_ms = 0.0
         self._started = time.monotonic()
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._events.put_nowait(Accepted(self.id))
+        self._events = WaitingEvents()
+        self._events.put(Accepted(self.id))
 
     @property
     def session(self) -> str | None:
@@ -118,6 +119,8 @@ class Answer:
             self._end_unstarted()
             return
         await self._turn.open()
+        if self._logs_prompts:
+            log_asked(self.id, self._question)
         try:
             await self._try()
         except _Lost:  # with a worker that may never have seen it
@@ -152,7 +155,9 @@ class Answer:
             await self._forget(worker)
             stats = msgspec.structs.replace(ended.stats, load_ms=self._load_ms)
             log_finished(self.id, self._question, stats, self._ms)
-            self._events.put_nowait(Done(self._turn.told(stats, number)))
+            if self._logs_prompts:
+                log_answered(self.id, self._question, stats)
+            self._events.put(Done(self._turn.told(stats, number)))
             return
         await self._forget(worker)
         if isinstance(ended, frames.Failed):
@@ -162,7 +167,11 @@ class Answer:
 
     def _fail(self, failure: Failure) -> None:
         log_failed(self.id, self._question, failure, self._ms)
-        self._events.put_nowait(failure)
+        self._events.put(failure)
+
+    @property
+    def _logs_prompts(self) -> bool:
+        return self._supervisor.config.daemon.log_prompts
 
     @property
     def _ms(self) -> float:
@@ -179,7 +188,7 @@ class Answer:
             saved="off" if not question.request.cache else "private" if question.scope else "published",
         )
         log_finished(self.id, self._question, stats, self._ms)
-        self._events.put_nowait(Done(stats))
+        self._events.put(Done(stats))
 
     async def _unless_cancelled(self, waiting: Coroutine[Any, Any, _Found]) -> _Found | None:
         """What is waited for; None if the answer is cancelled before it is there."""
@@ -200,7 +209,7 @@ class Answer:
         question = self._question
 
         def on_loading(progress: float) -> None:
-            self._events.put_nowait(Loading(question.model, progress))
+            self._events.put(Loading(question.model, progress))
 
         lease = await self._unless_cancelled(
             self._supervisor.acquire(
@@ -236,13 +245,13 @@ class Answer:
     def _pass_on(self, frame: frames.Waiting | frames.Prefilled | frames.Text | frames.Called) -> None:
         match frame:
             case frames.Waiting():
-                self._events.put_nowait(Queued(frame.ahead))
+                self._events.put(Queued(frame.ahead))
             case frames.Prefilled():
-                self._events.put_nowait(Prefilling(frame.done, frame.total, frame.cached))
+                self._events.put(Prefilling(frame.done, frame.total, frame.cached))
             case frames.Text():
-                self._events.put_nowait(Thinking(frame.text) if frame.thinking else Token(frame.text, frame.logprobs))
+                self._events.put(Thinking(frame.text) if frame.thinking else Token(frame.text, frame.logprobs))
             case frames.Called():
-                self._events.put_nowait(Calling(frame.call))
+                self._events.put(Calling(frame.call))
 
     def _may_summarize(self, failure: Failure) -> bool:
         return failure.code == ContextExceeded.code and self._question.request.overflow == "summarize"
@@ -260,7 +269,7 @@ class Answer:
         )
         async with aclosing(found) as open_pasts:
             async for past in open_pasts:
-                self._events.put_nowait(Summarizing(past.count))
+                self._events.put(Summarizing(past.count))
                 request = self._question.summarize(
                     self._supervisor.next_id(), past.question, past.history, summary_tokens(context_size)
                 )

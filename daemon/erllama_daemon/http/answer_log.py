@@ -1,4 +1,6 @@
-"""What the log says of an answer: never what was asked or answered, nor the name of a private conversation."""
+"""What the log says of an answer: what was asked and answered only if that is configured, and of what is private never
+so, nor the name of its conversation.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +31,19 @@ def log_finished(number: int, question: Question, stats: Stats, ms: float) -> No
 def log_failed(number: int, question: Question, failure: Failure, ms: float) -> None:
     """An answer that failed; no more than the code, for what was asked may stand in the message."""
     log.info("answer failed: %s", facts(id=number, **_whose(question), code=failure.code, ms=ms))
+
+
+def log_asked(number: int, question: Question) -> None:
+    """What was asked, for who has `daemon.log_prompts` on."""
+    if not question.scope:
+        for message in question.request.messages:
+            log.info("asked: %s", facts(id=number, role=message.role, text=message.text))
+
+
+def log_answered(number: int, question: Question, stats: Stats) -> None:
+    """What was answered, for who has `daemon.log_prompts` on."""
+    if not question.scope:
+        log.info("answered: %s", facts(id=number, thinking=stats.thinking, text=stats.text))
 
 
 def _whose(question: Question) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.http.answer import Answer
 from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.conversations import Conversations
-from erllama_daemon.http.model_file import model_file
+from erllama_daemon.http.model_file import check_adapter_files, model_file
 from erllama_daemon.http.question import Question
 from erllama_daemon.messages import CompleteRequest
 from erllama_daemon.messages.checks import check_complete
@@ -25,12 +25,13 @@ class Asking:
     async def start(self, request: CompleteRequest) -> Answer:
         """Starts the answer; who has its events must cancel it when nobody listens any more.
 
-        Raises what `check_complete` raises, SessionUnknown, and ModelNotFound and its like.
+        Raises what `check_complete` raises, SessionUnknown, FileOutside, and ModelUnknown and its like.
         """
         return self._answers.start(await self._question(request))
 
     async def _question(self, request: CompleteRequest) -> Question:
         check_complete(request)
+        await check_adapter_files(request.adapters)
         if request.session is not None:
             session = await asyncio.to_thread(self._conversations.find, request.session)
             if request.private and not session.private:

@@ -34,6 +34,16 @@ _STATUS_OF_CODE = {
     "slots_busy": 503,
     "daemon_stopping": 503,
     "daemon_in_use": 409,
+    "api_key_missing": 401,
+    "api_key_wrong": 401,
+    "host_refused": 403,
+    "origin_refused": 403,
+    "owner_only": 403,
+    "file_outside": 403,
+    "body_too_large": 413,
+    "head_too_large": 431,
+    "request_too_slow": 408,
+    "too_many_connections": 503,
 }
 _STATUS_OF_EXIT = {EXIT_USAGE: 400, EXIT_MODEL: 404, EXIT_CONTEXT: 413}
 _Body = TypeVar("_Body")
@@ -84,7 +94,7 @@ async def error_response(_request: Request, error: Exception) -> Response:
 
 async def unknown_endpoint(request: Request, _error: Exception) -> Response:
     """The response where the router found nobody to ask."""
-    return failure_response(EndpointUnknown(method=request.method, path=request.url.path[:100]))
+    return failure_response(EndpointUnknown(method=request.method, path=request.scope["path"][:100]))
 
 
 def failure_response(error: Exception) -> Response:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import Endpoint
+from erllama_daemon.http.hang_up import unless_gone
 from erllama_daemon.messages import (
     AdapterList,
     AdapterRequest,
@@ -85,7 +86,8 @@ class CallEndpoints:
 
     async def embed(self, request: Request) -> Response:
         """The embeddings of some texts."""
-        return json_response(await self._calls.embed(await read_body(request, EmbedRequest)))
+        body = await read_body(request, EmbedRequest)
+        return json_response(await unless_gone(request, self._calls.embed(body)))
 
     async def load_adapter(self, request: Request) -> Response:
         """Attaches an adapter for every request from now on."""

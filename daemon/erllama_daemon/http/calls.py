@@ -7,9 +7,10 @@ from typing import TypeVar
 from erllama_cache.keys import pack_tokens, unpack_tokens
 from erllama_daemon import frames
 from erllama_daemon.errors import InternalError
-from erllama_daemon.http.model_file import model_file
+from erllama_daemon.http.model_file import check_adapter_files, model_file
 from erllama_daemon.http.vectors import unpack_vector
 from erllama_daemon.messages import (
+    AdapterChoice,
     AdapterList,
     AdapterRequest,
     Detokenized,
@@ -71,6 +72,7 @@ class Calls:
     async def load_adapter(self, request: AdapterRequest) -> AdapterList:
         """Attaches an adapter for every request from now on."""
         check_adapter_load(request)
+        await check_adapter_files([AdapterChoice(request.adapter, request.scale)])
         call = frames.LoadAdapter(self._supervisor.next_id(), request.adapter, request.scale)
         return await self._adapters(request.model, call)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,11 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from erllama_daemon.errors import OwnerOnly
 from erllama_daemon.http.body import failure_response
+from erllama_daemon.http.door import ENTERED, Door
 from erllama_daemon.messages import Failure
-
-Door = Literal["unix", "tcp"]
-"""Where a request came in: at the owner's own socket, or at a port that takes a key."""
 
 OWNER: frozenset[Door] = frozenset({"unix"})
 EVERYBODY: frozenset[Door] = frozenset({"unix", "tcp"})
@@ -61,6 +60,20 @@ class Endpoint:
 
     async def _respond(self, request: Request) -> Response:
         try:
+            if ENTERED.get().door not in self.doors:
+                raise OwnerOnly(path=self.path)
             return await self.handler(request)
         except Exception as error:
             return self.failed(error)
+
+
+class Refusals:
+    """How each endpoint would say that something failed; for those who refuse a request before it gets there."""
+
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        self._failed = [(endpoint.route.path_regex, endpoint.failed) for endpoint in endpoints]
+
+    def response(self, path: str, error: Exception) -> Response:
+        """The response in the words of the API that the path belongs to."""
+        failed = next((failed for regex, failed in self._failed if regex.match(path)), failure_response)
+        return failed(error)

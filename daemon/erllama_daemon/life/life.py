@@ -13,10 +13,12 @@ from msgspec.structs import replace
 from starlette.types import ASGIApp
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.config import Settings
+from erllama_daemon.config import DaemonConfig, Settings
 from erllama_daemon.directories import Directories
+from erllama_daemon.doors.tcp import TcpListener
 from erllama_daemon.http.app import App, create_app
 from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.http.endpoint import Refusals
 from erllama_daemon.http.gate import Gate
 from erllama_daemon.life import systemd
 from erllama_daemon.life.drain import GOODBYE_S, Drain
@@ -36,6 +38,8 @@ _TURNS_TO_ACCEPT = 8
 
 _PAUSE_S = 0.05
 
+PROMPTS_LOGGED = "prompts and answers are logged, private ones apart: daemon.log_prompts"
+
 
 class Doors(Protocol):
     """The server's side of it."""
@@ -43,6 +47,9 @@ class Doors(Protocol):
     @property
     def has_visitors(self) -> bool:
         """Whether a client is connected."""
+
+    def configure(self, config: DaemonConfig) -> None:
+        """What the doors take on while they are open."""
 
     def close_doors(self) -> None:
         """Accepts nobody any more; those who are connected stay."""
@@ -62,6 +69,7 @@ class Start:
     settings: Settings
     read: Callable[[], Settings]
     listener: Listener
+    tcp: TcpListener | None = None
     by: StartedBy
     log: LogFile | None = None
     notifier: systemd.Notifier
@@ -83,6 +91,7 @@ class Life:
             directories.cache, log=directories.daemon_log, config=config, command=start.worker_command
         )
         app = App(directories, self._supervisor, self._conversations, self)
+        self.refusals = Refusals(app.endpoints())
         self.asgi: ASGIApp = self._gate.around(create_app(app))
         self._retention = Retention(self._conversations.kept, app.answers.delete_unused, config.sessions.keep)
         self._drain = Drain(app.answers, self._supervisor)
@@ -90,7 +99,8 @@ class Life:
         self._watch = IdleWatch(
             config.daemon.idle_exit,
             idle_s=lambda: self._gate.idle_s,
-            is_needed=lambda: self._supervisor.holds_models or self._conversations.has_private,
+            # Who asks on TCP cannot start a daemon.
+            is_needed=lambda: bool(start.tcp) or self._supervisor.holds_models or self._conversations.has_private,
             is_lost=lambda: start.listener.is_lost,
             leave=self._leave,
             abandon=self.stop,
@@ -99,8 +109,11 @@ class Life:
 
     def begin(self) -> None:
         """Says that clients are served from now on, and begins what is done beside that."""
-        told = facts(pid=os.getpid(), socket=self._start.listener.path, by=self._start.by)
+        start = self._start
+        told = facts(pid=os.getpid(), socket=start.listener.path, url=start.tcp and start.tcp.url, by=start.by)
         log.info("daemon started: %s", told)
+        if self.settings.config.daemon.log_prompts:
+            log.warning(PROMPTS_LOGGED)
         self._chores = [asyncio.create_task(self._watch.run()), asyncio.create_task(self._retention.run())]
         self._start.notifier.tell(systemd.READY)
 
@@ -146,6 +159,7 @@ class Life:
         self._supervisor.configure(config)
         self._retention.configure(config.sessions.keep)
         self._watch.limit_s = config.daemon.idle_exit
+        self.doors.configure(config.daemon)
         if start.log is not None:
             start.log.configure(config.daemon)
         told = facts(changed=",".join(found.changed) or "nothing", after_restart=",".join(found.after_restart) or None)
@@ -167,6 +181,7 @@ class Life:
         return replace(
             status,
             socket=str(start.listener.path),
+            url=None if start.tcp is None else start.tcp.url,
             log=None if start.log is None else start.log.baseFilename,
             started_by=start.by,
             idle_exit_s=None if limit_s is None else float(limit_s),

@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 SOCKET_PATH_LIMIT = 107
 """Bytes of `sun_path`, less the final NUL."""
 
-BACKLOG = 128
 _FIRST_GIVEN = 3
 """The file descriptor after standard error, where sd_listen_fds(3) says that sockets begin."""
 

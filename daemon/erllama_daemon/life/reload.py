@@ -12,6 +12,9 @@ from erllama_daemon.messages import Reloaded
 AT_ONCE = ("aliases", "cache", "daemon", "load", "models", "policy", "sessions")
 """The tables that a running daemon takes on; of those that say how models are loaded, at the next load."""
 
+AFTER_RESTART = ("daemon.http", "daemon.http_tls_cert", "daemon.http_tls_key")
+"""The keys in those tables that say where the daemon listens, and so take a new one."""
+
 NOT_ITS_OWN = "run"
 """The table that each command reads for itself."""
 
@@ -23,7 +26,7 @@ def differences(before: Config, after: Config) -> Reloaded:
     old, new = dict(_flat(before)), dict(_flat(after))
     keys = sorted(key for key in old.keys() | new.keys() if old.get(key, _MISSING) != new.get(key, _MISSING))
     keys = [key for key in keys if key.partition(".")[0] != NOT_ITS_OWN]
-    at_once = [key for key in keys if key.partition(".")[0] in AT_ONCE]
+    at_once = [key for key in keys if key.partition(".")[0] in AT_ONCE and key not in AFTER_RESTART]
     return Reloaded(at_once, [key for key in keys if key not in at_once])
 
 

@@ -59,14 +59,15 @@ StartedBy = Literal["command", "systemd", "foreground"]
 class DaemonStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Answer of `GET /v1/status`. The command prints the same with `running: false` when there is none.
 
-    `cache_directory` and `data_directory` are where it keeps the cache and the conversations: perhaps in another home
-    than that of who asks. `log` is the file that it logs to, None if that is its standard error or the journal. It ends
-    by itself after `idle_exit_s` seconds without a request, with None never. One that is `draining` saves what it holds
-    and ends soon.
+    `url` is where it serves on TCP, None if it does not. `cache_directory` and `data_directory` are where it keeps the
+    cache and the conversations: perhaps in another home than that of who asks. `log` is the file that it logs to, None
+    if that is its standard error or the journal. It ends by itself after `idle_exit_s` seconds without a request, with
+    None never. One that is `draining` saves what it holds and ends soon.
     """
 
     running: bool
     socket: str
+    url: str | None = None
     pid: int | None = None
     version: str | None = None
     uptime_s: float | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from erllama_daemon import frames
 from erllama_daemon.messages import RemoteError
 from erllama_daemon.models.keeper import Lease
@@ -13,6 +15,9 @@ async def answer_to(lease: Lease, call: frames.Call) -> tuple[frames.FromWorker,
     try:
         answer = await worker.ask(call).get()
         return answer, isinstance(answer, frames.Failed) and worker.is_lost(call.id)
+    except asyncio.CancelledError:
+        worker.send(frames.Cancel(call.id))
+        raise
     finally:
         worker.forget(call.id)
         lease.release()
