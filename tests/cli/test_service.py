@@ -293,3 +293,11 @@ def test_what_the_units_say_answers_the_first_command(run: Run, erllama: Erllama
     finally:
         service.kill()
         service.communicate()
+
+
+def test_a_service_may_open_sockets_on_tcp_only_if_it_is_to_listen_there(run: Run) -> None:
+    plain = run("daemon", "install", "--systemd", "--print").stdout
+    assert "RestrictAddressFamilies=AF_UNIX AF_NETLINK\n" in plain
+    assert run("config", "set", "daemon.http", "127.0.0.1:8080", "-q").exit_code == 0
+    on_tcp = run("daemon", "install", "--systemd", "--print").stdout
+    assert "RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6\n" in on_tcp

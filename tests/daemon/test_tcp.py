@@ -150,3 +150,23 @@ def test_where_it_listens_takes_a_restart_and_who_may_ask_does_not() -> None:
     assert found == Reloaded(
         ["daemon.connections", "daemon.http_hosts"], ["daemon.http", "daemon.http_tls_cert", "daemon.http_tls_key"]
     )
+
+
+def test_the_apis_for_clients_are_served_with_the_key_and_refuse_in_their_own_words() -> None:
+    async def story() -> None:
+        async with living(Config(daemon=DaemonConfig(http=ANY_PORT))) as alive:
+            url, key = (await alive.status())["url"], ApiKey(alive.directories).text()
+            let_in = f"HTTP/1.1\r\nAuthorization: Bearer {key}"
+            assert (await on_tcp(url, f"GET /v1/models {let_in}")).status == 200
+            refused = await on_tcp(url, "GET /v1/models HTTP/1.1")
+            assert (refused.status, json.loads(refused.body)["error"]["code"]) == (401, "invalid_api_key")
+            asked = {"model": alive.model(), "messages": [{"role": "user", "content": "Hum."}]}
+            outside = await on_tcp(url, f"POST /v1/chat/completions {let_in}", asked)
+            assert (outside.status, json.loads(outside.body)["error"]["code"]) == (403, "file_outside")
+            folder = str(alive.directories.runtime)
+            alive.config = Config(daemon=DaemonConfig(http=ANY_PORT, http_model_folders=Names(folder)))
+            await alive.ask("POST", "/v1/reload")
+            answered = await on_tcp(url, f"POST /v1/chat/completions {let_in}", asked)
+            assert json.loads(answered.body)["choices"][0]["message"]["content"] == "Hum."
+
+    asyncio.run(asyncio.wait_for(story(), 60))

@@ -89,7 +89,15 @@ class Kind:
 
     def examples(self, named: tuple[object, ...]) -> tuple[object, ...]:
         """Values that it takes, `named` ones first."""
-        return tuple(dict.fromkeys(named + _UNITS.get(self.type, ("", ()))[1]))[:_FEW]
+        known = dict.fromkeys(named + _UNITS.get(self.type, ("", ()))[1])
+        return tuple(filter(self._takes, known))[:_FEW]
+
+    def _takes(self, written: object) -> bool:
+        try:
+            self.of(written)
+        except ValueError:
+            return False
+        return True
 
     def _is_within(self, value: float) -> bool:
         low_fits = self.low is None or (value > self.low if self.is_above_low else value >= self.low)
