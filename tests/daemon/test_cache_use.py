@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_backend import END
@@ -189,3 +190,18 @@ def test_a_prompt_that_fails_is_not_counted_as_read(machine: Machine) -> None:
     with pytest.raises(DecodeFailed):
         machine.run(LONG_TEXT)
     assert machine.store.stats().counters.tokens_prefilled == 0
+
+
+def test_an_answer_says_the_slowest_place_that_it_was_reused_from(machine: Machine) -> None:
+    first = machine.run(LONG_TEXT, answer="They are.")
+    said = [Message("user", [LONG_TEXT]), Message("assistant", ["They are."])]
+    history = history_of(first, said)
+
+    def tier(text: str, **options: Any) -> str | None:
+        return machine.run(text, max_tokens=1, **options).stats("m").cache_tier
+
+    assert first.stats("m").cache_tier is None
+    assert [tier("And?", history=history), tier(LONG_TEXT), tier("Why?")] == ["live", "ram", None]
+    machine.store.flush(10)
+    machine.store.ram_bytes = 0
+    assert tier(LONG_TEXT) == "disk"

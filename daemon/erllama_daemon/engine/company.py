@@ -74,7 +74,7 @@ class Company:
         try:
             self._move(generation, lender, shared)
         except (ComputeFailed, MemoryError) as error:
-            log.warning("request %d stays alone: %s", generation.id, error)
+            log.warning("a request stays alone: id=%d: %s", generation.id, error)
             generation.must_stay = True
             return False
         return True

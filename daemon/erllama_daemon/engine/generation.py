@@ -21,7 +21,7 @@ from erllama_daemon.engine.backend import Buffer, Logits, Sampler
 from erllama_daemon.engine.call_rules import CallRules
 from erllama_daemon.engine.prompt import Prompt
 from erllama_daemon.frames import Generate
-from erllama_daemon.messages import FinishReason, HitKind, SaveState, Stats, TokenLogprobs
+from erllama_daemon.messages import CacheTier, FinishReason, HitKind, SaveState, Stats, TokenLogprobs
 
 SEEDS = 2**32 - 1
 """Seeds are below this number, which llama.cpp takes for "draw one"."""
@@ -76,9 +76,9 @@ class Generation:
 
     `tokens` is the prompt and then what was generated. The first `computed` of them are in the KV buffer at `place`,
     the first `chained` are in blocks, and `chain` holds those blocks' keys and ends, of which `reused_blocks` came from
-    the cache. `saves` tell what became of the other ones, and of all of them if `is_reuse_kept`: once the first block
-    that extends what was reused is saved, and at the latest when the request is finished. `logits`
-    belong to the last computed token. `is_chain_cut` says that the end of the chain could not be kept.
+    the cache; `tier` is the slowest place of theirs. `saves` tell what became of the other ones, and of all of them if
+    `is_reuse_kept`: once the first block that extends what was reused is saved, and at the latest when the request is
+    finished. `logits` belong to the last computed token. `is_chain_cut` says that the end of the chain was not kept.
     `markers` are the control texts that stand around thinking and calls of tools, and `calls` say which calls there may
     be, if any. `cost_s` is the time spent in decode, in seconds, for
     the tokens that are in no block yet; of a batch, each request has an equal share. `held` are the keys of blocks
@@ -114,6 +114,7 @@ class Generation:
     is_reuse_kept: bool = False
     is_chain_cut: bool = False
     hit: HitKind = "cold"
+    tier: CacheTier | None = None
     note: str | None = None
     dropped_messages: int = 0
     logits: Logits | None = None
@@ -237,6 +238,7 @@ class Generation:
             model=model,
             seed=self.seed,
             saved=self._save_state,
+            cache_tier=self.tier if self.cached else None,
             cache_note=self.note,
             thinking=self.answer.thinking,
             logprobs=self.logprobs,

@@ -66,6 +66,7 @@ class SoloBuffer:
         live, self.finished = self.finished, None
         if live is not None:
             generation.chain, generation.computed, generation.logits = list(live.chain), live.computed, live.logits
+            generation.tier = "live"
         self.owner, generation.place = generation, Place(self._buffer, SEQUENCE)
         self._put_back(generation, beyond)
 
@@ -135,5 +136,6 @@ class SoloBuffer:
             return False
         generation.chain.append(ChainLink(ref.key, ref.end, ref.kind, ref.cost_s))
         generation.computed = ref.end
+        generation.tier = "disk" if generation.tier == "disk" else ref.tier
         generation.logits = np.frombuffer(block.logits, dtype="<f4") if block.logits else None
         return True

@@ -96,8 +96,23 @@ class Forget(msgspec.Struct, frozen=True, tag=True):
     keys: list[bytes] | None
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one request is, in tokens: `read_tokens` of its prompt are in the KV buffer, `cached_tokens` were reused.
+
+    It has been generating for `generating_s` seconds.
+    """
+
+    id: int
+    state: Literal["queued", "prefilling", "generating"]
+    prompt_tokens: int
+    read_tokens: int
+    cached_tokens: int
+    generated_tokens: int
+    generating_s: float
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What a worker is doing, and its RAM tier."""
+    """What a worker is doing, and its RAM tier. `requests` are those that run, and then those that wait, in order."""
 
     id: int
     status: Literal["idle", "prefilling", "generating"]
@@ -109,6 +124,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     running: int
     fingerprint: str
     adapters: list[Adapter]
+    requests: list[Progress] = []
 
 
 class Tokens(msgspec.Struct, frozen=True, tag=True):

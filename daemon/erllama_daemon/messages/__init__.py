@@ -9,6 +9,7 @@ from erllama_daemon.messages.adapter import (
 )
 from erllama_daemon.messages.answer import (
     CachedDemand,
+    CacheTier,
     CompleteRequest,
     HitKind,
     NamedTool,
@@ -109,6 +110,7 @@ __all__ = [
     "BlockPlace",
     "BlockSource",
     "CacheCapability",
+    "CacheTier",
     "CachedDemand",
     "Calling",
     "Catalog",

@@ -14,6 +14,9 @@ from erllama_daemon.messages.model import ModelOptions
 
 HitKind = Literal["exact", "partial", "cold"]
 
+CacheTier = Literal["live", "ram", "disk"]
+"""Where reused tokens were: in the model's own KV buffer, in the cache in memory, or on disk."""
+
 SaveState = Literal["published", "dropped", "private", "off"]
 """What became of the state of an answer: it is on disk; the cache did not take all of it; it was in memory alone, for
 as long as the conversation lasts; or it was kept nowhere."""
@@ -126,7 +129,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are milliseconds. `ttft_ms` runs from the arrival at the worker to the first token, so it includes
     `queue_ms`, `restore_ms` and `prefill_ms` but not `load_ms`, the time this request waited for the model to be
-    loaded. `cache_note` says why fewer tokens were reused than were asked for. `thinking` is what a thinking model
+    loaded. `cache_tier` is the slowest place that any of the reused tokens came from, None if none were reused, and
+    `cache_note` says why fewer were than were asked for. `thinking` is what a thinking model
     said before its answer. `dropped_messages` counts the oldest messages that were left out to make the rest fit, and
     `summary` is what was put in their place. `turn` is the number in the database of the turn that the answer became,
     and `parent_key` the finish key of the one it follows. `context_size` is how many tokens the model holds in mind.
@@ -153,6 +157,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     saved: SaveState
     session: str | None = None
+    cache_tier: CacheTier | None = None
     cache_note: str | None = None
     thinking: str | None = None
     logprobs: list[TokenLogprobs] | None = None

@@ -15,6 +15,7 @@ from erllama_daemon.frames import CallAnswer, FromWorker
 from erllama_daemon.worker.desk import Desk
 from erllama_daemon.worker.embedder import Embedder
 from erllama_daemon.worker.failures import failure_of
+from erllama_daemon.worker.progress import progress_of
 from erllama_daemon.worker.recomputer import Recomputer
 from erllama_daemon.worker.scheduler import Scheduler
 
@@ -106,6 +107,7 @@ class Calls:
             ram_quota_bytes=ram.quota_bytes,
             fingerprint=attached.fingerprint.hex(),
             adapters=list(attached.adapters),
+            requests=[progress_of(generation) for generation in self._scheduler.requests],
         )
 
     def _explain(self, call: frames.Explain) -> None:

@@ -78,6 +78,12 @@ class Scheduler:
         return len(self._running)
 
     @property
+    def requests(self) -> tuple[Generation, ...]:
+        """Those that have been admitted, and then those that wait."""
+        with self._wake:
+            return (*self._running, *self._waiting, *self._preparing)
+
+    @property
     def is_idle(self) -> bool:
         """Whether no request is running and none is about to."""
         return not (self._running or self._waiting)
@@ -108,8 +114,7 @@ class Scheduler:
     def cancel(self, request_id: int) -> None:
         """Ends a request at the next tick, wherever it is. Idempotent; an unknown id does nothing."""
         with self._wake:
-            known = (*self._running, *self._waiting, *self._preparing)
-            if any(generation.id == request_id for generation in known):
+            if any(generation.id == request_id for generation in self.requests):
                 self._cancelled.add(request_id)
 
     def call(self, function: Callable[[], None]) -> None:
