@@ -9,7 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from erllama_cli.client import Client
 from erllama_cli.connection import unreachable
@@ -33,6 +36,10 @@ _NOT_INHERITED = ("NOTIFY_SOCKET", "JOURNAL_STREAM", "LISTEN_PID", "LISTEN_FDS",
 """What systemd says to a service that a command may be part of, and not to the daemon that it starts."""
 
 _LAST_WORDS = re.compile(r"(?:\S+ [A-Z]+ )?erllama: ")
+
+
+class _JsonLine(msgspec.Struct, frozen=True):
+    message: str
 
 
 def running_daemon(directories: Directories, *, quiet: bool = False) -> Client:
@@ -180,6 +187,8 @@ def _last_words(directories: Directories, start: int) -> str:
         log.seek(start if start <= os.fstat(log.fileno()).st_size else 0)
         lines = log.read().decode(errors="replace").split("\n")
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    with suppress(msgspec.MsgspecError):  # `daemon.log_format` may be json
+        last = msgspec.json.decode(last, type=_JsonLine).message
     found = _LAST_WORDS.match(last)
     return last[found.end() if found else 0 :].rstrip(".")
 

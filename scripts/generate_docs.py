@@ -11,10 +11,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from generated import completions, config_page, errors_page, man_pages, openapi, schemas
+from generated import completions, config_page, errors_page, man_pages, metrics_page, openapi, schemas
 
 ROOT = Path(__file__).parent.parent
-GENERATORS = (completions, config_page, errors_page, man_pages, openapi, schemas)
+GENERATORS = (completions, config_page, errors_page, man_pages, metrics_page, openapi, schemas)
 
 
 def main() -> None:

@@ -61,7 +61,12 @@ class Server(uvicorn.Server):
     @property
     def has_visitors(self) -> bool:
         """Whether a client is connected."""
-        return bool(self.server_state.connections)
+        return bool(self.connections)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self.server_state.connections)
 
     def configure(self, config: DaemonConfig) -> None:
         """What the doors take on while they are open."""

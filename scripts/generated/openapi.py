@@ -34,6 +34,10 @@ class _Unborn:
     def settings(self) -> Settings:
         raise NotImplementedError
 
+    @property
+    def connections(self) -> int:
+        raise NotImplementedError
+
     def told(self, status: DaemonStatus) -> DaemonStatus:
         raise NotImplementedError
 

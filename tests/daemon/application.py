@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from starlette.types import Message as AsgiMessage
 
 from erllama_daemon.config import Settings, effective
 from erllama_daemon.directories import user_directories
-from erllama_daemon.http.app import App, create_app
+from erllama_daemon.http.app import App, create_app, visited
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.messages import DaemonStatus, Reloaded
 from erllama_daemon.models.supervisor import Supervisor
@@ -85,6 +85,10 @@ class NoLife:
     def settings(self) -> Settings:
         return effective(user_directories().config_file, {})
 
+    @property
+    def connections(self) -> int:
+        return 1
+
     def told(self, status: DaemonStatus) -> DaemonStatus:
         return status
 
@@ -101,7 +105,7 @@ class Daemon:
             folder / "cache", log=folder / "log", command=COMMAND, available_bytes=lambda: None
         )
         self.app = App(self.directories, self.supervisor, self.conversations, NoLife())
-        self._asgi = create_app(self.app)
+        self._asgi = visited(create_app(self.app), self.app)
 
     def model(self, name: str = "a", **script: object) -> str:
         path = self.folder / f"{name}.gguf"
@@ -119,7 +123,7 @@ class Daemon:
         while not self.seen(model, kind):
             await asyncio.sleep(0.001)
 
-    def start(self, method: str, path: str, body: object = None) -> Response:
+    def start(self, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Response:
         response, sent = Response(), False
         payload = body if isinstance(body, bytes) else msgspec.json.encode(body)
 
@@ -143,11 +147,11 @@ class Daemon:
             "type": "http",
             "method": method,
             "path": unquote(path),
-            "headers": [],
+            "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
             "query_string": query.encode(),
             "asgi": {},
         }
-        response.task = asyncio.create_task(self._asgi(scope, receive, send))
+        response.task = asyncio.ensure_future(self._asgi(scope, receive, send))
         return response
 
     async def get(self, path: str) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import shutil
@@ -10,7 +11,9 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daemon.house import House, Tell, until
@@ -20,8 +23,9 @@ from erllama_daemon.config import ByteSize, Config, DaemonConfig
 from erllama_daemon.life.life import PROMPTS_LOGGED
 from erllama_daemon.life.log import LogFile
 from erllama_daemon.life.origin import started_by
-from erllama_daemon.log_line import JournalLine, dated_lines, facts, worker_lines
+from erllama_daemon.log_line import JournalLine, JsonLine, dated_lines, facts, worker_lines
 from erllama_daemon.models import worker_log
+from erllama_daemon.request_id import REQUEST_ID
 
 WRITE = """
 import logging, os, sys
@@ -255,3 +259,52 @@ def test_prompts_and_answers_are_logged_for_who_wants_them_and_says_so_and_priva
     assert PROMPTS_LOGGED in caplog.text
     assert "role=user text=why" in caplog.text and "text=because" in caplog.text
     assert WORDS not in caplog.text
+
+
+def json_line(message: str, *args: object, **more: Any) -> dict[str, Any]:
+    made = logging.LogRecord("x", logging.WARNING, "f", 1, message, args, more.get("exc_info"))
+    line = JsonLine().format(made)
+    assert "\n" not in line
+    found: dict[str, Any] = json.loads(line)
+    assert datetime.fromisoformat(found.pop("time")).tzinfo is not None
+    assert found.pop("level") == "warning"
+    return found
+
+
+def test_a_line_of_json_has_each_fact_by_its_name() -> None:
+    told = facts(id=3, model="/a b.gguf", ms=12.7, none=None)
+    assert json_line("answer finished: %s", told) == {
+        "message": "answer finished",
+        "id": 3,
+        "model": "/a b.gguf",
+        "ms": 13,
+    }
+    whose = facts(model="demo", pid=7)
+    said = {"message": "worker says", "model": "demo", "pid": 7, "text": "ggml: no 100%\n"}
+    assert json_line("worker says: %s: %s", whose, "ggml: no 100%\n") == said
+    assert json_line("the socket is left behind: %s", "why\udc80") == {
+        "message": "the socket is left behind: why\\udc80"
+    }
+    try:
+        raise ValueError("no")
+    except ValueError:
+        assert json_line("it failed", exc_info=sys.exc_info())["traceback"].endswith("ValueError: no")
+
+
+def test_a_line_of_json_says_whose_request_it_is_and_the_journal_its_level() -> None:
+    token = REQUEST_ID.set("req_1")
+    try:
+        assert json_line("x") == {"message": "x", "request": "req_1"}
+        assert JsonLine(levels=True).format(record("x", logging.ERROR)).startswith('<3>{"time":')
+    finally:
+        REQUEST_ID.reset(token)
+
+
+def test_the_format_of_the_log_is_what_is_configured_from_the_next_line_on(log: LogFile) -> None:
+    path = Path(log.baseFilename)
+    log.configure(DaemonConfig(log_format="json"))
+    log.handle(record("x"))
+    assert json.loads(path.read_text())["message"] == "x"
+    log.configure(DaemonConfig())
+    log.handle(record("y"))
+    assert path.read_text().endswith(" INFO y\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +24,9 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     log_bytes: Annotated[
         ByteSize, Meta(ge=1, description="Put the log aside when it has grown to this.", extra={"value": "10 MiB"})
     ] = ByteSize(10 << 20)
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="How a line of the log is written; json is one object a line.")
+    ] = "text"
     log_files: Annotated[int, Meta(ge=0, le=1000, description="So many logs that were put aside are kept.")] = 3
     log_prompts: Annotated[
         bool, Meta(description="Log what is asked and answered, private requests apart.", extra={"value": "false"})

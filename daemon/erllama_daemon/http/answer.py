@@ -16,6 +16,7 @@ from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon import frames
 from erllama_daemon.errors import ContextExceeded, InternalError
 from erllama_daemon.http.answer_log import log_answered, log_asked, log_failed, log_finished
+from erllama_daemon.http.progress import AnswerProgress
 from erllama_daemon.http.question import Question
 from erllama_daemon.http.summary import Summary, pasts, summary_tokens
 from erllama_daemon.http.turn import OpenTurn
@@ -62,6 +63,7 @@ class Answer:
 
     def __init__(self, question: Question, supervisor: Supervisor, sessions: Sessions, turn_lock: asyncio.Lock) -> None:
         self.id = supervisor.next_id()
+        self.progress = AnswerProgress(self.id, question)
         self._question = question
         self._supervisor = supervisor
         self._turn = OpenTurn(question, sessions)
@@ -135,7 +137,8 @@ class Answer:
         if lease is None:
             self._end_unstarted()
             return
-        self._worker = worker = lease.worker
+        self._worker = self.progress.worker = worker = lease.worker
+        self.progress.state = "queued"
         try:
             ended = await self._ask(worker, request)
             if isinstance(ended, frames.Failed) and self._may_summarize(ended.failure):
@@ -154,6 +157,7 @@ class Answer:
             number = await self._turn.keep(ended, worker.ready.result().fingerprint)
             await self._forget(worker)
             stats = msgspec.structs.replace(ended.stats, load_ms=self._load_ms)
+            self.progress.ended = stats
             log_finished(self.id, self._question, stats, self._ms)
             if self._logs_prompts:
                 log_answered(self.id, self._question, stats)
@@ -166,6 +170,7 @@ class Answer:
             self._end_unstarted()
 
     def _fail(self, failure: Failure) -> None:
+        self.progress.ended = failure
         log_failed(self.id, self._question, failure, self._ms)
         self._events.put(failure)
 
@@ -187,6 +192,7 @@ class Answer:
             load_ms=self._load_ms,
             saved="off" if not question.request.cache else "private" if question.scope else "published",
         )
+        self.progress.ended = stats
         log_finished(self.id, self._question, stats, self._ms)
         self._events.put(Done(stats))
 
@@ -209,6 +215,7 @@ class Answer:
         question = self._question
 
         def on_loading(progress: float) -> None:
+            self.progress.state = "loading"
             self._events.put(Loading(question.model, progress))
 
         lease = await self._unless_cancelled(
@@ -243,6 +250,7 @@ class Answer:
             worker.forget(request.id)
 
     def _pass_on(self, frame: frames.Waiting | frames.Prefilled | frames.Text | frames.Called) -> None:
+        self.progress.note(frame)
         match frame:
             case frames.Waiting():
                 self._events.put(Queued(frame.ahead))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from erllama_daemon.http.answer import Answer
 from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.http.progress import AnswerProgress
 from erllama_daemon.http.question import Question
 from erllama_daemon.messages import DeletedSession
 from erllama_daemon.models.supervisor import Supervisor
@@ -15,9 +17,19 @@ from erllama_daemon.sessions.removal import delete_with_blocks
 
 
 class Answers:
-    """Starts answers, and ends them before their time. All calls from the event loop."""
+    """Starts answers, and ends them before their time. All calls from the event loop.
 
-    def __init__(self, supervisor: Supervisor, conversations: Conversations, cache: Path) -> None:
+    `on_end` hears of each that has ended, however that came.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        conversations: Conversations,
+        cache: Path,
+        on_end: Callable[[AnswerProgress], None] = lambda _: None,
+    ) -> None:
+        self._on_end = on_end
         self._supervisor = supervisor
         self._conversations = conversations
         self._cache = cache
@@ -30,6 +42,11 @@ class Answers:
     def count(self) -> int:
         """How many are under way, or not kept yet."""
         return len(self._tasks)
+
+    @property
+    def under_way(self) -> list[AnswerProgress]:
+        """How far each is, the oldest first."""
+        return [answer.progress for answer in self._running.values()]
 
     def start(self, question: Question) -> Answer:
         """Starts an answer. One question of a session is answered after the other."""
@@ -105,3 +122,4 @@ class Answers:
             await answer.run()
         finally:
             del self._running[answer.id]
+            self._on_end(answer.progress)

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from erllama_daemon import __version__
 from erllama_daemon.catalog.listing import Listing
@@ -27,11 +28,14 @@ from erllama_daemon.http.catalog_endpoints import CatalogEndpoints
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.llama_server.endpoints import llama_server_endpoints
+from erllama_daemon.http.metrics.measures import Measures
 from erllama_daemon.http.model_endpoints import ModelEndpoints
 from erllama_daemon.http.openai.endpoints import OpenAiEndpoints
 from erllama_daemon.http.openai.response_ids import ResponseIds
 from erllama_daemon.http.openapi import openapi_document
 from erllama_daemon.http.session_endpoints import SessionEndpoints
+from erllama_daemon.http.visit import around
+from erllama_daemon.http.watching import Watching
 from erllama_daemon.messages import CompleteRequest, DaemonSettings, DaemonStatus, Event, Reloaded
 from erllama_daemon.models.supervisor import Supervisor
 
@@ -52,6 +56,10 @@ class Life(Protocol):
     def settings(self) -> Settings:
         """The configuration as it has been read last."""
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+
     def told(self, status: DaemonStatus) -> DaemonStatus:
         """The status with what is to be said of its life."""
 
@@ -67,7 +75,8 @@ class App:
         self._conversations = conversations
         self._life = life
         self._started = time.monotonic()
-        self.answers = Answers(supervisor, conversations, directories.cache)
+        self.measures = Measures()
+        self.answers = Answers(supervisor, conversations, directories.cache, self.measures.ended)
         self.asking = Asking(self.answers, conversations)
         self._response_ids = ResponseIds(directories.responses)
         self.calls = Calls(supervisor)
@@ -93,10 +102,15 @@ class App:
             *ModelEndpoints(self._supervisor).endpoints(),
             *CatalogEndpoints(self._listing()).endpoints(),
             *SessionEndpoints(self._conversations, self.answers).endpoints(),
+            *self._watching().endpoints(),
             *OpenAiEndpoints(self.asking, self._supervisor, self._listing(), self._response_ids).endpoints(),
             *AnthropicEndpoints(self.asking, self.calls).endpoints(),
             *llama_server_endpoints(self.asking, self.calls, self._supervisor),
         ]
+
+    def _watching(self) -> Watching:
+        cache, life = self._directories.cache, self._life
+        return Watching(self._supervisor, self.answers, self.measures, cache, lambda: life.connections)
 
     def _listing(self) -> Listing:
         supervisor = self._supervisor
@@ -149,6 +163,11 @@ class App:
     async def reload(self, _request: Request) -> Response:
         """The configuration is read again. One that is not valid changes nothing."""
         return json_response(self._life.reload())
+
+
+def visited(asgi: ASGIApp, app: App) -> ASGIApp:
+    """The application, or what it is behind, with an id for each request, and each response counted."""
+    return around(asgi, app.measures.responded)
 
 
 def create_app(app: App) -> Starlette:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from erllama_daemon.errors import DaemonStopping
 from erllama_daemon.http.body import failure_response
 
-ALWAYS_OPEN = ("/v1/status", "/v1/stop", "/v1/cancel/")
+ALWAYS_OPEN = ("/v1/status", "/v1/stop", "/v1/cancel/", "/v1/requests", "/metrics")
 """What is neither refused nor a use of the daemon: to look at it, to end it, and to end an answer."""
 
 

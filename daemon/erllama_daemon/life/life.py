@@ -16,7 +16,7 @@ from erllama_cache.errors import ErllamaError
 from erllama_daemon.config import DaemonConfig, Settings
 from erllama_daemon.directories import Directories
 from erllama_daemon.doors.tcp import TcpListener
-from erllama_daemon.http.app import App, create_app
+from erllama_daemon.http.app import App, create_app, visited
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.endpoint import Refusals
 from erllama_daemon.http.gate import Gate
@@ -50,6 +50,10 @@ class Doors(Protocol):
 
     def configure(self, config: DaemonConfig) -> None:
         """What the doors take on while they are open."""
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
 
     def close_doors(self) -> None:
         """Accepts nobody any more; those who are connected stay."""
@@ -92,7 +96,7 @@ class Life:
         )
         app = App(directories, self._supervisor, self._conversations, self)
         self.refusals = Refusals(app.endpoints())
-        self.asgi: ASGIApp = self._gate.around(create_app(app))
+        self.asgi: ASGIApp = visited(self._gate.around(create_app(app)), app)
         self._retention = Retention(self._conversations.kept, app.answers.delete_unused, config.sessions.keep)
         self._drain = Drain(app.answers, self._supervisor)
         self._ending: asyncio.Task[None] | None = None
@@ -174,6 +178,11 @@ class Life:
             self.reload()
         except ErllamaError:
             return  # the log says so
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return self.doors.connections
 
     def told(self, status: DaemonStatus) -> DaemonStatus:
         """The status with what is to be said of this life."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from erllama_daemon.config import DaemonConfig
 from erllama_daemon.directories import create_private
 from erllama_daemon.life.origin import is_journal
-from erllama_daemon.log_line import JournalLine, dated_lines
+from erllama_daemon.log_line import JournalLine, JsonLine, dated_lines
 from erllama_daemon.messages import StartedBy
 
 
@@ -29,13 +29,13 @@ class LogFile(RotatingFileHandler):
         self._prepare_folder(path.parent)
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
         self.configure(config)
-        self.setFormatter(dated_lines())
 
     def configure(self, config: DaemonConfig) -> None:
-        """Other limits, from the next line on."""
+        """Other limits and another format, from the next line on."""
         self.acquire()
         try:
             self.maxBytes, self.backupCount = int(config.log_bytes), config.log_files
+            self.setFormatter(_lines(config))
         finally:
             self.release()
 
@@ -93,12 +93,18 @@ class LogFile(RotatingFileHandler):
             self.stream.close()
 
 
+def _lines(config: DaemonConfig, *, is_journal: bool = False) -> logging.Formatter:
+    if config.log_format == "json":
+        return JsonLine(levels=is_journal)
+    return JournalLine("%(message)s") if is_journal else dated_lines()
+
+
 def open_log(by: StartedBy, path: Path, config: DaemonConfig) -> LogFile | None:
     """Begins to log: to `path` in the background, else to standard error. Raises OSError."""
     log = LogFile(path, config) if by == "command" else None
     handler: logging.Handler = log or logging.StreamHandler(sys.stderr)
     if log is None:
-        handler.setFormatter(JournalLine("%(message)s") if is_journal(os.environ) else dated_lines())
+        handler.setFormatter(_lines(config, is_journal=is_journal(os.environ)))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)

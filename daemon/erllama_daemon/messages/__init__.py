@@ -1,6 +1,7 @@
 """What a client and the daemon say to each other: JSON over HTTP on the Unix socket, answers as NDJSON."""
 
 from erllama_daemon.choices import FlashAttention, KvType, Overflow
+from erllama_daemon.messages.activity import Activity, LastMinute, RequestState, RunningRequest, TierRoom
 from erllama_daemon.messages.adapter import (
     Adapter,
     AdapterChoice,
@@ -103,6 +104,7 @@ from erllama_daemon.messages.text import (
 __all__ = [
     "VERSION_HEADER",
     "Accepted",
+    "Activity",
     "Adapter",
     "AdapterChoice",
     "AdapterList",
@@ -139,6 +141,7 @@ __all__ = [
     "GoTo",
     "HitKind",
     "KvType",
+    "LastMinute",
     "LoadEvent",
     "Loaded",
     "Loading",
@@ -167,6 +170,8 @@ __all__ = [
     "RemoteError",
     "RenderRequest",
     "RenderedPrompt",
+    "RequestState",
+    "RunningRequest",
     "Sampling",
     "SaveState",
     "Session",
@@ -180,6 +185,7 @@ __all__ = [
     "Stats",
     "Summarizing",
     "Thinking",
+    "TierRoom",
     "Token",
     "TokenLogprob",
     "TokenLogprobs",

@@ -27,10 +27,13 @@ class Deaths:
     def __init__(self, clock: Callable[[], float], log: Path) -> None:
         self._clock = clock
         self._log = log
+        self.total = 0
+        """How many there have been, ever."""
         self._deaths: deque[tuple[float, frozenset[bytes]]] = deque()
 
     def record(self, running: Iterable[Request]) -> None:
         """Notes a death while these requests were running."""
+        self.total += 1
         self._deaths.append((self._clock(), frozenset(map(_digest, running))))
 
     def check(self, model: str, request: Request) -> None:

@@ -53,7 +53,7 @@ class Keeper:
     before it runs, so that the change is not put off for ever.
 
     What no request names is as the configuration has it, in `defaults`. Options last until the model is unloaded by
-    name or by its `keep_alive`; attached adapters as long as the daemon.
+    name or by its `keep_alive`; attached adapters as long as the daemon. `called` is what it was loaded as.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Keeper:
         self.path = path
         self.deaths = deaths
         self.worker: WorkerProcess | None = None
+        self.called = path.name
         self.used = clock()
         self._start = start
         self._clock = clock
@@ -245,7 +246,7 @@ class Keeper:
             self._door.release()
 
     async def _load(self, model: str, options: ModelOptions) -> WorkerProcess:
-        adapters = self._kept_adapters
+        self.called, adapters = model, self._kept_adapters
         configuration = frames.Configure(
             model=model,
             path=str(self.path),

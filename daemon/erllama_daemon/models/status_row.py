@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 from erllama_daemon import frames, memory
 from erllama_daemon.messages import ModelStatus
 from erllama_daemon.models.keeper import Keeper
 from erllama_daemon.models.worker_process import WorkerProcess
+
+
+class ObservedModel(NamedTuple):
+    """A model that is loaded from `file`, and how far its requests are; none if its worker has not said so in time."""
+
+    file: Path
+    row: ModelStatus
+    requests: list[frames.Progress]
 
 
 def status_row(

@@ -20,7 +20,7 @@ from erllama_daemon.models.deaths import Deaths
 from erllama_daemon.models.free_memory import free_bytes
 from erllama_daemon.models.keeper import Keeper, Lease, Start
 from erllama_daemon.models.ram_budget import WATCH_PERIOD_S, RamBudget
-from erllama_daemon.models.status_row import status_row
+from erllama_daemon.models.status_row import ObservedModel, status_row
 from erllama_daemon.models.worker_answer import answer_to, unless_failed
 from erllama_daemon.models.worker_process import OnLoading, Request, WorkerProcess
 
@@ -213,13 +213,22 @@ class Supervisor:
 
     async def statuses(self) -> list[ModelStatus]:
         """One row for each worker, loading ones included."""
+        return [each.row for each in await self.observed()]
+
+    async def observed(self) -> list[ObservedModel]:
+        """As `statuses`, with what each worker is busy with."""
         found = [(keeper, keeper.worker) for keeper in self._keepers.values()]
-        rows = (self._status(keeper, worker) for keeper, worker in found if worker is not None)
-        return list(await asyncio.gather(*rows))
+        seen = (self._observed(keeper, worker) for keeper, worker in found if worker is not None)
+        return list(await asyncio.gather(*seen))
 
     async def status(self, lease: Lease) -> ModelStatus:
         """The row of one worker."""
-        return await self._status(self._keepers[Path(lease.worker.configuration.path).resolve()], lease.worker)
+        keeper = self._keepers[Path(lease.worker.configuration.path).resolve()]
+        return (await self._observed(keeper, lease.worker)).row
+
+    def deaths(self) -> list[tuple[Path, str, int]]:
+        """How many workers of each file have died in this daemon's time, and what it is called."""
+        return [(file, keeper.called, keeper.deaths.total) for file, keeper in self._keepers.items()]
 
     async def _keeper(self, path: Path) -> Keeper:
         """The keeper of a file, whatever links lead to it."""
@@ -271,10 +280,11 @@ class Supervisor:
     def _free_bytes(self) -> int | None:
         return free_bytes(self._available_bytes(), self._workers())
 
-    async def _status(self, keeper: Keeper, worker: WorkerProcess) -> ModelStatus:
+    async def _observed(self, keeper: Keeper, worker: WorkerProcess) -> ObservedModel:
         ready = worker.ready.result() if worker.is_ready else None
         status = await self._ask_status(worker) if ready is not None and not worker.is_stopping else None
-        return status_row(keeper, worker, ready, status)
+        row = status_row(keeper, worker, ready, status)
+        return ObservedModel(keeper.path.resolve(), row, status.requests if status else [])
 
     async def _forget_scope(self, worker: WorkerProcess, scope: str) -> None:
         if not worker.is_ready or worker.is_stopping:

@@ -9,7 +9,9 @@ import signal
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self
 
 from erllama_daemon import frames
@@ -81,12 +83,14 @@ class WorkerProcess:
         self._ending: asyncio.Task[None] | None = None
         self._why: str | None = None
         self._started = time.monotonic()
+        self._born: Context = copy_context()
+        # What it does later is not done for the request that had it started.
         self._printer = (
             None
             if process.stderr is None
-            else asyncio.create_task(log_output(process.stderr, configuration.model, process.pid))
+            else asyncio.create_task(log_output(process.stderr, configuration.model, process.pid), context=Context())
         )
-        self._reader = asyncio.create_task(self._read())
+        self._reader = asyncio.create_task(self._read(), context=Context())
 
     @classmethod
     async def start(
@@ -110,6 +114,11 @@ class WorkerProcess:
     def model(self) -> str:
         """What its first user called the model."""
         return self.configuration.model
+
+    @property
+    def file(self) -> Path:
+        """The model's file, behind all links."""
+        return Path(self.configuration.path).resolve()
 
     @property
     def pid(self) -> int:
@@ -259,7 +268,7 @@ class WorkerProcess:
     def _dispatch(self, frame: FromWorker) -> None:
         match frame:
             case frames.Ready():
-                log_ready(frame, self.model, self.pid, time.monotonic() - self._started)
+                self._born.run(log_ready, frame, self.model, self.pid, time.monotonic() - self._started)
                 self.ready.set_result(frame)
             case frames.LoadFailed():
                 self._fail_loading(RemoteError(frame.failure))
