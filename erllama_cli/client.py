@@ -13,6 +13,7 @@ from erllama_daemon.directories import Directories
 from erllama_daemon.errors import DaemonLost, DaemonUnreachable
 from erllama_daemon.messages import (
     Accepted,
+    Activity,
     AdapterList,
     AdapterRequest,
     Catalog,
@@ -216,6 +217,10 @@ class Client:
     def model_info(self, request: ModelInfoRequest) -> ModelInfo | None:
         """One model and the memory it would take, or None if there is no daemon. Never starts one."""
         return self._answer("/v1/catalog/info", request, ModelInfo) if self.answers() else None
+
+    def activity(self) -> Activity:
+        """What the daemon is busy with."""
+        return self._got("/v1/requests", Activity)
 
     def evict(self, request: ModelRequest) -> Evicted:
         """Save what a model holds live and let it go; the model stays."""

@@ -126,6 +126,7 @@ ERLLAMA = Group(
         "load": "Load a model, or load it again with other options.",
         "unload": "Save what a model holds, and let it go.",
         "ps": "Show the models that are loaded.",
+        "top": "Watch models, requests and the cache at work.",
         "adapter": ADAPTER,
         "cache": CACHE,
         "config": CONFIG,

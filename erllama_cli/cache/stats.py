@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from erllama_cli import options
+from erllama_cli.drawing.bar import bar, percent
 from erllama_cli.failures import reported_failures
 from erllama_cli.one_line import line_width
 from erllama_cli.output import Table, counted, print_json, print_table, readable_bytes, readable_seconds
@@ -95,11 +95,8 @@ def _bar(name: str, tier: TierStats) -> str:
     """How full a tier is; on a narrow terminal in two lines."""
     full = tier.bytes / tier.quota_bytes if tier.quota_bytes else 0.0
     width = max(_LEAST_BAR, min(_LONGEST_BAR, line_width() - _INDENT - len("[]  100 %")))
-    # What is there at all shows.
-    filled = min(width, math.ceil(full * width))
-    bar = f"[{'#' * filled}{'-' * (width - filled)}] {_percent(full):>5}"
     held = f"{counted(tier.rows, 'block')}, {readable_bytes(tier.bytes)} of {readable_bytes(tier.quota_bytes)}"
-    line = f"{name:<{_INDENT}}{bar}"
+    line = f"{name:<{_INDENT}}{bar(full, width)} {percent(full):>5}"
     fits = len(line) + 2 + len(held) <= line_width()
     return f"{line}  {held}" if fits else f"{line}\n{' ' * _INDENT}{held}"
 
@@ -125,16 +122,12 @@ def _hits(counters: Counters) -> str:
     if not lookups:
         return "nothing was looked up yet"
     kinds = f"{counters.hits_exact:,} exact, {counters.hits_resume:,} resumed, {counters.hits_longest_prefix:,} in part"
-    return f"{_percent(hits / lookups)} of {counted(lookups, 'lookup')}: {kinds}, {counters.misses:,} missed"
+    return f"{percent(hits / lookups)} of {counted(lookups, 'lookup')}: {kinds}, {counters.misses:,} missed"
 
 
 def _tokens(counters: Counters) -> str:
     tokens = counters.tokens_reused + counters.tokens_prefilled
     if not tokens:
         return "none were read yet"
-    reused = f"{_percent(counters.tokens_reused / tokens)} reused"
+    reused = f"{percent(counters.tokens_reused / tokens)} reused"
     return f"{reused}: {counters.tokens_reused:,} from the cache, {counters.tokens_prefilled:,} read"
-
-
-def _percent(part: float) -> str:
-    return "<1 %" if 0 < part < 0.01 else f"{part:.0%}".replace("%", " %")

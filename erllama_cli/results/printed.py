@@ -35,6 +35,7 @@ from erllama_cli.results.sessions import (
 )
 from erllama_cli.results.verification import RecomputedVerdict
 from erllama_daemon.messages import (
+    Activity,
     AdapterList,
     Catalog,
     DaemonStatus,
@@ -105,6 +106,7 @@ PRINTED: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
     "sessions rm": (Removed,),
     "sessions show": (ShownSession,),
     "tokenize": (Tokenized,),
+    "top": (Activity,),
     "unload": (Unloaded,),
 }
 """The words of a command, and its objects: the first one by default, others as its options demand."""
@@ -112,6 +114,7 @@ PRINTED: Mapping[str, tuple[type[msgspec.Struct], ...]] = {
 LINES: Mapping[str, str] = {
     "chat": "An object a turn, each on a line of its own.",
     "run": "With --batch, an object a record, each on a line of its own.",
+    "top": "With --count, so many objects, each on a line of its own.",
 }
 """Commands that print more than one object, and when."""
 

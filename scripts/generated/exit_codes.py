@@ -43,6 +43,7 @@ _BESIDES: Mapping[str, tuple[int, ...]] = {
     "load": _ASKING_A_MODEL,
     "unload": _ASKING,
     "ps": _ASKING,
+    "top": _ASKING,
     "adapter load": _ASKING_A_MODEL,
     "adapter unload": _ASKING_A_MODEL,
     "adapter scale": _ASKING_A_MODEL,

@@ -18,6 +18,7 @@ import msgspec
 from erllama_daemon import __version__
 from erllama_daemon.messages import (
     VERSION_HEADER,
+    Activity,
     AdapterRequest,
     CompleteRequest,
     DaemonSettings,
@@ -163,6 +164,7 @@ class FakeDaemon:
     loaded: list[ModelStatus] = field(default_factory=list)
     quotas: Quotas | None = None
     settings: DaemonSettings | None = None
+    activity: Activity | None = None
     reply: msgspec.Struct | None = None
     loading: Sequence[LoadEvent] = ()
     recomputing: Sequence[RecomputeEvent] = ()
@@ -216,6 +218,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, fake.nonsense or told)
         elif self.path == "/v1/config" and fake.settings is not None:
             self._send(200, fake.settings)
+        elif self.path == "/v1/requests" and fake.activity is not None:
+            fake.looked_at += 1
+            self._send(200, fake.activity)
         elif fake.refusal is not None:
             self._send(*fake.refusal)
         elif self.path == "/v1/catalog":

@@ -56,6 +56,13 @@ ROWS: Mapping[str, Row] = {
     "load": Row(works=("demo",)),
     "unload": Row(works=("demo",), fails=("demo",), code=EXIT_UNREACHABLE, environment=UNREACHABLE),
     "ps": Row(code=EXIT_UNREACHABLE, fails=(), environment=UNREACHABLE),
+    "top": Row(
+        before=("erllama daemon start -q",),
+        works=("--once",),
+        fails=(),
+        code=EXIT_UNREACHABLE,
+        environment=UNREACHABLE,
+    ),
     "adapter load": Row(works=("demo", "pirate.gguf"), fails=("demo", "nowhere.gguf")),
     "adapter unload": Row(
         works=("demo", "pirate.gguf"), fails=(*MISSING, "ffff"), before=_ATTACHED, placeholders=_HANDLE

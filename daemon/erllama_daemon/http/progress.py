@@ -57,7 +57,7 @@ class AnswerProgress:
         return RunningRequest(
             id=self.id,
             request_id="" if self.visit is None else self.visit.id,
-            model=self.question.model,
+            model=self.question.model if self.worker is None else self.worker.model,
             state=told.state if told is not None else self.state,
             client=self.client,
             age_s=round(self.age_s, 3),

@@ -16,9 +16,9 @@ admitted, its prompt is being read, or it is being answered."""
 class RunningRequest(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that is under way. `id` is the number that `POST /v1/cancel/ID` takes, `request_id` that of the log.
 
-    `client` is the API that it was asked with. Of the prompt, in tokens, `read_tokens` are in the KV buffer, of which
-    `cached_tokens` were reused. `tokens_per_s` is the mean since the first token, `ahead` how many are before it in the
-    queue. A private conversation has no name here.
+    `client` is the API that it was asked with; `model` is the `id` of its model's row, once that is loaded. Of the
+    prompt, in tokens, `read_tokens` are in the KV buffer, of which `cached_tokens` were reused. `tokens_per_s` is the
+    mean since the first token, `ahead` how many are before it in the queue. A private conversation has no name here.
     """
 
     id: int
