@@ -16,7 +16,7 @@ from erllama_cache.choices import KNOBS
 from erllama_cache.policy import PolicyKnobs
 from erllama_cli.options import DisplayOptions
 
-NEVER = {"huggingface_hub", "llama_cpp", "uvicorn", "starlette", "httpx", "numpy", "jinja2"}
+NEVER = {"huggingface_hub", "llama_cpp", "prometheus_client", "uvicorn", "starlette", "httpx", "numpy", "jinja2"}
 WORKING = {
     "msgspec",
     "socket",
