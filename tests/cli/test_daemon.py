@@ -65,6 +65,13 @@ def test_a_daemon_that_ends_at_once_leaves_its_last_words(monkeypatch: pytest.Mo
     assert stat.S_IMODE(directories.runtime.stat().st_mode) == 0o700
 
 
+def test_last_words_are_also_read_from_a_log_of_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = '{"time":"x","level":"critical","message":"erllama: no room left."}'
+    monkeypatch.setattr(launcher, "DAEMON_COMMAND", ("sh", "-c", f"echo '{line}' >&2; exit 1"))
+    with pytest.raises(DaemonUnreachable, match=r"daemon\.sock: no room left\.$"):
+        launcher.running_daemon(user_directories())
+
+
 @pytest.fixture
 def next_daemon(fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The processes of the daemons that are started, which the scripted one plays, too."""

@@ -10,6 +10,7 @@ from daemon.application import Daemon, Response, Tell, ask, tell_in
 from daemon.fake_worker import stats
 from prometheus_client.parser import text_string_to_metric_families
 
+from erllama_cache.store import Store
 from erllama_daemon.http.metrics import family
 from erllama_daemon.http.metrics.last_minute import LastAnswers
 from erllama_daemon.http.metrics.model_labels import ModelLabels
@@ -109,6 +110,38 @@ def test_what_is_under_way_is_listed_with_its_state_and_its_client(tell: Tell) -
         await daemon.app.answers.finish()
         assert (await daemon.get("/v1/requests")).json["requests"] == []
         assert (await daemon.get("/v1/requests")).json["last_minute"]["answers"] == 2
+
+    tell(story)
+
+
+def test_the_counters_of_the_cache_are_those_of_its_folder(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        with Store(daemon.directories.cache, ram_bytes=0, disk_bytes=1 << 20) as store:
+            for name in ("hits_resume", "saves_evict", "saves_dropped", "quarantined", "evicted"):
+                store.tally.add(name)
+            store.tally.add("bytes_written", 7)
+            store.tally.add("saved_total_ns", 1_500_000_000)
+        found = samples(await daemon.get("/metrics"))
+        assert found["erllama_cache_lookups_total"]["resume",] == 1
+        assert found["erllama_cache_saves_total"] == {
+            ("cold",): 0, ("continued",): 0, ("finish",): 0, ("evict",): 1, ("shutdown",): 0
+        }  # fmt: skip
+        for name in ("saves_dropped", "quarantined", "evictions"):
+            assert found[f"erllama_cache_{name}_total"] == {(): 1}
+        assert found["erllama_cache_written_bytes_total"] == {(): 7}
+        assert found["erllama_cache_saved_seconds_total"] == {(): 1.5}
+        assert found["erllama_cache_quota_bytes"].keys() == {("ram",), ("disk",)}
+
+    tell(story)
+
+
+def test_a_cache_that_cannot_be_looked_into_keeps_nobody_from_seeing_the_rest(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        daemon.directories.cache.parent.mkdir(parents=True, exist_ok=True)
+        daemon.directories.cache.write_text("no folder")
+        found = samples(await daemon.get("/metrics"))
+        assert found["erllama_cache_bytes"] == {("ram",): 0}
+        assert (await daemon.get("/v1/requests")).json["disk"] is None
 
     tell(story)
 
