@@ -52,7 +52,7 @@ def _line(text: str, style: str = "") -> Text:
 
 def _table(table: Table) -> RichTable:
     rows = [table.header, *table.rows]
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(table.header):
         if name in table.numeric:
             drawn.add_column(name, justify="right", no_wrap=True, min_width=max(len(row[index]) for row in rows))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daemon.application import Daemon, Response, Tell, ask, tell_in
 from daemon.fake_worker import stats
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.types import Receive, Scope, Send
 
 from erllama_cache.store import Store
+from erllama_daemon.http.gate import Gate
 from erllama_daemon.http.metrics import family
 from erllama_daemon.http.metrics.last_minute import LastAnswers
 from erllama_daemon.http.metrics.model_labels import ModelLabels
@@ -222,3 +226,19 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.append(self.format(record))
+
+
+def test_who_looks_on_neither_keeps_a_daemon_from_ending_nor_is_refused_while_it_does() -> None:
+    async def respond(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        assert not gate.is_entered
+        served.append(gate.idle_s)
+
+    async def nobody(*_: object) -> Any:
+        raise AssertionError("nothing is said by the gate")
+
+    now, served = 0.0, list[float]()
+    gate = Gate(lambda: now)
+    now, gate.is_shut = 60.0, True
+    for path in ("/metrics", "/v1/requests"):
+        asyncio.run(gate.around(respond)({"type": "http", "path": path}, nobody, nobody))
+    assert served == [60.0, 60.0]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from daemon.worker_parts import Start
 from fake_backend import FakeBackend
 from fake_engine import FINGERPRINT
 
@@ -97,3 +98,38 @@ def test_what_was_not_deleted_stays_live_and_in_memory(worker: Conversing) -> No
     assert worker.forget(3, [b"\0" * 32]) == frames.Forgotten(3, 0, 0)
     assert worker.forget(4, [*keys]) == frames.Forgotten(4, 0, len(keys)), "its sequence had made way before"
     assert worker.forget(5, None) == frames.Forgotten(5, 1, len(others))
+
+
+def test_a_worker_says_how_far_each_of_its_requests_is(start: Start) -> None:
+    worker = start()
+
+    def looked_at() -> list[frames.Progress]:
+        number = worker.next_id()
+        worker.calls.handle(frames.AskStatus(number))
+        status = worker.last_frame(number)
+        assert isinstance(status, frames.Status)
+        return status.requests
+
+    worker.hold_after(2)
+    first = worker.ask("All happy families are alike. " * 3, answer="They are.")
+    worker.wait_until_held()
+    second = worker.ask("Why?")
+    worker.wait_until_prepared()
+    reading, waiting = looked_at()
+    assert (reading.id, reading.state, reading.generated_tokens) == (first, "prefilling", 0)
+    assert 0 < reading.read_tokens < reading.prompt_tokens
+    assert (waiting.id, waiting.state, waiting.read_tokens) == (second, "queued", 0)
+    worker.go_on()
+    for number in (first, second):
+        worker.finished(number)
+    assert looked_at() == []
+    worker.hold_after(3)
+    again = worker.ask("All happy families are alike. " * 3, answer="They are.")
+    worker.wait_until_held()
+    (answering,) = looked_at()
+    assert (answering.id, answering.state) == (again, "generating")
+    assert answering.cached_tokens == answering.read_tokens == answering.prompt_tokens == reading.prompt_tokens
+    assert answering.generated_tokens >= 1
+    assert answering.generating_s >= 0
+    worker.go_on()
+    worker.finished(again)
