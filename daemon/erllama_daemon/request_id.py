@@ -18,3 +18,8 @@ def request_id_of(given: bytes | None) -> str:
     """What the client calls its request, if that is one word of at most 64 printable ASCII characters; or a new id."""
     text = "" if given is None else given.decode("latin-1").strip()
     return text if _SANE.fullmatch(text) else f"req_{secrets.token_hex(8)}"
+
+
+def current_request_id() -> str:
+    """The id of the request that is served; a new one where there is none."""
+    return REQUEST_ID.get() or request_id_of(None)

@@ -239,6 +239,10 @@ def test_who_looks_on_neither_keeps_a_daemon_from_ending_nor_is_refused_while_it
     now, served = 0.0, list[float]()
     gate = Gate(lambda: now)
     now, gate.is_shut = 60.0, True
-    for path in ("/metrics", "/v1/requests"):
-        asyncio.run(gate.around(respond)({"type": "http", "path": path}, nobody, nobody))
+
+    async def look() -> None:
+        for path in ("/metrics", "/v1/requests"):
+            await gate.around(respond)({"type": "http", "path": path}, nobody, nobody)
+
+    asyncio.run(look())
     assert served == [60.0, 60.0]

@@ -47,11 +47,6 @@ class Several:
         self._held: list[Said] = []
         self._is_cancelled = False
 
-    @property
-    def id(self) -> str:
-        """What the log calls the first of them."""
-        return str(self._answers[0].id)
-
     async def start(self) -> None:
         """Starts the first of each group. Raises what `Asking.start` raises."""
         index = 0

@@ -9,7 +9,7 @@ from contextlib import suppress
 from starlette.requests import Request
 from starlette.responses import Response
 
-from erllama_daemon.http.anthropic.failure import REQUEST_ID, AnthropicFailure, failed, request_id
+from erllama_daemon.http.anthropic.failure import REQUEST_ID, AnthropicFailure, failed
 from erllama_daemon.http.anthropic.reply import Reply, TokenCount, reply_of
 from erllama_daemon.http.anthropic.request import CountRequest, MessagesRequest
 from erllama_daemon.http.anthropic.stream import MessageStream, Ping, StreamEvent, event_name
@@ -21,6 +21,7 @@ from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.event_stream import EventStream, sent_event
 from erllama_daemon.http.hang_up import cancelled_if_gone
 from erllama_daemon.http.several import Said, Several
+from erllama_daemon.request_id import current_request_id
 
 PING_PERIOD_S = 10.0
 """After so long without a word a stream says that it is alive."""
@@ -74,7 +75,7 @@ class AnthropicEndpoints:
             [[stats]] = await answers.finished()
         reply = reply_of(stats, model=body.model, max_tokens=body.max_tokens, shows_thinking=body.shows_thinking)
         response = json_response(reply)
-        response.headers.update({REQUEST_ID: request_id(), **header_of_whole(stats)})
+        response.headers.update({REQUEST_ID: current_request_id(), **header_of_whole(stats)})
         return response
 
     async def count_tokens(self, request: Request) -> Response:
@@ -82,12 +83,12 @@ class AnthropicEndpoints:
         body = await read_body(request, CountRequest)
         rendered = await self._calls.render(body.render())
         response = json_response(TokenCount(len(rendered.tokens)))
-        response.headers[REQUEST_ID] = request_id()
+        response.headers[REQUEST_ID] = current_request_id()
         return response
 
     def _streamed(self, body: MessagesRequest, answers: Several, reuse: Reuse) -> Response:
         stream = MessageStream(model=body.model, max_tokens=body.max_tokens, shows_thinking=body.shows_thinking)
-        headers = {REQUEST_ID: request_id(), **reuse.header}
+        headers = {REQUEST_ID: current_request_id(), **reuse.header}
         return EventStream(self._events(stream, answers, reuse), answers.cancel, headers)
 
     async def _events(self, stream: MessageStream, answers: Several, reuse: Reuse) -> AsyncGenerator[bytes, None]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 import msgspec
 from starlette.responses import Response
 
@@ -11,6 +9,7 @@ from erllama_cache.errors import ErllamaError
 from erllama_daemon.errors import InternalError
 from erllama_daemon.http.body import json_response, status_of
 from erllama_daemon.messages import Failure
+from erllama_daemon.request_id import current_request_id
 
 REQUEST_ID = "request-id"
 """The header with the name of a request."""
@@ -57,11 +56,6 @@ class AnthropicFailure(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     request_id: str
 
 
-def request_id() -> str:
-    """A name for a request."""
-    return f"req_{secrets.token_hex(12)}"
-
-
 def failed(error: Exception) -> Response:
     """The response for whatever an endpoint raised."""
     failure = Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
@@ -80,7 +74,7 @@ def failure_body(failure: Failure) -> AnthropicFailure:
         message=(_TOO_LONG if failure.code == "context_exceeded" else "") + failure.message,
         details=AnthropicErrorDetails(error_code=failure.code, hint=hint),
     )
-    return AnthropicFailure(error=told, request_id=request_id())
+    return AnthropicFailure(error=told, request_id=current_request_id())
 
 
 def _status(failure: Failure) -> int:

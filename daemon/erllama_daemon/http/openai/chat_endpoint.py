@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.body import json_response, read_body
+from erllama_daemon.http.cache_header import header_of_whole
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.event_stream import EventStream
 from erllama_daemon.http.hang_up import cancelled_if_gone
@@ -18,7 +19,6 @@ from erllama_daemon.http.openai.chat_answer import ChatChoice, ChatChunk, ChatCo
 from erllama_daemon.http.openai.chat_request import ChatRequest
 from erllama_daemon.http.openai.chat_stream import ChatStream
 from erllama_daemon.http.openai.failure import OpenAiFailure, failed
-from erllama_daemon.http.openai.told_cache import headers_of, headers_of_whole
 from erllama_daemon.http.openai.usage import Usage
 from erllama_daemon.http.several import Several
 
@@ -62,7 +62,7 @@ class ChatEndpoint:
                     has_logprobs=bool(body.logprobs),
                     wants_usage=body.wants_usage,
                 )
-                headers = headers_of(answers, await answers.begin())
+                headers = (await answers.begin()).header
                 return EventStream(stream.sent(answers), answers.cancel, headers)
             groups = await answers.finished()
         stats = [*itertools.chain.from_iterable(groups)]
@@ -75,5 +75,5 @@ class ChatEndpoint:
             system_fingerprint=FINGERPRINT,
         )
         response = json_response(completion)
-        response.headers.update(headers_of_whole(answers, stats[0]))
+        response.headers.update(header_of_whole(stats[0]))
         return response

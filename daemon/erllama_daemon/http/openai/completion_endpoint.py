@@ -14,6 +14,7 @@ from erllama_daemon import frames
 from erllama_daemon.errors import InternalError
 from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.body import json_response, read_body
+from erllama_daemon.http.cache_header import header_of_whole
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.event_stream import EventStream
 from erllama_daemon.http.hang_up import cancelled_if_gone
@@ -24,7 +25,6 @@ from erllama_daemon.http.openai.completion_request import CompletionRequest
 from erllama_daemon.http.openai.completion_stream import completion_events
 from erllama_daemon.http.openai.failure import OpenAiFailure, failed
 from erllama_daemon.http.openai.prompts import Prompt, prompts_of
-from erllama_daemon.http.openai.told_cache import headers_of, headers_of_whole
 from erllama_daemon.http.openai.usage import Usage
 from erllama_daemon.http.several import Several
 from erllama_daemon.models.supervisor import Supervisor
@@ -72,7 +72,7 @@ class CompletionEndpoint:
                 system_fingerprint=FINGERPRINT,
             )
             if body.stream:
-                headers = headers_of(answers, await answers.begin())
+                headers = (await answers.begin()).header
                 events = completion_events(
                     answers, whole, has_logprobs=body.logprobs is not None, wants_usage=body.wants_usage
                 )
@@ -81,7 +81,7 @@ class CompletionEndpoint:
         stats = [*itertools.chain.from_iterable(finished)]
         choices = [CompletionChoice.of(index, each) for index, each in enumerate(stats)]
         response = json_response(msgspec.structs.replace(whole, choices=choices, usage=Usage.of(finished)))
-        response.headers.update(headers_of_whole(answers, stats[0]))
+        response.headers.update(header_of_whole(stats[0]))
         return response
 
     async def _tokens(self, model: str, prompt: Prompt) -> list[int]:

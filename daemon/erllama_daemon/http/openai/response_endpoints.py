@@ -11,6 +11,7 @@ from starlette.responses import Response
 from erllama_daemon.errors import FieldRefused, ResponseNotKept, ResponseUnknown
 from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.body import json_response, read_body
+from erllama_daemon.http.cache_header import header_of_whole
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.event_stream import EventStream
 from erllama_daemon.http.hang_up import cancelled_if_gone
@@ -22,7 +23,6 @@ from erllama_daemon.http.openai.response_ids import KnownResponse, ResponseIds, 
 from erllama_daemon.http.openai.response_output import output_of
 from erllama_daemon.http.openai.response_request import ResponseRequest
 from erllama_daemon.http.openai.response_stream import sent_response
-from erllama_daemon.http.openai.told_cache import headers_of, headers_of_whole
 from erllama_daemon.http.several import Several
 from erllama_daemon.messages import Stats
 
@@ -81,7 +81,7 @@ class ResponseEndpoints:
             await answers.start()
             begun = OpenAiResponse.begun(new_id(), now(), body)
             if body.stream:
-                headers = headers_of(answers, await answers.begin())
+                headers = (await answers.begin()).header
 
                 async def keep(stats: Stats) -> None:
                     await self._keep(begun.id, stats, follows, body)
@@ -91,7 +91,7 @@ class ResponseEndpoints:
         begun = msgspec.structs.replace(begun, id=id_of_key(stats.finish_key))
         await self._keep(begun.id, stats, follows, body)
         response = json_response(begun.ended(stats, output_of(stats)))
-        response.headers.update(headers_of_whole(answers, stats))
+        response.headers.update(header_of_whole(stats))
         return response
 
     async def get(self, request: Request) -> Response:
