@@ -21,7 +21,7 @@ from daemon.living import living
 
 from erllama_daemon.config import ByteSize, Config, DaemonConfig
 from erllama_daemon.life.life import PROMPTS_LOGGED
-from erllama_daemon.life.log import LogFile
+from erllama_daemon.life.log import LogFile, LogStream, configure_log
 from erllama_daemon.life.origin import started_by
 from erllama_daemon.log_line import JournalLine, JsonLine, dated_lines, facts, worker_lines
 from erllama_daemon.models import worker_log
@@ -308,3 +308,15 @@ def test_the_format_of_the_log_is_what_is_configured_from_the_next_line_on(log: 
     log.configure(DaemonConfig())
     log.handle(record("y"))
     assert path.read_text().endswith(" INFO y\n")
+
+
+def test_standard_error_and_a_file_take_on_another_format(
+    log: LogFile, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream = LogStream(DaemonConfig())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [stream, log])
+    configure_log(DaemonConfig(log_format="json"))
+    for handler in (stream, log):
+        handler.handle(record("x"))
+    for written in (capsys.readouterr().err, Path(log.baseFilename).read_text()):
+        assert json.loads(written)["message"] == "x"

@@ -24,7 +24,7 @@ from erllama_daemon.life import systemd
 from erllama_daemon.life.drain import GOODBYE_S, Drain
 from erllama_daemon.life.idle import IdleWatch
 from erllama_daemon.life.listener import Listener
-from erllama_daemon.life.log import LogFile
+from erllama_daemon.life.log import LogFile, configure_log
 from erllama_daemon.life.reload import differences
 from erllama_daemon.log_line import facts
 from erllama_daemon.messages import DaemonStatus, Reloaded, StartedBy
@@ -164,8 +164,7 @@ class Life:
         self._retention.configure(config.sessions.keep)
         self._watch.limit_s = config.daemon.idle_exit
         self.doors.configure(config.daemon)
-        if start.log is not None:
-            start.log.configure(config.daemon)
+        configure_log(config.daemon)
         told = facts(changed=",".join(found.changed) or "nothing", after_restart=",".join(found.after_restart) or None)
         log.info("configuration read: %s", told)
         return found

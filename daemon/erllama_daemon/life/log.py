@@ -9,6 +9,7 @@ import sys
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TextIO
 
 from erllama_daemon.config import DaemonConfig
 from erllama_daemon.directories import create_private
@@ -93,6 +94,25 @@ class LogFile(RotatingFileHandler):
             self.stream.close()
 
 
+class LogStream(logging.StreamHandler[TextIO]):
+    """Standard error, which is a terminal, a file of whoever keeps the daemon, or systemd's journal."""
+
+    def __init__(self, config: DaemonConfig) -> None:
+        super().__init__(sys.stderr)
+        self.configure(config)
+
+    def configure(self, config: DaemonConfig) -> None:
+        """Another format, from the next line on."""
+        self.setFormatter(_lines(config, is_journal=is_journal(os.environ)))
+
+
+def configure_log(config: DaemonConfig) -> None:
+    """What has changed of the log takes effect, wherever it goes."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogFile | LogStream):
+            handler.configure(config)
+
+
 def _lines(config: DaemonConfig, *, is_journal: bool = False) -> logging.Formatter:
     if config.log_format == "json":
         return JsonLine(levels=is_journal)
@@ -102,11 +122,8 @@ def _lines(config: DaemonConfig, *, is_journal: bool = False) -> logging.Formatt
 def open_log(by: StartedBy, path: Path, config: DaemonConfig) -> LogFile | None:
     """Begins to log: to `path` in the background, else to standard error. Raises OSError."""
     log = LogFile(path, config) if by == "command" else None
-    handler: logging.Handler = log or logging.StreamHandler(sys.stderr)
-    if log is None:
-        handler.setFormatter(_lines(config, is_journal=is_journal(os.environ)))
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [log or LogStream(config)]
     root.setLevel(logging.INFO)
     for chatty in ("uvicorn", "asyncio", "filelock"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
