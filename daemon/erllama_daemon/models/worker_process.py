@@ -9,7 +9,7 @@ import signal
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
-from contextvars import Context, copy_context
+from contextvars import Context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -20,6 +20,7 @@ from erllama_daemon.frames import FromWorker, ToWorker
 from erllama_daemon.log_line import facts
 from erllama_daemon.messages import Adapter, Failure, ModelOptions, RemoteError
 from erllama_daemon.models.worker_log import log_end, log_output, log_ready
+from erllama_daemon.request_id import REQUEST_ID
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,8 @@ class WorkerProcess:
         self._ending: asyncio.Task[None] | None = None
         self._why: str | None = None
         self._started = time.monotonic()
-        self._born: Context = copy_context()
+        self._born = Context()
+        self._born.run(REQUEST_ID.set, REQUEST_ID.get())
         # What it does later is not done for the request that had it started.
         self._printer = (
             None
