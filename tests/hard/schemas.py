@@ -58,6 +58,7 @@ class Outcome:
     """What came of the cases at one door."""
 
     cases: int
+    accepted: int
     operations: int
     failures: list[Any]
     errors: list[Any]
@@ -84,11 +85,19 @@ def ask_everything(
     environment = daemon.environment | {"PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "120"}
     done = subprocess.run(command, env=environment, cwd=daemon.home, capture_output=True, text=True, check=False)
     if not report.exists():
-        return Outcome(0, 0, [], [done.stderr], done.stdout)
+        return Outcome(0, 0, 0, [], [done.stderr], done.stdout)
     told = json.loads(report.read_text())
     report.unlink()
     operations = told["operations"]["tested"] if told["operations"] else 0
-    return Outcome(told["test_cases"]["generated"], operations, told["failures"], told["errors"], done.stdout)
+    rates = [rate for phases in told["valid_rates"].values() for rate in phases.values()]
+    return Outcome(
+        told["test_cases"]["generated"],
+        sum(rate["accepted"] for rate in rates),
+        operations,
+        told["failures"],
+        told["errors"],
+        done.stdout,
+    )
 
 
 def main() -> int:
@@ -112,6 +121,7 @@ def main() -> int:
             seconds = time.monotonic() - started
             print(
                 f"{door}: {outcome.cases} cases of {outcome.operations} endpoints in {seconds:.0f} s, "
+                f"{outcome.accepted} of them accepted, "
                 f"{len(outcome.failures)} kinds of failure",
                 flush=True,
             )

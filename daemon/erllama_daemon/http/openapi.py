@@ -93,4 +93,5 @@ def _responses(endpoint: Endpoint, schemas: Document) -> Document:
         content[kind] = {"schema": schemas["events"]}
     failed = {"description": "Why not.", "content": {JSON: {"schema": schemas["error"]}}}
     answered: Document = {"description": description} | ({"content": content} if content else {})
-    return {str(endpoint.status): answered, **dict.fromkeys(("4XX", "501", "503"), failed)}
+    empty = {} if endpoint.empty is None else {"204": {"description": endpoint.empty}}
+    return {str(endpoint.status): answered, **empty, **dict.fromkeys(("4XX", "501", "503"), failed)}
