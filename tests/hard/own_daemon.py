@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from conftest import STORES, XDG, has_ended, kill_processes
+
+from erllama_daemon.life.origin import IN_BACKGROUND
+
+VARIABLE = "HARD_WORKER"
+"""Where `hard.daemon_with_worker` finds the words of its worker's command, as JSON."""
 
 ERLLAMA = (sys.executable, "-m", "erllama_cli")
 START_S = 60
@@ -36,12 +43,17 @@ class Figures:
 
 
 class OwnDaemon:
-    """A running daemon. `environment` is what its commands have; `url` is where it serves on TCP, and `key` opens it."""
+    """A running daemon. `environment` is what its commands have; `url` is where it serves on TCP, and `key` opens it.
 
-    def __init__(self, home: Path, settings: Sequence[str] = (), http: str | None = None) -> None:
+    `worker` is the program that it starts as a worker, if that is not its own.
+    """
+
+    def __init__(
+        self, home: Path, settings: Sequence[str] = (), http: str | None = None, worker: Sequence[str] = ()
+    ) -> None:
         self.home = home
-        self.settings = settings
-        self.http = http
+        self.settings = settings if http is None else [*settings, f"daemon.http={http}"]
+        self.worker = worker
         self.environment = {name: value for name, value in os.environ.items() if name not in STORES}
         for name in XDG:
             folder = home / name.split("_")[1].lower()
@@ -60,10 +72,35 @@ class OwnDaemon:
 
     def start(self) -> None:
         """Starts it; returns when it answers."""
-        sets = [word for setting in self.settings for word in ("--set", setting)]
-        listen = [] if self.http is None else ["--http", self.http]
-        self.command("daemon", "start", *sets, *listen)
+        sets = [f"--set={setting}" for setting in self.settings]
+        if self.worker:
+            self._start_with_worker(sets)
+        else:
+            self.command("daemon", "start", *sets)
         self.read_on()
+
+    def _start_with_worker(self, sets: Sequence[str]) -> None:
+        log = self.home / "state" / "daemon.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "hard.daemon_with_worker", IN_BACKGROUND, *sets],
+                env=self.environment | {VARIABLE: json.dumps(self.worker)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        # As a zombie it would pretend to run.
+        threading.Thread(target=process.wait, daemon=True).start()
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                self.status()
+            except OSError:
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.02)
+            else:
+                return
 
     def read_on(self) -> None:
         """Takes over where it is."""
@@ -142,10 +179,12 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 @contextmanager
-def own_daemon(settings: Sequence[str] = (), http: str | None = None) -> Iterator[OwnDaemon]:
+def own_daemon(
+    settings: Sequence[str] = (), http: str | None = None, worker: Sequence[str] = ()
+) -> Iterator[OwnDaemon]:
     """A daemon that has begun; it has ended afterwards, and its folders are gone."""
     with own_home() as home:
-        daemon = OwnDaemon(home, settings, http)
+        daemon = OwnDaemon(home, settings, http, worker)
         daemon.start()
         yield daemon
         daemon.stop()
