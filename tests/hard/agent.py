@@ -27,6 +27,7 @@ SHARE = 0.95
 """So much of what was sent before must be reused, at the least."""
 
 ANSWER_TOKENS = 24
+CALL_TOKENS = 96
 SYSTEM = """\
 You are a careful programmer who works in the repository of erllama, a daemon that gives a local language model a memory.
 You read files with the tool read_file before you say anything about them. You answer in one short sentence, you never
@@ -83,25 +84,25 @@ class Agent:
     """How many messages each turn sent."""
 
     def work(self) -> Turn:
-        """A file is called for in one turn, and spoken of in the next."""
+        """A file is called for in one turn, and spoken of in the next, unless the model calls for something again."""
         number = len(self.turns)
         path, text = FILES[number // 2 % len(FILES)]
         if number % 2 == 0:
             self.messages.append({"role": "user", "content": f"What does {path} do? Read it first."})
-            said = self.ask(tools=[READ_FILE], tool_choice=CALL_IT)
+            said = self.ask(CALL_TOKENS, tool_choice=CALL_IT)
             assert said.tool_calls, said
-            self.messages.append(said.model_dump(exclude_none=True))
-            result = {"role": "tool", "tool_call_id": said.tool_calls[0].id, "content": self.cut(text)}
-            self.messages.append(result)
         else:
-            said = self.ask(tools=[READ_FILE], tool_choice="none")
-            self.messages.append(said.model_dump(exclude_none=True))
+            said = self.ask(ANSWER_TOKENS, tool_choice="auto")
+        self.messages.append(said.model_dump(exclude_none=True))
+        for call in said.tool_calls or []:
+            result = self.cut(text) if number % 2 == 0 else "You have read it already."
+            self.messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
         return self.turns[-1]
 
-    def ask(self, **options: Any) -> Any:
+    def ask(self, length: int, **options: Any) -> Any:
         """Sends all of it, and gives the message that comes back."""
         answer = self.client.chat.completions.create(
-            model="demo", messages=self.messages, temperature=0, max_tokens=ANSWER_TOKENS, **options
+            model="demo", messages=self.messages, tools=[READ_FILE], temperature=0, max_tokens=length, **options
         )
         usage = answer.usage
         assert usage is not None and usage.prompt_tokens_details is not None
@@ -117,7 +118,7 @@ class Agent:
         turn, position = self.turns[number - 1], self.lengths[number - 1] + 1
         assert self.messages[position]["role"] == "tool"
         self.messages[position] = {**self.messages[position], "content": "It is empty now: somebody deleted it."}
-        self.ask(tools=[READ_FILE], tool_choice="none")
+        self.ask(ANSWER_TOKENS, tool_choice="auto")
         edited = self.turns.pop()
         return Turn(edited.number, edited.prompt, edited.answer, edited.cached, turn.prompt + turn.answer)
 
@@ -125,7 +126,7 @@ class Agent:
         """The beginning of a file that lets the last prompt be as long as it is to be."""
         results_left = self.turns_in_all // 2 - (len(self.turns) - 1) // 2
         last = self.turns[-1]
-        overhead = (last.prompt - last.before if len(self.turns) > 1 else 0) + ANSWER_TOKENS
+        overhead = (last.prompt - last.before if len(self.turns) > 1 else 0) + ANSWER_TOKENS + CALL_TOKENS // 2
         size = (self.last_prompt - last.prompt - last.answer) // results_left - overhead
         _, found = self.daemon.ask("POST", "/v1/tokenize", {"model": "demo", "text": text[: 8 * size]})
         return "".join(found["pieces"][:size])
