@@ -164,7 +164,7 @@ def main() -> int:
     """Works, and prints a line a turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=20)
-    parser.add_argument("--last-prompt", type=int, default=8_050, help="about how many tokens the last prompt has")
+    parser.add_argument("--last-prompt", type=int, default=8_130, help="about how many tokens the last prompt has")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with own_daemon() as daemon, agent(daemon, last_prompt=given.last_prompt, turns=given.turns) as worker:
