@@ -132,7 +132,13 @@ def _doors(start: Start, life: Life) -> Doors:
     if start.tcp is not None:
         key.text()  # so that there is one
     return Doors(
-        life.asgi, life.refusals, start.settings.config.daemon, unix=start.listener.socket, tcp=start.tcp, key=key
+        life.asgi,
+        life.refusals,
+        start.settings.config.daemon,
+        unix=start.listener.socket,
+        tcp=start.tcp,
+        key=key,
+        visited=life.visited,
     )
 
 

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from erllama_daemon.doors.tcp import TcpListener, open_tcp
 from erllama_daemon.http.body import json_response, unknown_endpoint
 from erllama_daemon.http.door import Door
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint, Refusals
+from erllama_daemon.http.visit import around
 
 ANY_PORT = Address("127.0.0.1:0")
 TLS = Path(__file__).with_name("tls")
@@ -35,12 +37,16 @@ PIECE = b"x" * (1 << 16)
 
 @dataclass
 class Hall:
-    """`written` are the bytes that the endpoint that floods could get rid of, `left` says that its client is gone."""
+    """`written` are the bytes that the endpoint that floods could get rid of, `left` says that its client is gone.
+
+    `statuses` are those of all responses.
+    """
 
     key: ApiKey
     tcp: TcpListener
     socket: Path
     doors: Doors
+    statuses: list[int | None]
     written: int = 0
     left: asyncio.Event = field(default_factory=asyncio.Event)
     bodies: list[int] = field(default_factory=list)
@@ -142,8 +148,10 @@ async def hall(config: DaemonConfig | None = None) -> AsyncIterator[Hall]:
         Endpoint(method="GET", path="/own", handler=echo),
     ]
     app = Starlette(routes=[each.route for each in endpoints], exception_handlers={HTTPException: unknown_endpoint})
-    doors = Doors(app, Refusals(endpoints), config, unix=unix, tcp=tcp, key=key)
-    made.append(Hall(key, tcp, path, doors))
+    statuses: list[int | None] = []
+    visited = partial(around, on_response=lambda _, status: statuses.append(status))
+    doors = Doors(app, Refusals(endpoints), config, unix=unix, tcp=tcp, key=key, visited=visited)
+    made.append(Hall(key, tcp, path, doors, statuses))
     state = ServerState()
     servers = await doors.open(state)
     try:

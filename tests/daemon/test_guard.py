@@ -72,3 +72,14 @@ def test_another_user_at_the_unix_socket_is_cut_off_before_a_word(monkeypatch: p
         assert hall.bodies == [0]
 
     tell(story)
+
+
+def test_what_a_door_refuses_has_an_id_and_is_counted_too() -> None:
+    async def story(hall: Hall) -> None:
+        refused = await hall.ask("x-api-key: no", "X-Request-Id: mine")
+        assert (refused.status, refused.headers["x-request-id"]) == (401, "mine")
+        assert (await hall.ask("Host: evil.example.org")).headers["x-request-id"].startswith("req_")
+        assert (await hall.ask()).headers["x-request-id"].startswith("req_")
+        assert hall.statuses == [401, 403, 200]
+
+    tell(story)

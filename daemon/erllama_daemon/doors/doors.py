@@ -33,7 +33,10 @@ _TLS_GOODBYE_S = 3.0
 
 
 class Doors:
-    """Each serves the same application. All calls from the event loop."""
+    """Each serves the same application. All calls from the event loop.
+
+    `visited` gives an application that hears of every request, of what a door refuses too.
+    """
 
     def __init__(
         self,
@@ -44,10 +47,12 @@ class Doors:
         unix: socket.socket,
         tcp: TcpListener | None = None,
         key: ApiKey,
+        visited: Callable[[ASGIApp], ASGIApp],
     ) -> None:
         self._config = config
         self._tcp = tcp
-        bounded = BoundedRequests(app, Entered, lambda: self._unix.limits, refusals)
+        self._visited = visited
+        bounded = visited(BoundedRequests(app, Entered, lambda: self._unix.limits, refusals))
         self._unix = DoorWay(unix, bounded, Limits.of("unix", config), admits=is_owner)
         self._opened = [self._unix]
         if tcp is not None:
@@ -74,7 +79,7 @@ class Doors:
             log.error("the certificate stays as it was: %s", error)
 
     def _tcp_door(self, tcp: TcpListener, refusals: Refusals) -> DoorWay:
-        app = BoundedRequests(self._guard, self._entered_by_tcp, lambda: self._web.limits, refusals)
+        app = self._visited(BoundedRequests(self._guard, self._entered_by_tcp, lambda: self._web.limits, refusals))
         tls = None if tcp.tls is None else tcp.tls.context
         return DoorWay(tcp.socket, app, Limits.of("tcp", self._config), tls=tls)
 

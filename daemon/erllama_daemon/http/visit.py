@@ -66,7 +66,7 @@ def around(app: ASGIApp, on_response: OnResponse) -> ASGIApp:
         try:
             await app(scope, receive, send_with_id)
         finally:
-            if status is not None and status >= 400:
+            if status is not None and _is_to_be_told(visit, status):
                 _log_refused(visit, status, (time.monotonic() - started) * 1000)
             on_response(visit, status)
             REQUEST_ID.reset(tokens[0])
@@ -77,6 +77,11 @@ def around(app: ASGIApp, on_response: OnResponse) -> ASGIApp:
 
 def _given(scope: Scope) -> bytes | None:
     return next((value for name, value in scope["headers"] if name.lower() == _HEADER), None)
+
+
+def _is_to_be_told(visit: Visit, status: int) -> bool:
+    """Whether it was refused; what a door refuses, that says itself."""
+    return status >= 400 and (visit.endpoint is not None or status == 404)
 
 
 def _log_refused(visit: Visit, status: int, ms: float) -> None:

@@ -96,7 +96,8 @@ class Life:
         )
         app = App(directories, self._supervisor, self._conversations, self)
         self.refusals = Refusals(app.endpoints())
-        self.asgi: ASGIApp = visited(self._gate.around(create_app(app)), app)
+        self.asgi: ASGIApp = self._gate.around(create_app(app))
+        self.visited: Callable[[ASGIApp], ASGIApp] = lambda asgi: visited(asgi, app)
         self._retention = Retention(self._conversations.kept, app.answers.delete_unused, config.sessions.keep)
         self._drain = Drain(app.answers, self._supervisor)
         self._ending: asyncio.Task[None] | None = None
