@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import pytest
 from hypothesis import given
@@ -131,12 +130,11 @@ def test_no_more_is_held_back_than_could_become_a_call() -> None:
 
 
 def test_what_begins_like_calls_without_end_costs_no_more_than_its_length() -> None:
-    started = time.process_time()
+    # With a cost of their length squared, these would take longer than the suite lets a test take.
     for text in ("<tool_call>{" * 8_000, "<tool_call>" * 8_000, "<tool_call>{" * 5_000 + "}" * 5_000 + "x"):
         split = CallSplit(HERMES, NAMES, IDS)
         shown = [piece for place in range(0, len(text), 7) for piece in split.add(text[place : place + 7])]
         assert "".join(map(str, [*shown, *split.flush()])) == text
-    assert time.process_time() - started < 10
 
 
 def spoken(
