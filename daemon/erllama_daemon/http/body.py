@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from erllama_cache.errors import ErllamaError
-from erllama_daemon.errors import EXIT_CONTEXT, EXIT_MODEL, EXIT_USAGE, EndpointUnknown, InternalError, RequestInvalid
+from erllama_daemon.errors import EXIT_CONTEXT, EXIT_MODEL, EXIT_USAGE, EndpointUnknown, RequestInvalid
+from erllama_daemon.failures import failure_of
 from erllama_daemon.messages import Event, Failure, LoadEvent, RecomputeEvent
 from erllama_daemon.messages.checks import check_carriable
 
@@ -44,6 +44,9 @@ _STATUS_OF_CODE = {
     "head_too_large": 431,
     "request_too_slow": 408,
     "too_many_connections": 503,
+    "template_failed": 400,
+    "response_not_kept": 404,
+    "not_cached": 412,
 }
 _STATUS_OF_EXIT = {EXIT_USAGE: 400, EXIT_MODEL: 404, EXIT_CONTEXT: 413}
 _Body = TypeVar("_Body")
@@ -99,13 +102,21 @@ async def unknown_endpoint(request: Request, _error: Exception) -> Response:
 
 def failure_response(error: Exception) -> Response:
     """The response that tells of an error."""
-    failure = Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
+    failure = failure_of(error)
     return json_response(failure, status_of(failure))
 
 
 def status_of(failure: Failure) -> int:
     """The HTTP status of a failure."""
     return _STATUS_OF_CODE.get(failure.code) or _STATUS_OF_EXIT.get(failure.exit_code, 500)
+
+
+def hint_of(failure: Failure) -> str | None:
+    """What programs are told that can be done about it.
+
+    The hint of a request that makes no sense is for who typed it into a terminal.
+    """
+    return None if failure.code == "request_invalid" else failure.hint
 
 
 async def _lines(events: AsyncGenerator[_StreamEvent, None]) -> AsyncIterator[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -18,6 +18,9 @@ from erllama_daemon.messages import Failure
 
 OWNER: frozenset[Door] = frozenset({"unix"})
 EVERYBODY: frozenset[Door] = frozenset({"unix", "tcp"})
+
+GONE = 499
+"""The status that is told to nobody: the client has hung up before it was answered."""
 
 Dialect = Literal["erllama", "openai", "anthropic", "llama.cpp"]
 """Whose API it belongs to."""
@@ -64,6 +67,8 @@ class Endpoint:
             if ENTERED.get().door not in self.doors:
                 raise OwnerOnly(path=self.path)
             return await self.handler(request)
+        except ClientDisconnect:
+            return Response(status_code=GONE)
         except Exception as error:
             return self.failed(error)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from erllama_cache.errors import ErllamaError
-from erllama_daemon.errors import AnswerCutOff, InternalError
+from erllama_daemon.errors import AnswerCutOff
+from erllama_daemon.failures import failure_of
 from erllama_daemon.http.answer import Answer
 from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.cache_header import Reuse
@@ -24,8 +23,6 @@ from erllama_daemon.messages import (
     Thinking,
     Token,
 )
-
-log = logging.getLogger(__name__)
 
 Said = tuple[int, Event]
 """The index of an answer, and what is heard of it."""
@@ -134,11 +131,8 @@ class Several:
     async def _start_following(self, index: int, request: CompleteRequest) -> None:
         try:
             await self._start(index, request)
-        except ErllamaError as error:
-            self._queue.put_nowait((index, Failure.of(error)))
         except Exception as error:
-            log.exception("an answer could not be asked for")
-            self._queue.put_nowait((index, Failure.of(InternalError(reason=repr(error)))))
+            self._queue.put_nowait((index, failure_of(error)))
 
 
 def _is_read(event: Event) -> bool:

@@ -11,10 +11,10 @@ from erllama_daemon.engine.adapters import AdapterShelf
 from erllama_daemon.engine.engine import Engine
 from erllama_daemon.engine.explanation import Explainer
 from erllama_daemon.engine.generation import Generation
+from erllama_daemon.failures import failure_of
 from erllama_daemon.frames import CallAnswer, FromWorker
 from erllama_daemon.worker.desk import Desk
 from erllama_daemon.worker.embedder import Embedder
-from erllama_daemon.worker.failures import failure_of
 from erllama_daemon.worker.progress import progress_of
 from erllama_daemon.worker.recomputer import Recomputer
 from erllama_daemon.worker.scheduler import Scheduler

@@ -16,8 +16,8 @@ from erllama_daemon.errors import (
     NotSupported,
     TokenUnknown,
 )
+from erllama_daemon.failures import failure_of
 from erllama_daemon.frames import FromWorker
-from erllama_daemon.worker.failures import failure_of
 from erllama_daemon.worker.scheduler import Scheduler
 
 

@@ -17,9 +17,9 @@ from erllama_daemon import frames
 from erllama_daemon.engine.engine import Engine
 from erllama_daemon.engine.recheck import RecheckResult
 from erllama_daemon.errors import AnswerCutOff
+from erllama_daemon.failures import failure_of
 from erllama_daemon.frames import FromWorker
 from erllama_daemon.messages import Recomputed, WrongBlock
-from erllama_daemon.worker.failures import failure_of
 from erllama_daemon.worker.scheduler import Scheduler
 
 

@@ -14,9 +14,9 @@ from erllama_cache.block import SaveReason
 from erllama_daemon.engine.engine import Engine
 from erllama_daemon.engine.generation import Generation, GenerationState
 from erllama_daemon.errors import Busy
+from erllama_daemon.failures import failure_of
 from erllama_daemon.frames import Failed, FromWorker, Generate, Prefilled, Waiting
 from erllama_daemon.messages import Failure
-from erllama_daemon.worker.failures import failure_of
 from erllama_daemon.worker.preparation import Preparation
 from erllama_daemon.worker.reply import Reply, finished_frame, send_when_saved
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-from erllama_cache.errors import ErllamaError
-from erllama_daemon.errors import InternalError
-from erllama_daemon.http.body import json_response, status_of
+from erllama_daemon.failures import failure_of
+from erllama_daemon.http.body import hint_of, json_response, status_of
 from erllama_daemon.messages import Failure
 from erllama_daemon.request_id import current_request_id
 
@@ -58,7 +57,7 @@ class AnthropicFailure(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
 
 def failed(error: Exception) -> Response:
     """The response for whatever an endpoint raised."""
-    failure = Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
+    failure = failure_of(error)
     body = failure_body(failure)
     response = json_response(body, _status(failure))
     response.headers[REQUEST_ID] = body.request_id
@@ -67,12 +66,10 @@ def failed(error: Exception) -> Response:
 
 def failure_body(failure: Failure) -> AnthropicFailure:
     """A failure as these clients are told of it."""
-    # The hint of a request that makes no sense is for who typed it into a terminal.
-    hint = None if failure.code == "request_invalid" else failure.hint
     told = AnthropicError(
         type=_TYPE_OF_STATUS.get(_status(failure), "api_error"),
         message=(_TOO_LONG if failure.code == "context_exceeded" else "") + failure.message,
-        details=AnthropicErrorDetails(error_code=failure.code, hint=hint),
+        details=AnthropicErrorDetails(error_code=failure.code, hint=hint_of(failure)),
     )
     return AnthropicFailure(error=told, request_id=current_request_id())
 

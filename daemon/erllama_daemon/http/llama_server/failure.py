@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
-from erllama_cache.errors import ErllamaError
-from erllama_daemon.errors import InternalError
-from erllama_daemon.http.body import json_response, status_of
+from erllama_daemon.failures import failure_of
+from erllama_daemon.http.body import hint_of, json_response, status_of
 from erllama_daemon.messages import Failure
 
 _STATUS_OF_CODE = {"context_exceeded": 400}
@@ -39,8 +38,7 @@ class ServerFailure(msgspec.Struct, frozen=True):
 
 def failed(error: Exception) -> Response:
     """The response for whatever an endpoint raised."""
-    failure = Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
-    body = failure_body(failure)
+    body = failure_body(failure_of(error))
     return json_response(body, body.error.code)
 
 
@@ -48,6 +46,4 @@ def failure_body(failure: Failure) -> ServerFailure:
     """A failure as these clients are told of it."""
     status = _STATUS_OF_CODE.get(failure.code) or status_of(failure)
     kind = _TYPE_OF_CODE.get(failure.code) or _TYPE_OF_STATUS.get(status, "server_error")
-    # The hint of a request that makes no sense is for who typed it into a terminal.
-    hint = None if failure.code == "request_invalid" else failure.hint
-    return ServerFailure(ServerError(code=status, message=failure.message, type=kind, hint=hint))
+    return ServerFailure(ServerError(code=status, message=failure.message, type=kind, hint=hint_of(failure)))

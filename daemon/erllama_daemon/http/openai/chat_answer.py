@@ -108,7 +108,7 @@ class ChatChunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def end_reason(stats: Stats) -> EndReason:
-    """Why an answer ended that nobody cancelled."""
-    if stats.tool_calls:
-        return "tool_calls"
-    return "length" if stats.finish_reason == "length" else "stop"
+    """Why an answer ended that nobody cancelled; one that was cut off says so, whatever it has called."""
+    if stats.finish_reason == "length":
+        return "length"
+    return "tool_calls" if stats.tool_calls else "stop"

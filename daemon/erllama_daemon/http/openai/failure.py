@@ -7,18 +7,15 @@ import re
 import msgspec
 from starlette.responses import Response
 
-from erllama_cache.errors import ErllamaError
-from erllama_daemon.errors import FieldRefused, InternalError
-from erllama_daemon.http.body import failure_response, json_response
-from erllama_daemon.messages import Failure, RemoteError
+from erllama_daemon.errors import FieldRefused
+from erllama_daemon.failures import failure_of
+from erllama_daemon.http.body import hint_of, json_response, status_of
+from erllama_daemon.messages import Failure
 
 _STATUS_OF_CODE = {
     "context_exceeded": 400,
     "not_supported": 400,
     "parent_unknown": 400,
-    "template_failed": 400,
-    "response_not_kept": 404,
-    "not_cached": 412,
     "busy": 429,
 }
 """Where they differ from erllama's own: clients ask again by themselves after a 409, a 429 and any 5xx."""
@@ -61,30 +58,24 @@ class OpenAiFailure(msgspec.Struct, frozen=True):
 def failed(error: Exception) -> Response:
     """The response for whatever an endpoint raised."""
     failure = failure_of(error)
-    status = status_of(failure)
+    status = _status(failure)
     response = json_response(OpenAiFailure(told(failure, param_of(error))), status)
     if status in (429, 503):
         response.headers["retry-after"] = _RETRY_AFTER_S
     return response
 
 
-def failure_of(error: Exception) -> Failure:
-    """What is told of an error that nobody expected, too."""
-    return Failure.of(error if isinstance(error, ErllamaError) else InternalError(reason=repr(error)))
-
-
-def status_of(failure: Failure) -> int:
-    """The HTTP status of a failure."""
-    return _STATUS_OF_CODE.get(failure.code) or failure_response(RemoteError(failure)).status_code
-
-
 def told(failure: Failure, param: str | None = None) -> OpenAiError:
     """A failure as these clients are told of it."""
-    status = status_of(failure)
+    status = _status(failure)
     code = _CODE_OF_CODE.get(failure.code, failure.code)
     kind = "server_error" if status >= 500 else _TYPE_OF_STATUS.get(status, "invalid_request_error")
     return OpenAiError(
-        message=failure.message, type=kind, param=param or _PARAM_OF_CODE.get(code), code=code, hint=failure.hint
+        message=failure.message,
+        type=kind,
+        param=param or _PARAM_OF_CODE.get(code),
+        code=code,
+        hint=hint_of(failure),
     )
 
 
@@ -94,3 +85,7 @@ def param_of(error: Exception) -> str | None:
         return str(error.details["field"])
     place = _PLACE.search(str(error))
     return place[1] if place else None
+
+
+def _status(failure: Failure) -> int:
+    return _STATUS_OF_CODE.get(failure.code) or status_of(failure)

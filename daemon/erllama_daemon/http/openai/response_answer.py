@@ -160,7 +160,7 @@ class OpenAiResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     def ended(self, stats: Stats, output: list[OutputItem]) -> OpenAiResponse:
         """The whole response."""
-        is_cut = stats.finish_reason == "length" and not stats.tool_calls
+        is_cut = stats.finish_reason == "length"
         return msgspec.structs.replace(
             self,
             status="incomplete" if is_cut else "completed",

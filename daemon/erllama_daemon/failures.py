@@ -1,4 +1,4 @@
-"""What a client is told when something goes wrong in a worker."""
+"""What a client is told when something goes wrong."""
 
 from __future__ import annotations
 

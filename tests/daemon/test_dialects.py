@@ -1,0 +1,90 @@
+"""What every API that the daemon speaks has in common: statuses, hints, ends of answers, defects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from daemon.fake_worker import stats
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from erllama_cache.errors import ErllamaError
+from erllama_daemon.errors import DaemonStopping, NotCached, RequestInvalid, TemplateFailed
+from erllama_daemon.http.anthropic.failure import failed as anthropic_failed
+from erllama_daemon.http.anthropic.reply import stop_reason
+from erllama_daemon.http.body import failure_response
+from erllama_daemon.http.endpoint import GONE, Endpoint
+from erllama_daemon.http.llama_server.failure import failed as llama_server_failed
+from erllama_daemon.http.openai.chat_answer import ChatChoice
+from erllama_daemon.http.openai.failure import failed as openai_failed
+from erllama_daemon.http.openai.response_answer import OpenAiResponse
+from erllama_daemon.http.openai.response_request import ResponseRequest
+from erllama_daemon.messages import ToolCall
+
+Failed = Callable[[Exception], Response]
+DIALECTS: tuple[Failed, ...] = (failure_response, openai_failed, anthropic_failed, llama_server_failed)
+
+
+def asked_of(error: Exception, failed: Failed) -> Response:
+    """What an endpoint answers whose handler fails so."""
+
+    async def handler(_request: Request) -> Response:
+        """Fails."""
+        raise error
+
+    endpoint = Endpoint(method="GET", path="/x", handler=handler, failed=failed)
+    scope = {"type": "http", "method": "GET", "path": "/x", "headers": [], "query_string": b""}
+    return asyncio.run(endpoint._respond(Request(scope)))
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RequestInvalid(reason="x"), 400),
+        (TemplateFailed(reason="roles must alternate"), 400),
+        (NotCached(cached=1, demanded=2, tokens=3, model="m"), 412),
+        (DaemonStopping(), 503),
+    ],
+    ids=lambda given: str(given)[:20],
+)
+def test_an_error_has_one_status_in_every_api(error: ErllamaError, status: int) -> None:
+    assert [asked_of(error, failed).status_code for failed in DIALECTS] == [status] * len(DIALECTS)
+
+
+@pytest.mark.parametrize("failed", DIALECTS[1:])
+def test_a_program_is_not_told_of_options_of_the_command_line(failed: Failed) -> None:
+    assert b"--help" not in bytes(asked_of(RequestInvalid(reason="x"), failed).body)
+    hint = str(TemplateFailed.hint)[:20].encode()
+    assert hint in bytes(asked_of(TemplateFailed(reason="x"), failed).body)
+
+
+@pytest.mark.parametrize("failed", DIALECTS)
+def test_a_defect_is_told_and_logged_with_where_it_is(failed: Failed, caplog: pytest.LogCaptureFixture) -> None:
+    assert asked_of(ValueError("a defect"), failed).status_code == 500
+    (record,) = caplog.records
+    assert record.exc_info is not None and isinstance(record.exc_info[1], ValueError)
+
+
+def test_a_client_that_is_gone_is_no_defect(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert asked_of(ClientDisconnect(), failure_response).status_code == GONE
+    assert caplog.records == []
+
+
+def test_an_answer_that_was_cut_off_says_so_in_every_api_whatever_it_has_called() -> None:
+    cut = msgspec.structs.replace(
+        stats(""), finish_reason="length", completion_tokens=9, tool_calls=[ToolCall("c1", "look", "{}")]
+    )
+    whole = msgspec.structs.replace(cut, finish_reason="stop")
+
+    def told(ended: Any) -> tuple[str, str, str]:
+        begun = OpenAiResponse.begun("resp_1", 0, ResponseRequest(model="m", input="x"))
+        return ChatChoice.of(0, ended).finish_reason, begun.ended(ended, []).status, stop_reason(ended, 9)
+
+    assert told(cut) == ("length", "incomplete", "max_tokens")
+    assert told(whole) == ("tool_calls", "completed", "tool_use")
