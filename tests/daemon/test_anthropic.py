@@ -13,7 +13,7 @@ from daemon.application import Daemon, Tell, tell_in
 from daemon.fake_worker import stats
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.errors import ContextExceeded, NotSupported, RequestInvalid, WorkerDied
+from erllama_daemon.errors import ContextExceeded, FieldRefused, NotSupported, RequestInvalid, WorkerDied
 from erllama_daemon.http.anthropic.endpoints import _with_silences
 from erllama_daemon.http.anthropic.failure import failed
 from erllama_daemon.http.anthropic.reply import reply_of
@@ -185,6 +185,20 @@ def test_the_sampler_is_as_asked_for_and_what_is_ignored_may_be_anything() -> No
     assert (request.sampling.temperature, request.sampling.top_p, request.sampling.top_k) == (0.25, 0.5, 7)
     assert (request.stop, request.max_tokens, request.model) == (["\n\n"], 9, "m")
     assert asked([user(text("A"))]).sampling.temperature != 0.25
+
+
+@pytest.mark.parametrize("field", ["output_config", "output_format"])
+def test_an_answer_has_the_form_that_is_asked_for(field: str) -> None:
+    form = {"type": "json_schema", "schema": {"type": "object"}}
+    given = {"effort": "low", "format": form} if field == "output_config" else form
+    assert asked([user(text("A"))], **{field: given}).sampling.json_schema == '{"type":"object"}'
+    assert asked([user(text("A"))], output_config={"effort": "low"}).sampling.json_schema is None
+
+
+def test_tools_of_servers_that_nobody_here_asks_are_refused_by_name() -> None:
+    with pytest.raises(FieldRefused, match="mcp_servers"):
+        asked([user(text("A"))], mcp_servers=[{"type": "url", "url": "x", "name": "y"}])
+    assert asked([user(text("A"))], mcp_servers=[]).tools == []
 
 
 def test_the_blocks_of_a_stream_come_one_after_the_other() -> None:

@@ -12,9 +12,10 @@ from daemon.application import Daemon, Tell, tell_in
 from daemon.fake_worker import stats
 
 from erllama_daemon.directories import create_private, user_directories
-from erllama_daemon.errors import ContextExceeded, RequestInvalid, SlotsBusy
+from erllama_daemon.errors import ContextExceeded, FieldRefused, RequestInvalid, SlotsBusy
+from erllama_daemon.http.asking import TO_THE_END
 from erllama_daemon.http.llama_server.completion_answer import completion_of
-from erllama_daemon.http.llama_server.completion_request import TO_THE_END, ServerCompletionRequest
+from erllama_daemon.http.llama_server.completion_request import ServerCompletionRequest
 from erllama_daemon.http.llama_server.failure import failed
 from erllama_daemon.messages import CompleteRequest, Sampling, TokenLogprob, TokenLogprobs
 
@@ -57,13 +58,20 @@ def test_the_sampler_is_as_asked_for_and_else_that_of_llama_cpp() -> None:
         top_p=0.5,
         min_p=0.125,
         repeat_penalty=1.5,
+        frequency_penalty=0.25,
+        presence_penalty=0.5,
         seed=11,
         stop=["\n", ""],
         json_schema={"type": "object"},
         n_probs=2,
         cache_prompt=False,
         logit_bias=[[3, 1.5], [4, False], ["b", -2]],
-        mirostat=2,
+        mirostat=0,
+        typical_p=1.0,
+        xtc_probability=0,
+        ignore_eos=False,
+        image_data=[],
+        samplers=["top_k"],
     )
     assert request.sampling == Sampling(
         temperature=0.25,
@@ -71,6 +79,8 @@ def test_the_sampler_is_as_asked_for_and_else_that_of_llama_cpp() -> None:
         top_p=0.5,
         min_p=0.125,
         repeat_penalty=1.5,
+        frequency_penalty=0.25,
+        presence_penalty=0.5,
         seed=11,
         json_schema='{"type":"object"}',
         logit_bias={3: 1.5, 4: -1e30, 98: -2.0},
@@ -93,10 +103,22 @@ def test_the_sampler_is_as_asked_for_and_else_that_of_llama_cpp() -> None:
         ({"logit_bias": [[1, True]]}, "logit_bias"),
         ({"logit_bias": [["a", 1]] * 257}, "logit_bias has more than 256 texts"),
         ({"prompt": [1, *["a"] * 257]}, "prompt has more than 256 texts"),
+        ({"mirostat": 2}, "mirostat"),
+        ({"typical_p": 0.5}, "typical_p"),
+        ({"top_n_sigma": 1}, "top_n_sigma"),
+        ({"dynatemp_range": 0.5}, "dynatemp_range"),
+        ({"dry_multiplier": 0.8}, "dry_multiplier"),
+        ({"xtc_probability": 0.5}, "xtc_probability"),
+        ({"ignore_eos": True}, "ignore_eos"),
+        ({"n_indent": 4}, "n_indent"),
+        ({"n_cmpl": 2}, "n_cmpl"),
+        ({"t_max_predict_ms": 100}, "t_max_predict_ms"),
+        ({"post_sampling_probs": True}, "post_sampling_probs"),
+        ({"image_data": [{"data": "", "id": 1}]}, "image_data"),
     ],
 )
 def test_what_cannot_be_had_is_refused_by_name(body: dict[str, Any], reason: str) -> None:
-    with pytest.raises(RequestInvalid, match=reason):
+    with pytest.raises((RequestInvalid, FieldRefused), match=reason):
         asked(**body)
 
 

@@ -98,6 +98,7 @@ def test_a_completion_has_openais_shape_whole_and_in_pieces(tell: Tell) -> None:
         ({"prompt": []}, "prompt"),
         ({"prompt": [1, "a"]}, "prompt"),
         ({"prompt": ["a"] * 257}, "prompt"),
+        ({"prompt": ["a"] * 129, "n": 2}, "n"),
         ({"prompt": 7}, "prompt"),
     ],
     ids=lambda more: str(more)[:20],
@@ -127,6 +128,8 @@ def test_vectors_are_numbers_or_base64_and_tokens_can_be_embedded(tell: Tell) ->
         assert (await embed(dimensions=3))["error"]["param"] == "dimensions"
         assert (await embed(input=["a", ""]))["error"]["code"] == "embedding_empty"
         assert (await embed(input=["a", [1]]))["error"]["param"] == "input"
+        assert (await embed(input=["a"] * 2049))["error"]["param"] == "input"
+        assert len((await embed(input=["a"] * 2048))["data"]) == 2048
         assert (await embed(input=[-1]))["error"]["code"] == "request_invalid"
         await embed(input=[[1], [258]])
         assert daemon.seen(model, "Embed")[-1]["prompts"] == ["AQAAAA==", "AgEAAA=="]

@@ -103,7 +103,7 @@ class App:
             *CatalogEndpoints(self._listing()).endpoints(),
             *SessionEndpoints(self._conversations, self.answers).endpoints(),
             *self._watching().endpoints(),
-            *OpenAiEndpoints(self.asking, self._supervisor, self._listing(), self._response_ids).endpoints(),
+            *OpenAiEndpoints(self.asking, self.calls, self._listing(), self._response_ids).endpoints(),
             *AnthropicEndpoints(self.asking, self.calls).endpoints(),
             *llama_server_endpoints(self.asking, self.calls, self._supervisor),
         ]

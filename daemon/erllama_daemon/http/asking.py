@@ -12,7 +12,10 @@ from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.model_file import check_adapter_files, model_file
 from erllama_daemon.http.question import Question
 from erllama_daemon.messages import CompleteRequest
-from erllama_daemon.messages.checks import check_complete
+from erllama_daemon.messages.checks import INT_LIMIT, check_complete
+
+TO_THE_END = INT_LIMIT - 1
+"""As many tokens as an answer can have: it goes on until the model ends it or the context is full."""
 
 
 class Asking:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from erllama_cache.keys import pack_tokens, unpack_tokens
 from erllama_daemon import frames
-from erllama_daemon.errors import InternalError
+from erllama_daemon.errors import EmbeddingEmpty, InternalError
 from erllama_daemon.http.model_file import check_adapter_files, model_file
 from erllama_daemon.http.vectors import unpack_vector
 from erllama_daemon.messages import (
@@ -65,9 +66,15 @@ class Calls:
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """The embeddings of some texts."""
         check_embed(request)
-        call = frames.Embed(self._supervisor.next_id(), request.texts)
-        answer = await self._call(request.model, call, frames.Embedded)
-        return Embeddings([*map(unpack_vector, answer.vectors)], answer.tokens, answer.pooling)
+        return await self._embed(request.model, texts=request.texts)
+
+    async def embed_tokens(self, model: str, prompts: Sequence[Sequence[int]]) -> Embeddings:
+        """The embeddings of texts that are tokens already."""
+        for number, tokens in enumerate(prompts or [()], start=1):
+            if not tokens:
+                raise EmbeddingEmpty(number=number)
+            check_tokens(tokens)
+        return await self._embed(model, prompts=[*map(pack_tokens, prompts)])
 
     async def load_adapter(self, request: AdapterRequest) -> AdapterList:
         """Attaches an adapter for every request from now on."""
@@ -92,6 +99,11 @@ class Calls:
     async def list_adapters(self, model: str) -> AdapterList:
         """The adapters that are attached."""
         return await self._adapters(model, frames.ListAdapters(self._supervisor.next_id()))
+
+    async def _embed(self, model: str, *, texts: Sequence[str] = (), prompts: Sequence[bytes] = ()) -> Embeddings:
+        call = frames.Embed(self._supervisor.next_id(), [*texts], [*prompts])
+        answer = await self._call(model, call, frames.Embedded)
+        return Embeddings([*map(unpack_vector, answer.vectors)], answer.tokens, answer.pooling)
 
     async def _adapters(self, model: str, call: frames.Call) -> AdapterList:
         answer = await self._call(model, call, frames.Adapters)

@@ -12,8 +12,7 @@ import msgspec
 from erllama_daemon import __version__
 from erllama_daemon.http.body import JSON, NDJSON
 from erllama_daemon.http.endpoint import Endpoint
-
-SSE = "text/event-stream"
+from erllama_daemon.http.event_stream import SSE
 
 Document = dict[str, Any]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from erllama_daemon.errors import FieldRefused
 from erllama_daemon.http.anthropic.content_block import TextBlock
 from erllama_daemon.http.anthropic.prompt import InputMessage, messages_of
 from erllama_daemon.http.anthropic.tool import Choice, Tool, choice_of, may_be_parallel, tools_of
@@ -22,6 +23,23 @@ class ThinkingChoice(msgspec.Struct, frozen=True, kw_only=True):
     def is_shown(self) -> bool:
         """Whether a client wants to read it."""
         return self.type != "disabled" and self.display != "omitted"
+
+
+class JsonFormat(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="json_schema"):
+    """JSON that follows a schema, to the letter."""
+
+    schema: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The schema as text."""
+        return msgspec.json.encode(self.schema).decode()
+
+
+class OutputConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What form the answer has. How much effort it is to be changes nothing."""
+
+    format: JsonFormat | None = None
 
 
 class CountRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +81,14 @@ class MessagesRequest(CountRequest, frozen=True, kw_only=True):
     top_p: float | None = None
     top_k: int | None = None
     thinking: ThinkingChoice | None = None
+    output_config: OutputConfig | None = None
+    output_format: JsonFormat | None = None
+    mcp_servers: list[Any] | None = None
+
+    @property
+    def format(self) -> JsonFormat | None:
+        """What form the answer has to have, by its name of today or by its older one."""
+        return (self.output_config and self.output_config.format) or self.output_format
 
     @property
     def shows_thinking(self) -> bool:
@@ -70,8 +96,11 @@ class MessagesRequest(CountRequest, frozen=True, kw_only=True):
         return self.thinking is not None and self.thinking.is_shown
 
     def complete(self) -> CompleteRequest:
-        """As erllama is asked. Raises RequestInvalid."""
-        given = {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k}
+        """As erllama is asked. Raises RequestInvalid and FieldRefused."""
+        if self.mcp_servers:
+            raise FieldRefused(field="mcp_servers", reason="tools are called by who asks, with `tools`")
+        form = None if self.format is None else self.format.text
+        given = {"temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k, "json_schema": form}
         return CompleteRequest(
             model=self.model,
             messages=self.shown,

@@ -25,6 +25,8 @@ class GenerationSettings(msgspec.Struct, frozen=True, kw_only=True):
     top_p: float = Sampling().top_p
     min_p: float = Sampling().min_p
     repeat_penalty: float = Sampling().repeat_penalty
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
     repeat_last_n: int = 64
     stop: list[str] = []
     n_probs: int = 0
@@ -172,6 +174,8 @@ def _settings(request: ServerCompletionRequest, sampling: Sampling, stats: Stats
         top_p=sampling.top_p,
         min_p=sampling.min_p,
         repeat_penalty=sampling.repeat_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        presence_penalty=sampling.presence_penalty,
         stop=[request.stop] if isinstance(request.stop, str) else request.stop or [],
         n_probs=request.n_probs or 0,
         grammar=sampling.grammar or "",

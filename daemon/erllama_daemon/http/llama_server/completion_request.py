@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from erllama_daemon.errors import RequestInvalid
+from erllama_daemon.errors import FieldRefused, RequestInvalid
+from erllama_daemon.http.asking import TO_THE_END
 from erllama_daemon.messages import CompleteRequest, Sampling
-from erllama_daemon.messages.checks import INT_LIMIT
-
-TO_THE_END = INT_LIMIT - 1
-"""As many tokens as an answer can have: it goes on until the model ends it or the context is full."""
 
 TEXTS_LIMIT = 256
 """How many texts there may be in a prompt, and in a list of biases."""
@@ -23,6 +20,22 @@ _NEVER = -1e30
 _RANDOM_SEED = 2**32 - 1
 _LONGEST_TOKEN = 10
 """Digits; what has more is a text."""
+
+_WITHOUT_EFFECT: Mapping[str, Sequence[object]] = {
+    "mirostat": [0],
+    "typical_p": [1],
+    "top_n_sigma": [-1, 0],
+    "dynatemp_range": [0],
+    "dry_multiplier": [0],
+    "xtc_probability": [0],
+    "ignore_eos": [False],
+    "n_indent": [0],
+    "n_cmpl": [1],
+    "t_max_predict_ms": [-1, 0],
+    "post_sampling_probs": [False],
+    "image_data": [[]],
+}
+"""What is not there, and the values with which it changes nothing: clients send all that they know."""
 
 Tokens = Callable[[str, bool], Awaitable[list[int]]]
 """Gives the tokens of a text; with True, also what the model wants at the very beginning."""
@@ -42,7 +55,8 @@ class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     The prompt is a text, or a list of tokens and texts. A `seed` of -1 is any, a `temperature` below 0 is greedy, a
     `top_k` below 1 is no limit, and `n_predict` -1 goes on to the end of the context. A bias of false has a token never
-    come. `lora` is refused: the scales of adapters are those of `POST /lora-adapters`.
+    come. `lora` is refused: the scales of adapters are those of `POST /lora-adapters`. So is, unless it is off, every
+    sampler that is not there.
     """
 
     prompt: str | list[int | str]
@@ -54,6 +68,8 @@ class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     top_p: float | None = None
     min_p: float | None = None
     repeat_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
     seed: int | None = None
     stop: str | list[str] | None = None
     grammar: str | None = None
@@ -63,6 +79,18 @@ class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     logit_bias: list[tuple[int | str, Bias]] | dict[str, Bias] | None = None
     return_tokens: bool | None = None
     lora: list[LoraChoice] | None = None
+    mirostat: int | None = None
+    typical_p: float | None = None
+    top_n_sigma: float | None = None
+    dynatemp_range: float | None = None
+    dry_multiplier: float | None = None
+    xtc_probability: float | None = None
+    ignore_eos: bool | None = None
+    n_indent: int | None = None
+    n_cmpl: int | None = None
+    t_max_predict_ms: int | None = None
+    post_sampling_probs: bool | None = None
+    image_data: list[Any] | None = None
 
     @property
     def max_tokens(self) -> int:
@@ -75,9 +103,8 @@ class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.prompt if isinstance(self.prompt, str) else ""
 
     async def complete(self, model: str, tokens: Tokens) -> CompleteRequest:
-        """As erllama is asked. Raises RequestInvalid, and what `tokens` raises."""
-        if self.lora:
-            raise RequestInvalid(reason="lora is not supported in it: set the scales with POST /lora-adapters")
+        """As erllama is asked. Raises RequestInvalid, FieldRefused, and what `tokens` raises."""
+        self._refuse()
         wants_tokens = self.n_probs or self.return_tokens
         return CompleteRequest(
             model=model,
@@ -88,6 +115,14 @@ class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
             logprobs=self.n_probs or 0 if wants_tokens else None,
             cache=self.cache_prompt is not False,
         )
+
+    def _refuse(self) -> None:
+        if self.lora:
+            raise RequestInvalid(reason="lora is not supported in it: set the scales with POST /lora-adapters")
+        for field in _WITHOUT_EFFECT:
+            given = getattr(self, field)
+            if given is not None and given not in _WITHOUT_EFFECT[field]:
+                raise FieldRefused(field=field, reason="an answer without it would not be what was asked for")
 
     async def _prompt(self, tokens: Tokens) -> list[int]:
         pieces = [self.prompt] if isinstance(self.prompt, str) else self.prompt
@@ -106,6 +141,8 @@ class ServerCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
             "top_p": self.top_p,
             "min_p": self.min_p,
             "repeat_penalty": self.repeat_penalty,
+            "frequency_penalty": self.frequency_penalty,
+            "presence_penalty": self.presence_penalty,
             "seed": None if self.seed is None or self.seed < 0 or self.seed == _RANDOM_SEED else self.seed,
             "grammar": self.grammar or None,
             "json_schema": None if self.json_schema is None else _written(self.json_schema),

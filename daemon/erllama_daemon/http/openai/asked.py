@@ -9,10 +9,6 @@ import msgspec
 from erllama_daemon import __version__
 from erllama_daemon.errors import FieldRefused
 from erllama_daemon.messages import CompleteRequest, Sampling
-from erllama_daemon.messages.checks import INT_LIMIT
-
-TO_THE_END = INT_LIMIT - 1
-"""As many tokens as an answer can have: it goes on until the model ends it or the context is full."""
 
 ANSWERS_LIMIT = 32
 """How many answers to one prompt can be asked for."""

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from erllama_daemon.errors import FieldRefused
+from erllama_daemon.http.asking import TO_THE_END
 from erllama_daemon.http.openai.answer_format import ChatFormat
-from erllama_daemon.http.openai.asked import TO_THE_END, StreamOptions, repeated, sampling_of, stops_of
+from erllama_daemon.http.openai.asked import StreamOptions, repeated, sampling_of, stops_of
 from erllama_daemon.http.openai.chat_message import ChatMessage, messages_of
 from erllama_daemon.http.openai.extension import Extension
 from erllama_daemon.http.openai.tools import ChatTool, ChosenTool, Mode, choice_of, tools_of

@@ -9,33 +9,30 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from erllama_cache.keys import unpack_tokens
-from erllama_daemon import frames
-from erllama_daemon.errors import InternalError
 from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.cache_header import header_of_whole
+from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.event_stream import EventStream
 from erllama_daemon.http.hang_up import cancelled_if_gone
-from erllama_daemon.http.model_file import model_file
 from erllama_daemon.http.openai.asked import FINGERPRINT, now
 from erllama_daemon.http.openai.completion_answer import Completion, CompletionChoice
 from erllama_daemon.http.openai.completion_request import CompletionRequest
 from erllama_daemon.http.openai.completion_stream import completion_events
 from erllama_daemon.http.openai.failure import OpenAiFailure, failed
-from erllama_daemon.http.openai.prompts import Prompt, prompts_of
+from erllama_daemon.http.openai.prompts import Prompt
 from erllama_daemon.http.openai.usage import Usage
 from erllama_daemon.http.several import Several
-from erllama_daemon.models.supervisor import Supervisor
+from erllama_daemon.messages import TokenizeRequest
 
 
 class CompletionEndpoint:
     """No template comes in between: a model reads the text and goes on with it."""
 
-    def __init__(self, asking: Asking, supervisor: Supervisor) -> None:
+    def __init__(self, asking: Asking, calls: Calls) -> None:
         self._asking = asking
-        self._supervisor = supervisor
+        self._calls = calls
 
     def endpoints(self) -> list[Endpoint]:
         """Every endpoint of this kind."""
@@ -58,8 +55,7 @@ class CompletionEndpoint:
     async def create(self, request: Request) -> Response:
         """Texts that go on, whole or as they come. A client that hangs up cancels."""
         body = await read_body(request, CompletionRequest)
-        body.refuse()
-        prompts = prompts_of(body.prompt, "prompt")
+        prompts = body.prompts()
         groups = [body.asked(await self._tokens(body.model, prompt)) for prompt in prompts]
         answers = Several(self._asking, groups)
         async with cancelled_if_gone(request, answers.cancel):
@@ -88,8 +84,4 @@ class CompletionEndpoint:
         """Those that the model reads: of a text, with what it wants at the very beginning."""
         if not isinstance(prompt, str):
             return prompt
-        call = frames.Tokenize(self._supervisor.next_id(), prompt, first=True)
-        answer = await self._supervisor.call(model, await model_file(model), call)
-        if not isinstance(answer, frames.Tokens):
-            raise InternalError(reason=f"the worker answered a text with {type(answer).__name__}")
-        return unpack_tokens(answer.tokens)
+        return (await self._calls.tokenize(TokenizeRequest(model=model, text=prompt, first=True))).tokens

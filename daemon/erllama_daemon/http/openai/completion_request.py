@@ -7,11 +7,15 @@ import msgspec
 from erllama_daemon.errors import FieldRefused
 from erllama_daemon.http.openai.asked import StreamOptions, repeated, sampling_of, stops_of
 from erllama_daemon.http.openai.extension import Extension
-from erllama_daemon.http.openai.prompts import GivenPrompts
+from erllama_daemon.http.openai.prompts import GivenPrompts, Prompt, prompts_of
 from erllama_daemon.messages import CompleteRequest
 
 MAX_TOKENS = 16
 """How long an answer may be where OpenAI's API says so, unless it is asked for more."""
+
+
+PROMPTS_LIMIT = 256
+"""How many prompts a request may have, and answers to all of them: so many can wait for a model."""
 
 
 class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,8 +64,15 @@ class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a stream is to say how many tokens it took."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
-    def refuse(self) -> None:
-        """Raises FieldRefused for what cannot be had."""
+    def prompts(self) -> list[Prompt]:
+        """Each prompt by itself. Raises FieldRefused, for all else that cannot be had too."""
+        self._refuse()
+        prompts = prompts_of(self.prompt, "prompt", PROMPTS_LIMIT)
+        if len(prompts) * (self.n or 1) > PROMPTS_LIMIT:
+            raise FieldRefused(field="n", reason=f"all prompts together can have {PROMPTS_LIMIT} answers")
+        return prompts
+
+    def _refuse(self) -> None:
         refused = {
             "echo": (self.echo, "the answer does not repeat the prompt"),
             "suffix": (self.suffix, "the end of a text is written, not its middle"),

@@ -7,8 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from erllama_daemon.errors import FieldRefused
+from erllama_daemon.http.asking import TO_THE_END
 from erllama_daemon.http.openai.answer_format import AnyFormat, schema_text
-from erllama_daemon.http.openai.asked import TO_THE_END, sampling_of
+from erllama_daemon.http.openai.asked import sampling_of
 from erllama_daemon.http.openai.extension import Extension
 from erllama_daemon.http.openai.response_input import InputItem, input_messages, instructed
 from erllama_daemon.http.openai.tools import FunctionDefinition, Mode
