@@ -65,16 +65,21 @@ class Calls:
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """The embeddings of some texts."""
-        check_embed(request)
-        return await self._embed(request.model, texts=request.texts)
+        embedded = await self.vectors(request)
+        return Embeddings([*map(unpack_vector, embedded.vectors)], embedded.tokens, embedded.pooling)
 
-    async def embed_tokens(self, model: str, prompts: Sequence[Sequence[int]]) -> Embeddings:
-        """The embeddings of texts that are tokens already."""
+    async def vectors(self, request: EmbedRequest) -> frames.Embedded:
+        """The embeddings of some texts as the worker sends them."""
+        check_embed(request)
+        return await self._vectors(request.model, texts=request.texts)
+
+    async def vectors_of_tokens(self, model: str, prompts: Sequence[Sequence[int]]) -> frames.Embedded:
+        """The same of texts that are tokens already."""
         for number, tokens in enumerate(prompts or [()], start=1):
             if not tokens:
                 raise EmbeddingEmpty(number=number)
             check_tokens(tokens)
-        return await self._embed(model, prompts=[*map(pack_tokens, prompts)])
+        return await self._vectors(model, prompts=[*map(pack_tokens, prompts)])
 
     async def load_adapter(self, request: AdapterRequest) -> AdapterList:
         """Attaches an adapter for every request from now on."""
@@ -100,10 +105,11 @@ class Calls:
         """The adapters that are attached."""
         return await self._adapters(model, frames.ListAdapters(self._supervisor.next_id()))
 
-    async def _embed(self, model: str, *, texts: Sequence[str] = (), prompts: Sequence[bytes] = ()) -> Embeddings:
+    async def _vectors(
+        self, model: str, *, texts: Sequence[str] = (), prompts: Sequence[bytes] = ()
+    ) -> frames.Embedded:
         call = frames.Embed(self._supervisor.next_id(), [*texts], [*prompts])
-        answer = await self._call(model, call, frames.Embedded)
-        return Embeddings([*map(unpack_vector, answer.vectors)], answer.tokens, answer.pooling)
+        return await self._call(model, call, frames.Embedded)
 
     async def _adapters(self, model: str, call: frames.Call) -> AdapterList:
         answer = await self._call(model, call, frames.Adapters)

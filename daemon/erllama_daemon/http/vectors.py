@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Sequence
 
 
 def unpack_vector(packed: bytes) -> list[float]:
@@ -14,11 +13,3 @@ def unpack_vector(packed: bytes) -> list[float]:
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers.tolist()
-
-
-def pack_vector(vector: Sequence[float]) -> bytes:
-    """The same bytes again."""
-    numbers = array("f", vector)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers.tobytes()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import base64
+from array import array
 from typing import Literal
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from erllama_daemon import frames
 from erllama_daemon.errors import FieldRefused
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.openai.failure import OpenAiFailure, failed
 from erllama_daemon.http.openai.prompts import GivenPrompts, prompts_of
-from erllama_daemon.http.vectors import pack_vector
-from erllama_daemon.messages import Embeddings, EmbedRequest
+from erllama_daemon.http.vectors import unpack_vector
+from erllama_daemon.messages import EmbedRequest
+
+_NUMBER_BYTES = array("f").itemsize
 
 INPUTS_LIMIT = 2048
 """How many texts may be embedded in one request, as OpenAI's API has it."""
@@ -81,25 +85,25 @@ class EmbeddingEndpoint:
         """The embeddings of some texts, or of the tokens of some."""
         body = await read_body(request, EmbeddingRequest)
         embedded = await self._embedded(body)
-        dimensions = len(embedded.embeddings[0])
+        dimensions = len(embedded.vectors[0]) // _NUMBER_BYTES
         if body.dimensions not in (None, dimensions):
             raise FieldRefused(field="dimensions", reason=f"the model's vectors have {dimensions}")
-        encode = _base64 if body.encoding_format == "base64" else list[float]
-        data = [Embedding(index=index, embedding=encode(vector)) for index, vector in enumerate(embedded.embeddings)]
+        encode = _base64 if body.encoding_format == "base64" else unpack_vector
+        data = [Embedding(index=index, embedding=encode(vector)) for index, vector in enumerate(embedded.vectors)]
         usage = EmbeddingUsage(embedded.tokens, embedded.tokens)
         return json_response(EmbeddingList(data=data, model=body.model, usage=usage))
 
-    async def _embedded(self, body: EmbeddingRequest) -> Embeddings:
+    async def _embedded(self, body: EmbeddingRequest) -> frames.Embedded:
         prompts = prompts_of(body.input, "input", INPUTS_LIMIT)
         texts = [prompt for prompt in prompts if isinstance(prompt, str)]
         if not texts:
-            return await self._calls.embed_tokens(
+            return await self._calls.vectors_of_tokens(
                 body.model, [prompt for prompt in prompts if isinstance(prompt, list)]
             )
         if len(texts) < len(prompts):
             raise FieldRefused(field="input", reason="texts do not go with tokens in one list")
-        return await self._calls.embed(EmbedRequest(model=body.model, texts=texts))
+        return await self._calls.vectors(EmbedRequest(model=body.model, texts=texts))
 
 
-def _base64(vector: list[float]) -> str:
-    return base64.b64encode(pack_vector(vector)).decode()
+def _base64(vector: bytes) -> str:
+    return base64.b64encode(vector).decode()

@@ -12,8 +12,16 @@ from erllama_daemon.http.openai.answer_format import AnyFormat, schema_text
 from erllama_daemon.http.openai.asked import sampling_of
 from erllama_daemon.http.openai.extension import Extension
 from erllama_daemon.http.openai.response_input import InputItem, input_messages, instructed
-from erllama_daemon.http.openai.tools import FunctionDefinition, Mode
-from erllama_daemon.messages import CompleteRequest, NamedTool, ToolChoice
+from erllama_daemon.http.openai.tools import (
+    ChatTool,
+    ChosenFunction,
+    ChosenTool,
+    FunctionDefinition,
+    Mode,
+    choice_of,
+    tools_of,
+)
+from erllama_daemon.messages import CompleteRequest, ToolChoice
 
 LOGPROBS = "message.output_text.logprobs"
 
@@ -40,12 +48,24 @@ class ResponseTool(msgspec.Struct, frozen=True):
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
+    @property
+    def in_chat(self) -> ChatTool:
+        """As a chat has it."""
+        if self.name is None:
+            return ChatTool(self.type)
+        return ChatTool(self.type, FunctionDefinition(self.name, self.description, self.parameters))
+
 
 class ChosenResponseTool(msgspec.Struct, frozen=True):
     """The tool that has to be called."""
 
     type: str
     name: str | None = None
+
+    @property
+    def in_chat(self) -> ChosenTool:
+        """As a chat has it."""
+        return ChosenTool(self.type, None if self.name is None else ChosenFunction(self.name))
 
 
 class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,20 +128,11 @@ class ResponseRequest(msgspec.Struct, frozen=True, kw_only=True):
         return None if wanted is None else schema_text(wanted.type, wanted.schema, "text.format.schema")
 
     def _tools(self) -> list[dict[str, Any]]:
-        found = []
-        for number, tool in enumerate(self.tools or []):
-            if tool.type != "function" or tool.name is None:
-                raise FieldRefused(field=f"tools[{number}].type", reason=f"a tool is a function, not {tool.type[:40]}")
-            found.append(FunctionDefinition(tool.name, tool.description, tool.parameters).tool)
-        return found
+        return tools_of([tool.in_chat for tool in self.tools or []])
 
     def _choice(self) -> ToolChoice:
         choice = self.tool_choice
-        if choice is None or isinstance(choice, str):
-            return choice or "auto"
-        if choice.type != "function" or choice.name is None:
-            raise FieldRefused(field="tool_choice.type", reason=f"a function can be chosen, not {choice.type[:40]}")
-        return NamedTool(choice.name)
+        return choice_of(choice.in_chat if isinstance(choice, ChosenResponseTool) else choice)
 
     def _refuse(self) -> None:
         refused = {
