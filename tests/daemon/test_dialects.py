@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from daemon.application import Daemon, Tell, tell_in
 from daemon.fake_worker import stats
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -28,6 +32,11 @@ from erllama_daemon.messages import ToolCall
 
 Failed = Callable[[Exception], Response]
 DIALECTS: tuple[Failed, ...] = (failure_response, openai_failed, anthropic_failed, llama_server_failed)
+
+
+@pytest.fixture
+def tell(tmp_path: Path) -> Tell:
+    return tell_in(tmp_path)
 
 
 def asked_of(error: Exception, failed: Failed) -> Response:
@@ -88,3 +97,37 @@ def test_an_answer_that_was_cut_off_says_so_in_every_api_whatever_it_has_called(
 
     assert told(cut) == ("length", "incomplete", "max_tokens")
     assert told(whole) == ("tool_calls", "completed", "tool_use")
+
+
+ASKED = [{"role": "user", "content": "say then hang"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said", "name", "error"),
+    [
+        ("/v1/chat/completions", {"messages": ASKED}, b'"content":"s', "", {"code": "worker_died"}),
+        ("/v1/messages", {"messages": ASKED, "max_tokens": 9}, b"text_delta", "error", {"type": "api_error"}),
+        (
+            "/v1/responses",
+            {"input": "say then hang"},
+            b"output_text.delta",
+            "response.failed",
+            {"code": "server_error", "error_code": "worker_died"},
+        ),
+    ],
+)
+def test_a_stream_that_fails_in_the_middle_ends_in_the_error_that_clients_know(
+    tell: Tell, path: str, body: dict[str, Any], said: bytes, name: str, error: dict[str, str]
+) -> None:
+    async def story(daemon: Daemon) -> None:
+        response = daemon.start("POST", path, {"model": daemon.model(), "stream": True, **body})
+        while said not in response.body and not response.task.done():
+            await asyncio.sleep(0.001)
+        os.kill((await daemon.status())[0]["pid"], signal.SIGKILL)
+        await response.task
+        last, told = response.named_events[-1]
+        assert response.status == 200 and last == name
+        found = told.get("response", told)["error"]
+        assert error.items() <= found.items() and "SIGKILL" in found["message"]
+
+    tell(story)

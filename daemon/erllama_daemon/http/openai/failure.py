@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 from starlette.responses import Response
@@ -47,6 +48,27 @@ class OpenAiError(msgspec.Struct, frozen=True, kw_only=True):
     param: str | None = None
     code: str | None = None
     hint: str | None = None
+
+
+ResponseCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
+
+
+class ResponseError(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong with a response: one of three codes, the code that any other error would have, and a hint."""
+
+    code: ResponseCode
+    message: str
+    error_code: str
+    hint: str | None
+
+    @classmethod
+    def of(cls, failure: Failure) -> ResponseError:
+        """A failure as a response tells of it."""
+        error, status = told(failure), _status(failure)
+        code: ResponseCode = "server_error" if status >= 500 else "invalid_prompt"
+        if status == 429:
+            code = "rate_limit_exceeded"
+        return cls(code=code, message=error.message, error_code=error.code or failure.code, hint=error.hint)
 
 
 class OpenAiFailure(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from erllama_daemon.http.openai.extension import ExtendedAnswer
-from erllama_daemon.http.openai.failure import OpenAiError
+from erllama_daemon.http.openai.failure import ResponseError
 from erllama_daemon.http.openai.logprobs import ContentToken
 from erllama_daemon.http.openai.response_request import ChosenResponseTool, ResponseRequest, ResponseTool, TextFormat
 from erllama_daemon.http.openai.tools import Mode
@@ -116,7 +116,7 @@ class OpenAiResponse(msgspec.Struct, frozen=True, kw_only=True):
     object: Literal["response"] = "response"
     created_at: int
     status: ResponseStatus = "in_progress"
-    error: OpenAiError | None = None
+    error: ResponseError | None = None
     incomplete_details: IncompleteDetails | None = None
     instructions: str | None
     max_output_tokens: int | None

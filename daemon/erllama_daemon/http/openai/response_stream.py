@@ -9,7 +9,7 @@ import msgspec
 
 from erllama_daemon.http.event_stream import sent_event
 from erllama_daemon.http.openai import response_events as events
-from erllama_daemon.http.openai.failure import told
+from erllama_daemon.http.openai.failure import ResponseError
 from erllama_daemon.http.openai.response_answer import OpenAiResponse
 from erllama_daemon.http.openai.response_events import ResponseEvent
 from erllama_daemon.http.openai.response_output import ComingOutput, Numbers
@@ -28,7 +28,9 @@ async def sent_response(
     async with aclosing(answers.events()) as heard:
         async for _index, event in heard:
             if isinstance(event, Failure):
-                failed = msgspec.structs.replace(begun, status="failed", error=told(event), output=output.items)
+                failed = msgspec.structs.replace(
+                    begun, status="failed", error=ResponseError.of(event), output=output.items
+                )
                 yield _sent(events.ResponseFailed(sequence_number=numbers.next(), response=failed))
                 return
             for made in output.of(event):
