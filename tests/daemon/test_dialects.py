@@ -21,8 +21,10 @@ from erllama_cache.errors import ErllamaError
 from erllama_daemon.errors import DaemonStopping, NotCached, RequestInvalid, TemplateFailed
 from erllama_daemon.http.anthropic.failure import failed as anthropic_failed
 from erllama_daemon.http.anthropic.reply import stop_reason
+from erllama_daemon.http.app import create_app
 from erllama_daemon.http.body import failure_response
-from erllama_daemon.http.endpoint import GONE, Endpoint
+from erllama_daemon.http.endpoint import GONE, Endpoint, Refusals
+from erllama_daemon.http.gate import Gate
 from erllama_daemon.http.llama_server.failure import failed as llama_server_failed
 from erllama_daemon.http.openai.chat_answer import ChatChoice
 from erllama_daemon.http.openai.failure import failed as openai_failed
@@ -37,6 +39,10 @@ DIALECTS: tuple[Failed, ...] = (failure_response, openai_failed, anthropic_faile
 @pytest.fixture
 def tell(tmp_path: Path) -> Tell:
     return tell_in(tmp_path)
+
+
+async def nothing() -> Any:
+    raise AssertionError("nobody reads what is refused")
 
 
 def asked_of(error: Exception, failed: Failed) -> Response:
@@ -129,5 +135,42 @@ def test_a_stream_that_fails_in_the_middle_ends_in_the_error_that_clients_know(
         assert response.status == 200 and last == name
         found = told.get("response", told)["error"]
         assert error.items() <= found.items() and "SIGKILL" in found["message"]
+
+    tell(story)
+
+
+def test_a_daemon_that_is_ending_refuses_in_the_words_of_the_api_that_is_asked(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        gate = Gate()
+        app = gate.around(create_app(daemon.app), Refusals(daemon.app.endpoints()))
+        gate.is_shut = True
+
+        async def told(path: str) -> Any:
+            sent: list[Any] = []
+
+            async def send(message: Any) -> None:
+                sent.append(message)
+
+            await app({"type": "http", "method": "POST", "path": path, "headers": []}, nothing, send)
+            head, body = sent
+            assert head["status"] == 503
+            return msgspec.json.decode(body["body"])
+
+        assert (await told("/v1/complete"))["code"] == "daemon_stopping"
+        assert (await told("/v1/chat/completions"))["error"]["code"] == "daemon_stopping"
+        assert (await told("/v1/messages"))["error"]["details"]["error_code"] == "daemon_stopping"
+        assert (await told("/completion"))["error"]["type"] == "unavailable_error"
+
+    tell(story)
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/embedding"])
+def test_a_client_that_hangs_up_is_waited_for_by_no_vectors(tell: Tell, tmp_path: Path, path: str) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model(load_gate=str(tmp_path / "gate"))
+        response = daemon.start("POST", path, {"model": model, "input": "a"})
+        await daemon.until_seen(model, "Configure")
+        await asyncio.wait_for(response.hang_up(), 10)
+        (tmp_path / "gate").touch()
 
     tell(story)

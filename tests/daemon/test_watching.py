@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.types import Receive, Scope, Send
 
 from erllama_cache.store import Store
+from erllama_daemon.http.endpoint import Refusals
 from erllama_daemon.http.gate import Gate
 from erllama_daemon.http.metrics import family
 from erllama_daemon.http.metrics.last_minute import LastAnswers
@@ -242,7 +243,7 @@ def test_who_looks_on_neither_keeps_a_daemon_from_ending_nor_is_refused_while_it
 
     async def look() -> None:
         for path in ("/metrics", "/v1/requests"):
-            await gate.around(respond)({"type": "http", "path": path}, nobody, nobody)
+            await gate.around(respond, Refusals([]))({"type": "http", "path": path}, nobody, nobody)
 
     asyncio.run(look())
     assert served == [60.0, 60.0]

@@ -32,9 +32,9 @@ class Endpoint:
 
     `body` is the type of the JSON that is asked with. What comes back is an `answer`, one JSON object, or `events`: a
     stream of them, one a line or as server-sent events, as `stream` has it. An endpoint that can do both has both, and
-    one with neither answers with no body. `empty` says when there is nothing to answer but status 204. `query` describes
-    each parameter in the query by its name. `failed` makes the response of whatever the handler raised, whose body is
-    an `error`. The first paragraph of the handler's docstring says what the endpoint is for.
+    one with neither answers with no body. `empty` says when there is nothing to answer but status 204. `query`
+    describes each parameter in the query by its name. `failed` makes the response of whatever the handler raised, whose
+    body is an `error`. The first paragraph of the handler's docstring says what the endpoint is for.
     """
 
     method: Literal["GET", "POST", "DELETE"]

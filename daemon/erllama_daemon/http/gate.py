@@ -8,7 +8,7 @@ from collections.abc import Callable
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from erllama_daemon.errors import DaemonStopping
-from erllama_daemon.http.body import failure_response
+from erllama_daemon.http.endpoint import Refusals
 
 ALWAYS_OPEN = ("/v1/status", "/v1/stop", "/v1/cancel/", "/v1/requests", "/metrics")
 """What is neither refused nor a use of the daemon: to look at it, to end it, and to end an answer."""
@@ -33,14 +33,14 @@ class Gate:
         """How long nothing has been asked; 0 while something is."""
         return 0.0 if self._inside else max(0.0, self._clock() - self._used)
 
-    def around(self, app: ASGIApp) -> ASGIApp:
-        """The application behind the gate."""
+    def around(self, app: ASGIApp, refusals: Refusals) -> ASGIApp:
+        """The application behind the gate; those who are refused hear it in the words of the API that they ask."""
 
         async def passed(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http" or scope["path"].startswith(ALWAYS_OPEN):
                 await app(scope, receive, send)
             elif self.is_shut:
-                await failure_response(DaemonStopping())(scope, receive, send)
+                await refusals.response(scope["path"], DaemonStopping())(scope, receive, send)
             else:
                 await self._enter(app, scope, receive, send)
 

@@ -96,7 +96,7 @@ class Life:
         )
         app = App(directories, self._supervisor, self._conversations, self)
         self.refusals = Refusals(app.endpoints())
-        self.asgi: ASGIApp = self._gate.around(create_app(app))
+        self.asgi: ASGIApp = self._gate.around(create_app(app), self.refusals)
         self.visited: Callable[[ASGIApp], ASGIApp] = lambda asgi: visited(asgi, app)
         self._retention = Retention(self._conversations.kept, app.answers.delete_unused, config.sessions.keep)
         self._drain = Drain(app.answers, self._supervisor)

@@ -12,6 +12,7 @@ from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
+from erllama_daemon.http.hang_up import unless_gone
 from erllama_daemon.http.llama_server.failure import ServerFailure, failed
 from erllama_daemon.http.llama_server.model_choice import ModelChoice
 from erllama_daemon.http.llama_server.template_request import TemplatePrompt, TemplateRequest
@@ -122,9 +123,10 @@ class TextEndpoints:
         return json_response(TemplatePrompt(rendered.text))
 
     async def embed(self, request: Request) -> Response:
-        """The embeddings of some texts, as llama.cpp's server gives them."""
+        """The embeddings of some texts, as llama.cpp's server gives them. A client that hangs up cancels."""
         body = await read_body(request, EmbeddingRequest)
-        found = await self._calls.embed(body.embed(await self._model(request, body.model)))
+        asked = body.embed(await self._model(request, body.model))
+        found = await unless_gone(request, self._calls.embed(asked))
         return json_response([ServerEmbedding(index, [vector]) for index, vector in enumerate(found.embeddings)])
 
     async def _model(self, request: Request, named: str | None) -> str:

@@ -15,6 +15,7 @@ from erllama_daemon.errors import FieldRefused
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
+from erllama_daemon.http.hang_up import unless_gone
 from erllama_daemon.http.openai.failure import OpenAiFailure, failed
 from erllama_daemon.http.openai.prompts import GivenPrompts, prompts_of
 from erllama_daemon.http.vectors import unpack_vector
@@ -82,9 +83,9 @@ class EmbeddingEndpoint:
         ]
 
     async def create(self, request: Request) -> Response:
-        """The embeddings of some texts, or of the tokens of some."""
+        """The embeddings of some texts, or of the tokens of some. A client that hangs up cancels."""
         body = await read_body(request, EmbeddingRequest)
-        embedded = await self._embedded(body)
+        embedded = await unless_gone(request, self._embedded(body))
         dimensions = len(embedded.vectors[0]) // _NUMBER_BYTES
         if body.dimensions not in (None, dimensions):
             raise FieldRefused(field="dimensions", reason=f"the model's vectors have {dimensions}")
