@@ -174,3 +174,16 @@ def test_a_client_that_hangs_up_is_waited_for_by_no_vectors(tell: Tell, tmp_path
         (tmp_path / "gate").touch()
 
     tell(story)
+
+
+def test_an_answer_is_cancelled_once_however_many_say_so(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        response = daemon.start("POST", "/v1/responses", {"model": model, "input": "hang"})
+        await daemon.until_seen(model, "Generate")
+        daemon.app.answers.cancel_all()
+        daemon.app.answers.cancel_all()
+        await response.task
+        assert len(daemon.seen(model, "Cancel")) == 1
+
+    tell(story)

@@ -289,7 +289,7 @@ def test_the_stream_of_a_response_numbers_its_events_and_ends_with_all_of_it(tel
         await hanging.task
         failed = hanging.sent[-1]
         assert (failed["type"], failed["response"]["status"]) == ("response.failed", "failed")
-        assert failed["response"]["error"]["code"] == "answer_cut_off"
+        assert failed["response"]["error"]["error_code"] == "answer_cut_off"
 
     tell(story)
 
@@ -342,7 +342,7 @@ def test_only_so_many_responses_are_remembered(tmp_path: Path) -> None:
 # Log-probabilities
 
 
-def test_thinking_stop_sequences_and_end_tokens_are_no_tokens_of_the_answer() -> None:
+def test_thinking_calls_stop_sequences_and_end_tokens_are_no_tokens_of_the_answer() -> None:
     tokens = likely("<think>", "hm", "A", "B", "C", "")
     assert texts(said_tokens(stats("ABC", logprobs=tokens, thinking_tokens=2))) == ["A", "B", "C"]
     stopped = stats("A", logprobs=tokens[2:5], stop_sequence="BC")
@@ -351,6 +351,9 @@ def test_thinking_stop_sequences_and_end_tokens_are_no_tokens_of_the_answer() ->
     assert texts(said_tokens(cut)) == ["A", "B", "C"]
     half = stats("é", logprobs=likely("\ufffd", "\ufffd", "x"), stop_sequence="x")
     assert len(said_tokens(half)) == 3
+    called = likely("A", "<tool_call>", "{}", "")
+    assert texts(said_tokens(stats("A", logprobs=called, tool_calls=[CALL]))) == ["A"]
+    assert said_tokens(stats("", logprobs=called[1:], tool_calls=[CALL])) == []
     assert said_tokens(stats("A")) == []
 
 

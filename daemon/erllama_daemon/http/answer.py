@@ -110,6 +110,8 @@ class Answer:
 
     def cancel(self) -> None:
         """Ends the answer at the next tick, or at once if its turn or its model is not there yet. Idempotent."""
+        if self._is_cancelled:
+            return
         self._is_cancelled = True
         if self._worker is not None:
             self._worker.send(frames.Cancel(self._asked))

@@ -29,7 +29,7 @@ class ContentToken(msgspec.Struct, frozen=True):
 
 
 class ChatLogprobs(msgspec.Struct, frozen=True):
-    """Those of the answer's tokens, without thinking, stop sequence and end token."""
+    """Those of the answer's tokens, without thinking, calls, stop sequence and end token."""
 
     content: list[ContentToken]
     refusal: None = None
@@ -49,9 +49,9 @@ def content_tokens(tokens: Sequence[TokenLogprobs]) -> list[ContentToken]:
 
 
 def said_tokens(stats: Stats) -> list[TokenLogprobs]:
-    """The tokens of an answer's text; none if they were not asked for."""
+    """The tokens of an answer's text, which its calls are no part of; none if they were not asked for."""
     tokens = (stats.logprobs or [])[stats.thinking_tokens :]
-    if stats.stop_sequence is None:
+    if stats.stop_sequence is None and not stats.tool_calls:
         return tokens[:-1] if stats.finish_reason == "stop" else tokens
     return until_length(tokens, len(stats.text))
 
