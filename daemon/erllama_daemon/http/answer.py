@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
@@ -11,11 +10,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from erllama_cache.errors import ErllamaError
 from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon import frames
-from erllama_daemon.errors import ContextExceeded, InternalError
+from erllama_daemon.errors import ContextExceeded
+from erllama_daemon.failures import failure_of
 from erllama_daemon.http.answer_log import log_answered, log_asked, log_failed, log_finished
+from erllama_daemon.http.heard import Said, event_of
 from erllama_daemon.http.progress import AnswerProgress
 from erllama_daemon.http.question import Question
 from erllama_daemon.http.summary import Summary, pasts, summary_tokens
@@ -23,26 +23,19 @@ from erllama_daemon.http.turn import OpenTurn
 from erllama_daemon.http.waiting_events import WaitingEvents
 from erllama_daemon.messages import (
     Accepted,
-    Calling,
     Done,
     Event,
     Failure,
     Loading,
     Message,
-    Prefilling,
-    Queued,
     RemoteError,
     Stats,
     Summarizing,
-    Thinking,
-    Token,
 )
 from erllama_daemon.models.keeper import Lease
 from erllama_daemon.models.supervisor import Supervisor
 from erllama_daemon.models.worker_process import Request, WorkerProcess
 from erllama_daemon.sessions.store import Sessions
-
-log = logging.getLogger(__name__)
 
 _Found = TypeVar("_Found")
 
@@ -94,11 +87,8 @@ class Answer:
                 self._turn_lock.release()
         except _Lost as lost:
             self._fail(lost.failure)
-        except ErllamaError as error:
-            self._fail(Failure.of(error))
         except Exception as error:
-            log.exception("an answer failed")
-            self._fail(Failure.of(InternalError(reason=repr(error))))
+            self._fail(failure_of(error))
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """What the client sees, to the last event. A client that hangs up must `cancel`."""
@@ -244,24 +234,13 @@ class Answer:
                 frame = await answers.get()
                 if isinstance(frame, frames.Failed) and worker.is_lost(request.id):
                     raise _Lost(frame.failure)
-                if not isinstance(frame, frames.Waiting | frames.Prefilled | frames.Text | frames.Called):
+                if not isinstance(frame, Said):
                     return frame
                 if is_heard:
-                    self._pass_on(frame)
+                    self.progress.note(frame)
+                    self._events.put(event_of(frame))
         finally:
             worker.forget(request.id)
-
-    def _pass_on(self, frame: frames.Waiting | frames.Prefilled | frames.Text | frames.Called) -> None:
-        self.progress.note(frame)
-        match frame:
-            case frames.Waiting():
-                self._events.put(Queued(frame.ahead))
-            case frames.Prefilled():
-                self._events.put(Prefilling(frame.done, frame.total, frame.cached))
-            case frames.Text():
-                self._events.put(Thinking(frame.text) if frame.thinking else Token(frame.text, frame.logprobs))
-            case frames.Called():
-                self._events.put(Calling(frame.call))
 
     def _may_summarize(self, failure: Failure) -> bool:
         return failure.code == ContextExceeded.code and self._question.request.overflow == "summarize"
