@@ -20,7 +20,7 @@ from typing import Any
 import httpx2
 from openai import OpenAI
 
-from hard.own_daemon import OwnDaemon, own_daemon
+from hard.own_daemon import OwnDaemon, end_in_order, own_daemon
 
 ROOT = Path(__file__).parents[2]
 SHARE = 0.95
@@ -162,6 +162,7 @@ def agent(daemon: OwnDaemon, *, last_prompt: int, turns: int) -> Iterator[Agent]
 
 def main() -> int:
     """Works, and prints a line a turn."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--last-prompt", type=int, default=8_130, help="about how many tokens the last prompt has")

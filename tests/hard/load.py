@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from hard.client_under_load import Client, Kind, Tally
-from hard.own_daemon import OwnDaemon, figures_of, own_daemon
+from hard.own_daemon import OwnDaemon, end_in_order, figures_of, own_daemon
 
 SHARES = {Kind.WELL: 0.5, Kind.SLOW: 0.2, Kind.HANG_UP: 0.15, Kind.FLOOD: 0.15}
 PAUSES_S = {Kind.WELL: 5.0, Kind.SLOW: 1.0, Kind.HANG_UP: 0.5, Kind.FLOOD: 0.0}
@@ -130,6 +130,7 @@ async def load(daemon: OwnDaemon, *, seconds: float, connections: int, seed: int
 
 def main() -> int:
     """Loads it, and prints what came of it."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--connections", type=int, default=200)

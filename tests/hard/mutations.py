@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -27,7 +29,7 @@ from models import model_file
 from erllama_daemon.models.supervisor import WORKER_COMMAND
 from hard.frames_between import VARIABLE, Plan
 from hard.mutation import mutated_frame, mutated_request
-from hard.own_daemon import OwnDaemon, own_home
+from hard.own_daemon import OwnDaemon, UnixConnection, end_in_order, own_home
 from hard.valid_requests import valid_requests
 
 FAKE_WORKER = (sys.executable, str(Path(__file__).parents[1] / "daemon" / "fake_worker.py"))
@@ -47,6 +49,13 @@ PATIENCE_S = 20.0
 """The daemon must answer within this, whatever else it has to do."""
 
 AT_ONCE = 24
+
+ASK_S = 1.5
+"""Who asks a worker that says nothing any more goes away after this."""
+
+SILENT = 4
+"""A worker that has said nothing to so many is waiting for the rest of a frame that was cut, and is killed."""
+
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 _TRACEBACK = "Traceback (most recent call last)"
 
@@ -118,10 +127,11 @@ class Watch:
             report.fail(f"it grew by {report.end_mib - report.start_mib:.1f} MiB")
         if report.end_descriptors - report.start_descriptors > DESCRIPTORS:
             report.fail(f"it has {report.end_descriptors} descriptors, and had {report.start_descriptors}")
-        if _TRACEBACK in (log := self._daemon.log):
-            position = log.index(_TRACEBACK)
-            told = log[position : position + 8000].splitlines()[0].replace("\\n", "\n")
-            report.fail(f"there is a traceback in its log: {told}")
+        lines = [line for line in self._daemon.log.splitlines() if _TRACEBACK in line]
+        own = [line for line in lines if "worker says: " not in line]
+        report.outcomes["tracebacks of workers"] += len(lines) - len(own)
+        if own:
+            report.fail("there is a traceback in its log: " + own[0].replace("\\n", "\n"))
 
     @asynccontextmanager
     async def looking(self) -> AsyncIterator[None]:
@@ -260,11 +270,16 @@ async def mutate_frames(home: Path, way: Any, count: int, seed: int, rate: float
     watch = Watch(daemon, report)
     watch.start()
     async with watch.looking():
-        asked = 0
+        asked = silent = 0
         while report.cases < count and daemon.is_alive and not report.failures:
             outcome = await asyncio.to_thread(_ask, daemon, str(model), asked)
             report.outcomes[outcome] += 1
             asked += 1
+            silent = silent + 1 if outcome == "no answer" else 0
+            if silent == SILENT:
+                report.outcomes["silent workers that were killed"] += 1
+                silent = 0
+                _kill_workers(daemon)
             if asked == 20:
                 watch.start()
             report.cases = sum(file.stat().st_size for file in tally.iterdir())
@@ -305,10 +320,15 @@ def _ask(daemon: OwnDaemon, model: str, number: int) -> str:
     return str(last.get("code") or (status if status != 200 else "answered"))
 
 
-def _lines(daemon: OwnDaemon, path: str, body: object) -> tuple[int, str]:
-    from hard.own_daemon import UnixConnection
+def _kill_workers(daemon: OwnDaemon) -> None:
+    """What a user would do with a worker that says nothing any more."""
+    for model in daemon.status()["models"]:
+        with suppress(ProcessLookupError):
+            os.kill(model["pid"], signal.SIGKILL)
 
-    connection = UnixConnection(daemon.socket, 3)
+
+def _lines(daemon: OwnDaemon, path: str, body: object) -> tuple[int, str]:
+    connection = UnixConnection(daemon.socket, ASK_S)
     try:
         connection.request("POST", path, json.dumps(body))
         response = connection.getresponse()
@@ -327,10 +347,11 @@ def check_mutations(seed: int) -> None:
 
 def main() -> int:
     """Sends it all, and prints what came of it."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=97_000)
-    parser.add_argument("--frames-from-worker", type=int, default=2_000)
-    parser.add_argument("--frames-to-worker", type=int, default=1_000)
+    parser.add_argument("--requests", type=int, default=99_000)
+    parser.add_argument("--frames-from-worker", type=int, default=600)
+    parser.add_argument("--frames-to-worker", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0.2, help="how many of the frames are changed")
     given = parser.parse_args()

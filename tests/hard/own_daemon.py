@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -188,6 +189,15 @@ def own_daemon(
         daemon.start()
         yield daemon
         daemon.stop()
+
+
+def end_in_order() -> None:
+    """Has this process let go of what it began when it is told to end."""
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 @contextmanager

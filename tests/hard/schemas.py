@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hard.own_daemon import OwnDaemon, own_daemon
+from hard.own_daemon import OwnDaemon, end_in_order, own_daemon
 from hard.relay import relay
 
 HOOKS = Path(__file__).with_name("schema_hooks.py")
@@ -102,6 +102,7 @@ def ask_everything(
 
 def main() -> int:
     """Asks at both doors, and prints what came of it."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=10_000, help="how many cases there must be in all")
     parser.add_argument("--examples", type=int, default=150, help="how many examples an endpoint")

@@ -33,9 +33,11 @@ from erllama_daemon.frames.call import (
 )
 from erllama_daemon.frames.codec import (
     LENGTH_BYTES,
+    FrameMalformed,
     FromWorker,
     ToWorker,
     body_length,
+    decode,
     encode,
     from_worker_decoder,
     read_body,
@@ -84,6 +86,7 @@ __all__ = [
     "Forget",
     "ForgetScope",
     "Forgotten",
+    "FrameMalformed",
     "FromWorker",
     "Generate",
     "History",
@@ -112,6 +115,7 @@ __all__ = [
     "UnloadAdapter",
     "Waiting",
     "body_length",
+    "decode",
     "encode",
     "from_worker_decoder",
     "read_body",

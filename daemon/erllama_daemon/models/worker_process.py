@@ -19,6 +19,7 @@ from erllama_daemon.errors import AnswerCutOff, WorkerDied
 from erllama_daemon.frames import FromWorker, ToWorker
 from erllama_daemon.log_line import facts
 from erllama_daemon.messages import Adapter, Failure, ModelOptions, RemoteError
+from erllama_daemon.models.worker_frames import read_frame
 from erllama_daemon.models.worker_log import log_end, log_output, log_ready
 from erllama_daemon.request_id import REQUEST_ID
 
@@ -244,14 +245,15 @@ class WorkerProcess:
         stream = self._process.stdout
         try:
             while stream is not None:
-                prefix = await stream.readexactly(frames.LENGTH_BYTES)
-                body = await stream.readexactly(frames.body_length(prefix))
-                self._dispatch(frames.from_worker_decoder.decode(body))
+                self._dispatch(await read_frame(stream))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
+        except frames.FrameMalformed as error:
+            log.error("a worker speaks nonsense: %s", facts(model=self.model, pid=self.pid, what=error))
+            self.kill()
         except Exception:
-            log.exception("the worker of %s speaks nonsense", self.model)
-            self._process.kill()
+            log.exception("the worker of %s cannot be heard", self.model)
+            self.kill()
         await self._process.wait()
         if self._printer is not None:
             # Its last words come first, unless a process of its own still has the pipe.
@@ -269,6 +271,8 @@ class WorkerProcess:
 
     def _dispatch(self, frame: FromWorker) -> None:
         match frame:
+            case frames.Ready() | frames.LoadFailed() if self.ready.done():
+                raise frames.FrameMalformed("it has been loaded already")
             case frames.Ready():
                 self._born.run(log_ready, frame, self.model, self.pid, time.monotonic() - self._started)
                 self.ready.set_result(frame)

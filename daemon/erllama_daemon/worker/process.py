@@ -33,6 +33,7 @@ from erllama_daemon.frames import (
     Cancel,
     Configure,
     DiskQuota,
+    FrameMalformed,
     FromWorker,
     Generate,
     LoadFailed,
@@ -40,6 +41,7 @@ from erllama_daemon.frames import (
     RamQuota,
     Ready,
     Shutdown,
+    decode,
     encode,
     read_body,
     to_worker_decoder,
@@ -53,6 +55,8 @@ from erllama_daemon.worker.embedder import Embedder
 from erllama_daemon.worker.preparation import Preparation
 from erllama_daemon.worker.recomputer import Recomputer
 from erllama_daemon.worker.scheduler import Scheduler
+
+log = logging.getLogger(__name__)
 
 BLOCK_TOKENS = 256
 """The longest block; shorter ones prefill slower, longer ones are reused less."""
@@ -133,8 +137,11 @@ class Worker:
             flush_s=self._save_timeout_s,
         )
 
-    def serve(self, stdin: BinaryIO) -> None:
-        """Reads frames until the stream ends or `Shutdown` comes; returns when everything is saved."""
+    def serve(self, stdin: BinaryIO) -> int:
+        """Reads frames until the stream ends or `Shutdown` comes; returns when everything is saved.
+
+        One that makes no sense ends it as well: after that, nothing can be believed. Gives the process's exit code.
+        """
         thread = threading.Thread(target=self._run_scheduler, name="scheduler")
         thread.start()
         facts = self._backend.facts
@@ -151,11 +158,15 @@ class Worker:
         try:
             while (body := read_body(stdin)) is not None and self._handle(body):
                 pass
+        except FrameMalformed as error:
+            log.error("a frame makes no sense: %s", error)
+            return 1
         finally:
             self._scheduler.stop()
             thread.join()
             self._calls.close()
             self._store.close(self._save_timeout_s)
+        return 0
 
     def _parents(self, engine: Engine) -> Parents:
         """One for each thread."""
@@ -170,7 +181,7 @@ class Worker:
             os._exit(70)
 
     def _handle(self, body: bytes) -> bool:
-        frame = to_worker_decoder.decode(body)
+        frame = decode(body, to_worker_decoder)
         match frame:
             case Generate():
                 self._scheduler.submit(frame)
@@ -282,7 +293,7 @@ def main() -> int:
     # Ctrl-C in the daemon's terminal reaches the whole group; the daemon decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     body = read_body(stdin)
-    configuration = to_worker_decoder.decode(body) if body is not None else None
+    configuration = decode(body, to_worker_decoder) if body is not None else None
     if not isinstance(configuration, Configure):
         return 1
     try:
@@ -294,5 +305,4 @@ def main() -> int:
     except ErllamaError as error:
         frames.send(LoadFailed(Failure.of(error)))
         return 1
-    worker.serve(stdin)
-    return 0
+    return worker.serve(stdin)
