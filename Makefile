@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format docs bench clean
+.PHONY: demo test hard check format docs bench clean
 
 demo: $(READY)  ## answer with the real model, and ask twice about one text, which is read once
 	$(BIN)/erllama run demo "Why do llamas hum?" --max-tokens 60
@@ -14,6 +14,13 @@ demo: $(READY)  ## answer with the real model, and ask twice about one text, whi
 
 test: $(READY)  ## every test, the real model's included
 	$(BIN)/pytest -n 2 --maxschedchunk 8
+
+hard: export PYTHONPATH := $(CURDIR):$(CURDIR)/daemon:$(CURDIR)/cache:$(CURDIR)/tests
+hard: $(READY)  ## the long proofs: an agent, schemathesis, mutations and a load; about half an hour
+	$(BIN)/python -m hard.agent
+	$(BIN)/python -m hard.schemas
+	$(BIN)/python -m hard.mutations
+	$(BIN)/python -m hard.load
 
 check: $(READY)  ## format, lint, types, import rules, drift of what is generated
 	$(BIN)/ruff format --check .

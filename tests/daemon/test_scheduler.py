@@ -145,6 +145,24 @@ def test_requests_are_answered_in_the_order_they_came(desk: Desk) -> None:
     assert order == [1, 2, 3, 4, 5]
 
 
+def test_half_of_the_line_is_kept_for_those_who_have_nothing_in_it(desk: Desk) -> None:
+    def ask(number: int, client: int) -> None:
+        messages = [Message("user", ["Hum."])]
+        desk.scheduler.submit(
+            Generate(id=number, client=client, messages=messages, max_tokens=2, sampling=Sampling(temperature=0.0))
+        )
+
+    desk.hold_at(1)
+    ask(1, client=9)
+    desk.wait_until_held()
+    for number in range(2, 9):  # the line has eight places
+        ask(number, client=5)
+    ask(20, client=6)
+    desk.go_on()
+    ended = {number: desk.last_frame(number) for number in (*range(1, 9), 20)}
+    assert [number for number, frame in ended.items() if isinstance(frame, Failed)] == [6, 7, 8]
+
+
 def test_the_text_of_the_frames_is_the_text_of_the_stats(desk: Desk) -> None:
     desk.backend.answer_with("Früh hums the 🦙.")
     desk.ask(1, "Who?")

@@ -1,15 +1,14 @@
 """A simulated coding agent: it resends the whole conversation as text each turn, and little of it is read again.
 
-`python -m hard.agent` talks to a daemon with the real model through the unmodified `openai` package. It has files read by
-calling a tool, and is told what is in them. In the middle the daemon is restarted, and at the end one message in the
-middle is edited. `make hard` runs it.
+`python -m hard.agent` talks to a daemon with the real model through the unmodified `openai` package. It has files
+read by calling a tool, and is told what is in them. In the middle the daemon is restarted, and at the end one message
+in the middle is edited. `make hard` runs it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from openai import OpenAI
-
 from hard.own_daemon import OwnDaemon, end_in_order, own_daemon
+from openai import OpenAI
 
 ROOT = Path(__file__).parents[2]
 SHARE = 0.95
@@ -29,7 +27,7 @@ SHARE = 0.95
 ANSWER_TOKENS = 24
 CALL_TOKENS = 96
 SYSTEM = """\
-You are a careful programmer who works in the repository of erllama, a daemon that gives a local language model a memory.
+You are a careful programmer who works in the repository of erllama, a daemon that gives a local model a memory.
 You read files with the tool read_file before you say anything about them. You answer in one short sentence, you never
 invent what is not in a file, and you name the function that you speak of. What is generated is never edited by hand."""
 READ_FILE: Any = {
@@ -138,9 +136,8 @@ class Agent:
 
 
 def _files() -> list[tuple[str, str]]:
-    """Files of the repository: what is checked in, the longest first."""
-    names = subprocess.run(["git", "ls-files", "daemon"], cwd=ROOT, capture_output=True, text=True, check=True)
-    found = [(Path(name).name, (ROOT / name).read_text()) for name in names.stdout.split() if name.endswith(".py")]
+    """Files of the repository: what is there, the longest first."""
+    found = [(path.name, path.read_text()) for path in sorted((ROOT / "daemon").rglob("*.py"))]
     return sorted(found, key=lambda file: len(file[1]), reverse=True)[:40]
 
 

@@ -118,7 +118,9 @@ class Client:
             self.tally.refused[f"{status} {_code(body)}"] += 1
             return
         try:
-            texts = _streamed(body) if is_stream else [each["message"]["content"] for each in json.loads(body)["choices"]]
+            texts = (
+                _streamed(body) if is_stream else [each["message"]["content"] for each in json.loads(body)["choices"]]
+            )
             names = [json.loads(text)["id"] for text in texts]
         except (ValueError, KeyError, TypeError) as error:
             self.tally.lost.append(f"{own} ({self.kind}): {error!r} in {body[-300:]!r}")
@@ -139,7 +141,9 @@ class Client:
         }
         request = h11.Request(method="POST", target="/v1/chat/completions", headers=list(headers.items()))
         sent = time.monotonic()
-        self._writer.write(b"".join(self._http.send(event) or b"" for event in (request, h11.Data(body), h11.EndOfMessage())))
+        self._writer.write(
+            b"".join(self._http.send(event) or b"" for event in (request, h11.Data(body), h11.EndOfMessage()))
+        )
         await self._writer.drain()
         status, answer, is_first = 0, b"", True
         async for event in self._events():

@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 from random import Random
-from typing import BinaryIO, Literal
+from typing import IO, Literal
 
 import msgspec
 from hard.mutation import mutated_frame
@@ -65,7 +65,7 @@ def _own_tally(folder: Path) -> Path:
             return folder / str(number)
 
 
-def _pass_on(source: BinaryIO, sink: BinaryIO, plan: Plan, way: str, random: Random, own: Path) -> None:
+def _pass_on(source: IO[bytes], sink: IO[bytes], plan: Plan, way: str, random: Random, own: Path) -> None:
     is_first = way == "to_worker"
     try:
         while (body := frames.read_body(source)) is not None:

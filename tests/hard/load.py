@@ -54,7 +54,11 @@ class Outcome:
         before, after = self.descriptors
         told += [f"the daemon has {after} descriptors, and had {before}"] if after - before > DESCRIPTORS else []
         told += ["no answer at all"] if not self.loaded_s else []
-        told += [f"a first token took {max(self.loaded_s):.1f} s"] if max(self.loaded_s, default=0) > FIRST_TOKEN_BOUND_S else []
+        told += (
+            [f"a first token took {max(self.loaded_s):.1f} s"]
+            if max(self.loaded_s, default=0) > FIRST_TOKEN_BOUND_S
+            else []
+        )
         return told
 
     def __str__(self) -> str:
@@ -138,9 +142,7 @@ def main() -> int:
     given = parser.parse_args()
     with own_daemon(["daemon.log_files=100"], "127.0.0.1:0") as daemon:
         daemon.command("load", "demo", "--quiet")
-        outcome = asyncio.run(
-            load(daemon, seconds=60 * given.minutes, connections=given.connections, seed=given.seed)
-        )
+        outcome = asyncio.run(load(daemon, seconds=60 * given.minutes, connections=given.connections, seed=given.seed))
     print(outcome)
     for failure in outcome.failures:
         print(f"FAILED: {failure}")

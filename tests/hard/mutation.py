@@ -53,9 +53,42 @@ _CHUNKS = (
     b"",
 )
 _VERSIONS = (b"HTTP/1.0", b"HTTP/0.9", b"HTTP/2.0", b"HTTP/1.1.1", b"http/1.1", b"HTTP/9.9", b"")
-_METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"OPTIONS", b"CONNECT", b"TRACE", b"DELETE", b"PRI", b"get", b"G\x00T", b"")
-_BAD_TEXT = (b"\xff\xfe", b"\xc0\x80", b"\xed\xa0\x80", b'"\\ud800"', b"\xf5\x80\x80\x80", b"\x00", b"[" * 3000, b"1e999", b"NaN")
-_PATHS = (b"*", b"//", b"/%00", b"/%ff", b"/../v1/status", b"http://other/v1/status", b"/" + b"a" * 9000, b"/v1/status#x", b"/?" * 50)
+_METHODS = (
+    b"GET",
+    b"HEAD",
+    b"POST",
+    b"PUT",
+    b"OPTIONS",
+    b"CONNECT",
+    b"TRACE",
+    b"DELETE",
+    b"PRI",
+    b"get",
+    b"G\x00T",
+    b"",
+)
+_BAD_TEXT = (
+    b"\xff\xfe",
+    b"\xc0\x80",
+    b"\xed\xa0\x80",
+    b'"\\ud800"',
+    b"\xf5\x80\x80\x80",
+    b"\x00",
+    b"[" * 3000,
+    b"1e999",
+    b"NaN",
+)
+_PATHS = (
+    b"*",
+    b"//",
+    b"/%00",
+    b"/%ff",
+    b"/../v1/status",
+    b"http://other/v1/status",
+    b"/" + b"a" * 9000,
+    b"/v1/status#x",
+    b"/?" * 50,
+)
 
 
 def flip_bits(random: Random, raw: bytes) -> bytes:

@@ -24,13 +24,13 @@ from random import Random
 from typing import Any
 
 import msgspec
-from models import model_file
-
-from erllama_daemon.models.supervisor import WORKER_COMMAND
 from hard.frames_between import VARIABLE, Plan
 from hard.mutation import mutated_frame, mutated_request
 from hard.own_daemon import OwnDaemon, UnixConnection, end_in_order, own_home
 from hard.valid_requests import valid_requests
+from models import model_file
+
+from erllama_daemon.models.supervisor import WORKER_COMMAND
 
 FAKE_WORKER = (sys.executable, str(Path(__file__).parents[1] / "daemon" / "fake_worker.py"))
 BETWEEN = (sys.executable, "-m", "hard.frames_between")
@@ -187,7 +187,7 @@ class Requests:
         reader, writer = await asyncio.wait_for(self._connect(is_tcp=is_tcp), PATIENCE_S)
         try:
             if number % 500 == 0:  # a slow drip
-                for position in range(0, min(len(raw), 200)):
+                for position in range(min(len(raw), 200)):
                     writer.write(raw[position : position + 1])
                     await writer.drain()
                     await asyncio.sleep(0.005)
@@ -259,11 +259,11 @@ async def mutate_frames(home: Path, way: Any, count: int, seed: int, rate: float
     tally = home / "tally"
     tally.mkdir()
     if way == "from_worker":
-        model, worker = home / "fake.gguf", FAKE_WORKER
+        model, worker = home / "fake.gguf", [*FAKE_WORKER]
         model.write_text("{}")
     else:
-        model, worker = model_file("dense", home), WORKER_COMMAND
-    plan = Plan(worker=list(worker), way=way, rate=rate, seed=seed, tally=str(tally))
+        model, worker = model_file("dense", home), [*WORKER_COMMAND]
+    plan = Plan(worker=worker, way=way, rate=rate, seed=seed, tally=str(tally))
     daemon = OwnDaemon(home, (), None, BETWEEN)
     daemon.environment[VARIABLE] = msgspec.json.encode(plan).decode()
     daemon.start()

@@ -23,7 +23,7 @@ _OPTIONS = {"context_size": 512, "parallel": 2, "threads": 2, "keep_alive_s": No
 
 
 @schemathesis.hook
-def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
     """Half of the cases name what is there, a model or a conversation, and none generates much."""
     is_even = zlib.crc32(repr((case.path_parameters, case.body)).encode(errors="replace")) % 2 == 0
     if is_even and "id" in (case.path_parameters or {}) and _sessions and "sessions" in case.path:
@@ -33,14 +33,14 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
 
 
 @schemathesis.hook
-def after_call(context: HookContext, case: Case, response: Response) -> None:
+def after_call(context: HookContext, case: Case[Any], response: Response) -> None:
     """Remembers the conversations that began."""
     if case.method == "POST" and case.path == "/v1/sessions" and response.status_code == 200:
         _sessions.append(json.loads(response.content)["id"])
 
 
 @schemathesis.hook
-def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
+def filter_failure(context: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
     """What the document gives of a stream is the data of its events, not events as schemathesis has them."""
     return failure.title != "SSE event violates schema"
 
@@ -55,7 +55,7 @@ def _short(body: dict[str, Any], path: str, *, is_even: bool) -> dict[str, Any]:
     for name in (*_COUNTS, *_LIMITS):
         if _is_number(short.get(name)):
             short[name] = min(short[name], _LIMITS.get(name, SHORT))
-    if path in _LONG_BY_DEFAULT and not any(name in short for name in _COUNTS):
+    if path in _LONG_BY_DEFAULT and all(short.get(name) is None for name in _COUNTS):
         short[_LONG_BY_DEFAULT[path]] = SHORT
     if isinstance(short.get("options"), dict):
         short["options"] = {
@@ -79,7 +79,7 @@ def _is_number(value: object) -> bool:
 
 
 @schemathesis.check
-def every_event_conforms(ctx: CheckContext, response: Response, case: Case) -> None:
+def every_event_conforms(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
     """Each line of a stream is one of the events that the document says come there."""
     kind = (response.headers.get("content-type") or [""])[0].partition(";")[0]
     if response.status_code != 200 or kind not in ("application/x-ndjson", "text/event-stream"):

@@ -71,13 +71,30 @@ class Outcome:
 
 
 def ask_everything(
-    daemon: OwnDaemon, url: str, *, examples: int, seed: int, key: str = "", only: Sequence[str] = ()
+    daemon: OwnDaemon,
+    url: str,
+    *,
+    examples: int,
+    seed: int,
+    key: str = "",
+    only: Sequence[str] = (),
+    phases: str = "coverage,fuzzing",
 ) -> Outcome:
     """Has schemathesis ask what the daemon documents, so many examples an endpoint besides the edges of its schema."""
     config, report = daemon.home / "schemathesis.toml", daemon.home / "schemathesis.json"
     config.write_text(CONFIG)
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", f"{url}/openapi.json"]
-    command += ["--seed", str(seed), "--max-examples", str(examples), "--no-color", "--suppress-health-check", "all"]
+    command += [
+        "--phases",
+        phases,
+        "--seed",
+        str(seed),
+        "--max-examples",
+        str(examples),
+        "--no-color",
+        "--suppress-health-check",
+        "all",
+    ]
     command += ["--report", "json", "--report-json-path", str(report), "--exclude-path", "/v1/stop"]
     command += ["--checks", ",".join((*CHECKS, "every_event_conforms")), "--warnings", "off"]
     command += [word for path in only for word in ("--include-path", path)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import sys
 from typing import Literal
@@ -25,6 +26,10 @@ log = logging.getLogger(__name__)
 LINGER_S = 5.0
 """How long more is read, and thrown away, of a request that has been answered: who sends first would not read else."""
 
+CLIENT = "erllama.client"
+"""Where the state of a request has the number of its connection."""
+
+_NUMBERS = itertools.count(1)
 _HEAD_TOO_LARGE = 431
 _REASON_LENGTH = 200
 _Part = Literal["head", "body", "rest"]
@@ -37,7 +42,7 @@ class Connection(H11Protocol):
     """
 
     def __init__(self, door: DoorWay, state: ServerState, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(config=door.http, server_state=state, app_state={}, _loop=loop)
+        super().__init__(config=door.http, server_state=state, app_state={CLIENT: next(_NUMBERS)}, _loop=loop)
         self._door = door
         self._limits = door.limits
         self._part: _Part | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from erllama_cache.errors import ErllamaError
+from erllama_daemon.doors.connection import CLIENT
 from erllama_daemon.doors.limits import Limits
 from erllama_daemon.errors import BodyTooLarge, HeadTooLarge, RequestMalformed
 from erllama_daemon.http.door import ENTERED, SCOPE_KEY, Entered
@@ -36,7 +38,8 @@ class BoundedRequests:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        entered, limits = self._entered(), self._limits()
+        client = scope.get("state", {}).get(CLIENT, 0)
+        entered, limits = dataclasses.replace(self._entered(), client=client), self._limits()
         ENTERED.set(entered)  # uvicorn gives each request a task, and so a context, of its own
         scope[SCOPE_KEY] = entered.door
         try:

@@ -68,10 +68,11 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     "summarize", a conversation that leaves too little room for the answer is refused: who asked summarizes it. A
     `scope` makes it private: it shares state with nobody but requests of the same scope, and none of it reaches a disk.
     Without `cache` it neither looks for state nor leaves any. `tools` are valid, and may be called unless the choice is
-    "none".
+    "none". `client` is who asks, 0 for nobody in particular: no client waits for all that another one asked before it.
     """
 
     id: int
+    client: int = 0
     messages: list[Message] = []
     history: History | None = None
     tokens: bytes | None = None

@@ -9,6 +9,7 @@ from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.http.answer import Answer
 from erllama_daemon.http.answers import Answers
 from erllama_daemon.http.conversations import Conversations
+from erllama_daemon.http.door import ENTERED
 from erllama_daemon.http.model_file import check_adapter_files, model_file
 from erllama_daemon.http.question import Question
 from erllama_daemon.messages import CompleteRequest
@@ -34,14 +35,15 @@ class Asking:
 
     async def _question(self, request: CompleteRequest) -> Question:
         check_complete(request)
+        client = ENTERED.get().client
         await check_adapter_files(request.adapters)
         if request.session is not None:
             session = await asyncio.to_thread(self._conversations.find, request.session)
             if request.private and not session.private:
                 raise RequestInvalid(reason="a session that is kept has no private turns")
             scope = session.id if session.private else ""
-            return Question(request, session.model, await model_file(session.model), session.id, scope)
+            return Question(request, session.model, await model_file(session.model), session.id, scope, client)
         if request.model is None:
             raise RequestInvalid(reason="it names neither a model nor a session")
         scope = secrets.token_hex(16) if request.private else ""
-        return Question(request, request.model, await model_file(request.model), None, scope)
+        return Question(request, request.model, await model_file(request.model), None, scope, client)

@@ -19,10 +19,14 @@ SCOPE_KEY = "erllama.door"
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A door, and the folders in which whoever came through it may name files; with None any."""
+    """A door, and the folders in which whoever came through it may name files; with None any.
+
+    `client` is the number of the connection.
+    """
 
     door: Door = "unix"
     folders: tuple[str, ...] | None = None
+    client: int = 0
 
     def check_file(self, path: str) -> None:
         """Raises FileOutside for a path outside the folders; one that names none of them is not even looked at."""

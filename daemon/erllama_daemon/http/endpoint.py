@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -32,9 +33,10 @@ class Endpoint:
 
     `body` is the type of the JSON that is asked with. What comes back is an `answer`, one JSON object, or `events`: a
     stream of them, one a line or as server-sent events, as `stream` has it. An endpoint that can do both has both, and
-    one with neither answers with no body. `empty` says when there is nothing to answer but status 204. `query`
-    describes each parameter in the query by its name. `failed` makes the response of whatever the handler raised, whose
-    body is an `error`. The first paragraph of the handler's docstring says what the endpoint is for.
+    one with neither answers with no body. Events of several types that no tag tells apart are a tuple. `empty` says
+    when there is nothing to answer but status 204. `query` describes each parameter in the query by its name. `failed`
+    makes the response of whatever the handler raised, whose body is an `error`. The first paragraph of the handler's
+    docstring says what the endpoint is for.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -60,7 +62,10 @@ class Endpoint:
     @property
     def route(self) -> Route:
         """What the router is told."""
-        return Route(self.path, self._respond, methods=[self.method], name=f"{self.method} {self.path}")
+        route = Route(self.path, self._respond, methods=[self.method], name=f"{self.method} {self.path}")
+        # What is named in a path may hold a line break; Starlette has it end there.
+        route.path_regex = re.compile(route.path_regex.pattern, re.DOTALL)
+        return route
 
     async def _respond(self, request: Request) -> Response:
         try:

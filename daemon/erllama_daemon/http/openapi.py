@@ -30,7 +30,10 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> Document:
     found = iter(schemas)
     paths: Document = {}
     for endpoint in endpoints:
-        own = {field: next(found) for field, _type in _fields(endpoint)}
+        own: Document = {}
+        for field, _type in _fields(endpoint):
+            schema = next(found)
+            own[field] = _either(own[field], schema) if field in own else schema
         paths.setdefault(_PARAMETER.sub(r"{\1}", endpoint.path), {})[endpoint.method.lower()] = _operation(
             endpoint, own
         )
@@ -47,8 +50,14 @@ def openapi_document(endpoints: Sequence[Endpoint]) -> Document:
 
 def _fields(endpoint: Endpoint) -> Iterator[tuple[str, object]]:
     for field in ("body", "answer", "events", "error"):
-        if (found := getattr(endpoint, field)) is not None:
-            yield field, found
+        found = getattr(endpoint, field)
+        for each in found if isinstance(found, tuple) else (found,):
+            if each is not None:
+                yield field, each
+
+
+def _either(one: Document, other: Document) -> Document:
+    return {"anyOf": [*one.get("anyOf", [one]), other]}
 
 
 def _types(endpoint: Endpoint) -> list[Any]:

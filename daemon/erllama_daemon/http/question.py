@@ -15,7 +15,7 @@ from erllama_daemon.messages import CompleteRequest, Message, Sampling
 class Question:
     """A valid request: its model's file is known, and its session exists if it has one.
 
-    `scope` is what private requests share their state under, and empty for others.
+    `scope` is what private requests share their state under, and empty for others. `client` is the connection.
     """
 
     request: CompleteRequest
@@ -23,6 +23,7 @@ class Question:
     path: Path
     session: str | None
     scope: str
+    client: int = 0
 
     @property
     def parent_key(self) -> bytes | None:
@@ -41,6 +42,7 @@ class Question:
         request = self.request
         return frames.Generate(
             id=number,
+            client=self.client,
             messages=messages,
             history=history,
             tokens=None if request.tokens is None else pack_tokens(request.tokens),
@@ -67,6 +69,7 @@ class Question:
         """Asks for a summary, under the same conditions as for the answer."""
         return frames.Generate(
             id=number,
+            client=self.client,
             messages=messages,
             history=history,
             max_tokens=max_tokens,

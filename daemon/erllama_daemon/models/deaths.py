@@ -51,8 +51,8 @@ class Deaths:
 
 
 def _digest(request: Request) -> bytes:
-    """A request's content: everything but its id, and the random name of its scope."""
+    """A request's content: everything but its id, who asks, and the random name of its scope."""
     anonymous = msgspec.structs.replace(request, id=0)
     if isinstance(anonymous, frames.Generate):
-        anonymous = msgspec.structs.replace(anonymous, scope="")
+        anonymous = msgspec.structs.replace(anonymous, scope="", client=0)
     return hashlib.sha256(msgspec.msgpack.encode(anonymous)).digest()

@@ -17,12 +17,14 @@ from erllama_daemon.errors import Busy
 from erllama_daemon.failures import failure_of
 from erllama_daemon.frames import Failed, FromWorker, Generate, Prefilled, Waiting
 from erllama_daemon.messages import Failure
+from erllama_daemon.worker.line import Line
 from erllama_daemon.worker.preparation import Preparation
 from erllama_daemon.worker.reply import Reply, finished_frame, send_when_saved
 
 
 class Scheduler:
-    """Up to `parallel` requests are served together; the others wait in a FIFO queue of at most `queue_limit`.
+    """Up to `parallel` requests are served together; the others wait in a `Line` of at most `queue_limit`, the
+    second half of which is for clients who have nothing in it yet.
 
     A tick is one block of one prompt, or one decode step: of the request that is alone in the solo buffer, or of all in
     company that use the same adapters. The two kinds alternate, so that a long prompt never stalls the others; short
@@ -51,7 +53,7 @@ class Scheduler:
         self._queue_limit = queue_limit
         self._wake = threading.Condition()
         self._preparing: deque[Generation] = deque()
-        self._waiting: deque[Generation] = deque()
+        self._waiting = Line()
         self._running: list[Generation] = []
         self._told_to_wait: set[int] = set()
         self._replies: dict[Generation, Reply] = {}
@@ -105,9 +107,11 @@ class Scheduler:
         """Queues a request; its arrival time is now. Answers `Busy` if the queue is full."""
         generation = Generation(request, context_size=self._preparation.context_size)
         with self._wake:
-            if (ahead := self.queue_depth) >= self._queue_limit:
+            limit = self._queue_limit // 2 if self._waiting.held(request) else self._queue_limit
+            if (ahead := self.queue_depth) >= limit:
                 self._send(Failed(request.id, Failure.of(Busy(model=self._model, waiting=ahead))))
                 return
+            self._waiting.arrive(request)
             self._preparing.append(generation)
         self._desk.submit(self._prepare, generation)
 
@@ -160,7 +164,9 @@ class Scheduler:
         with self._wake:
             self._preparing.remove(generation)
             if failure is None:
-                self._waiting.append(generation)
+                self._waiting.add(generation)
+            else:
+                self._waiting.leave(generation)
             self._wake.notify()
         if failure is not None:
             self._remove(generation)
@@ -198,14 +204,14 @@ class Scheduler:
             self._tell_who_waits()
             return
         with self._wake:
-            generation = self._waiting.popleft()
+            generation = self._waiting.next()
             self._running.append(generation)
         self._send_progress(generation)
         if self._guard([generation], functools.partial(self._engine.admit, generation)) and not generation.ends:
             self._send_progress(generation)  # for all of the prompt was there already, and nothing of it is read
 
     def _tell_who_waits(self) -> None:
-        for ahead, generation in enumerate(tuple(self._waiting)):
+        for ahead, generation in enumerate(self._waiting):
             if generation.id not in self._told_to_wait:
                 self._told_to_wait.add(generation.id)
                 self._send(Waiting(generation.id, ahead))

@@ -44,7 +44,7 @@ class CompletionEndpoint:
                 handler=self.complete,
                 body=ServerCompletionRequest,
                 answer=ServerCompletion,
-                events=CompletionPiece,
+                events=(CompletionPiece, ServerCompletion, ServerFailure),
                 stream="sse",
                 query={"model": "The model, if the body names none."},
                 dialect="llama.cpp",
