@@ -13,7 +13,7 @@ from daemon.fake_worker import stats
 
 from erllama_daemon.directories import create_private, user_directories
 from erllama_daemon.errors import ContextExceeded, FieldRefused, RequestInvalid, SlotsBusy
-from erllama_daemon.http.asking import TO_THE_END
+from erllama_daemon.http.answering.asking import TO_THE_END
 from erllama_daemon.http.llama_server.completion_answer import completion_of
 from erllama_daemon.http.llama_server.completion_request import ServerCompletionRequest
 from erllama_daemon.http.llama_server.failure import failed

@@ -13,7 +13,7 @@ from daemon.house import House, Tell, settle
 from erllama_cache.errors import CacheUnwritable
 from erllama_cache.keys import pack_tokens
 from erllama_daemon.config import Config
-from erllama_daemon.http.answers import Answers
+from erllama_daemon.http.answering.answers import Answers
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.messages import DeletedSession, Message
 from erllama_daemon.sessions.retention import DAY_S, Retention

@@ -12,7 +12,7 @@ import pytest
 from daemon.application import Daemon, Response, Tell, say, tell_in
 
 from erllama_cache.keys import TOKEN_BYTES
-from erllama_daemon.http.summary import INSTRUCTION, Past, pasts, summary_tokens
+from erllama_daemon.http.answering.summary import INSTRUCTION, Past, pasts, summary_tokens
 from erllama_daemon.messages import Message, ToolCall
 from erllama_daemon.sessions.tree import TurnRow
 

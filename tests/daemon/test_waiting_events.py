@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from erllama_daemon.http.waiting_events import WaitingEvents
+from erllama_daemon.http.answering.waiting_events import WaitingEvents
 from erllama_daemon.messages import Accepted, Event, Loading, Prefilling, Queued, Thinking, Token
 
 

@@ -17,23 +17,23 @@ from erllama_daemon.catalog.listing import Listing
 from erllama_daemon.config import Settings
 from erllama_daemon.directories import Directories
 from erllama_daemon.errors import DaemonInUse, RequestInvalid
-from erllama_daemon.http.answers import Answers
+from erllama_daemon.http.answering.answers import Answers
+from erllama_daemon.http.answering.asking import Asking
 from erllama_daemon.http.anthropic.endpoints import AnthropicEndpoints
-from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body, unknown_endpoint
-from erllama_daemon.http.cache_endpoints import CacheEndpoints
-from erllama_daemon.http.call_endpoints import CallEndpoints
 from erllama_daemon.http.calls import Calls
-from erllama_daemon.http.catalog_endpoints import CatalogEndpoints
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.llama_server.endpoints import llama_server_endpoints
 from erllama_daemon.http.metrics.measures import Measures
-from erllama_daemon.http.model_endpoints import ModelEndpoints
+from erllama_daemon.http.native.cache_endpoints import CacheEndpoints
+from erllama_daemon.http.native.call_endpoints import CallEndpoints
+from erllama_daemon.http.native.catalog_endpoints import CatalogEndpoints
+from erllama_daemon.http.native.model_endpoints import ModelEndpoints
+from erllama_daemon.http.native.session_endpoints import SessionEndpoints
 from erllama_daemon.http.openai.endpoints import OpenAiEndpoints
 from erllama_daemon.http.openai.response_ids import ResponseIds
 from erllama_daemon.http.openapi import openapi_document
-from erllama_daemon.http.session_endpoints import SessionEndpoints
 from erllama_daemon.http.visit import around
 from erllama_daemon.http.watching import Watching
 from erllama_daemon.messages import CompleteRequest, DaemonSettings, DaemonStatus, Event, Reloaded

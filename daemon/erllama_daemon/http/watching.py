@@ -16,7 +16,7 @@ from erllama_cache.errors import ErllamaError
 from erllama_cache.quotas import default_disk_bytes
 from erllama_cache.stats import StoreStats, TierStats, read_stats
 from erllama_daemon import __version__
-from erllama_daemon.http.answers import Answers
+from erllama_daemon.http.answering.answers import Answers
 from erllama_daemon.http.body import json_response
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.metrics.measures import Measures

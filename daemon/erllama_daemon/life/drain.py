@@ -10,7 +10,7 @@ from typing import Any
 
 from erllama_cache.policy import Policy, PolicyKnobs
 from erllama_daemon.config import Config
-from erllama_daemon.http.answers import Answers
+from erllama_daemon.http.answering.answers import Answers
 from erllama_daemon.log_line import facts
 from erllama_daemon.models.supervisor import Supervisor
 from erllama_daemon.models.worker_process import STOP_GRACE_S

@@ -9,18 +9,18 @@ from contextlib import suppress
 from starlette.requests import Request
 from starlette.responses import Response
 
+from erllama_daemon.http.answering.asking import Asking
+from erllama_daemon.http.answering.several import Said, Several
 from erllama_daemon.http.anthropic.failure import REQUEST_ID, AnthropicFailure, failed
 from erllama_daemon.http.anthropic.reply import Reply, TokenCount, reply_of
 from erllama_daemon.http.anthropic.request import CountRequest, MessagesRequest
 from erllama_daemon.http.anthropic.stream import MessageStream, Ping, StreamEvent, event_name
-from erllama_daemon.http.asking import Asking
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.cache_header import Reuse, header_of_whole
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.event_stream import EventStream, sent_event
 from erllama_daemon.http.hang_up import cancelled_if_gone
-from erllama_daemon.http.several import Said, Several
 from erllama_daemon.request_id import current_request_id
 
 PING_PERIOD_S = 10.0

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator
 from starlette.requests import Request
 from starlette.responses import Response
 
-from erllama_daemon.http.asking import Asking
+from erllama_daemon.http.answering.asking import Asking
+from erllama_daemon.http.answering.several import Several
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.cache_header import Reuse, header_of_whole
 from erllama_daemon.http.calls import Calls
@@ -23,7 +24,6 @@ from erllama_daemon.http.llama_server.completion_answer import (
 from erllama_daemon.http.llama_server.completion_request import ServerCompletionRequest
 from erllama_daemon.http.llama_server.failure import ServerFailure, failed, failure_body
 from erllama_daemon.http.llama_server.model_choice import ModelChoice
-from erllama_daemon.http.several import Several
 from erllama_daemon.messages import CompleteRequest, Done, Failure, Thinking, Token, TokenizeRequest
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from erllama_daemon.errors import FieldRefused, RequestInvalid
-from erllama_daemon.http.asking import TO_THE_END
+from erllama_daemon.http.answering.asking import TO_THE_END
 from erllama_daemon.messages import CompleteRequest, Sampling
 
 TEXTS_LIMIT = 256

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from erllama_daemon.http.asking import Asking
+from erllama_daemon.http.answering.asking import Asking
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import Endpoint
 from erllama_daemon.http.llama_server.completion_endpoint import CompletionEndpoint

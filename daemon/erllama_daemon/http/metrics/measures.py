@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
+from erllama_daemon.http.answering.progress import AnswerProgress
 from erllama_daemon.http.metrics import family
 from erllama_daemon.http.metrics.family import Family
 from erllama_daemon.http.metrics.last_minute import LastAnswers, computed_tokens, hit_kind
 from erllama_daemon.http.metrics.model_labels import NO_MODEL, ModelLabels
-from erllama_daemon.http.progress import AnswerProgress
 from erllama_daemon.http.visit import Visit
 from erllama_daemon.messages import Stats
 

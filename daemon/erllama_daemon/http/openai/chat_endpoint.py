@@ -8,7 +8,8 @@ import secrets
 from starlette.requests import Request
 from starlette.responses import Response
 
-from erllama_daemon.http.asking import Asking
+from erllama_daemon.http.answering.asking import Asking
+from erllama_daemon.http.answering.several import Several
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.cache_header import header_of_whole
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
@@ -20,7 +21,6 @@ from erllama_daemon.http.openai.chat_request import ChatRequest
 from erllama_daemon.http.openai.chat_stream import ChatStream
 from erllama_daemon.http.openai.failure import OpenAiFailure, failed
 from erllama_daemon.http.openai.usage import Usage
-from erllama_daemon.http.several import Several
 
 
 class ChatEndpoint:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from erllama_daemon.errors import FieldRefused
-from erllama_daemon.http.asking import TO_THE_END
+from erllama_daemon.http.answering.asking import TO_THE_END
 from erllama_daemon.http.openai.answer_format import ChatFormat
 from erllama_daemon.http.openai.asked import StreamOptions, repeated, sampling_of, stops_of
 from erllama_daemon.http.openai.chat_message import ChatMessage, messages_of

@@ -9,7 +9,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from erllama_daemon.http.asking import Asking
+from erllama_daemon.http.answering.asking import Asking
+from erllama_daemon.http.answering.several import Several
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.cache_header import header_of_whole
 from erllama_daemon.http.calls import Calls
@@ -23,7 +24,6 @@ from erllama_daemon.http.openai.completion_stream import completion_events
 from erllama_daemon.http.openai.failure import OpenAiFailure, failed
 from erllama_daemon.http.openai.prompts import Prompt
 from erllama_daemon.http.openai.usage import Usage
-from erllama_daemon.http.several import Several
 from erllama_daemon.messages import TokenizeRequest
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from erllama_daemon.http.answering.several import Several
 from erllama_daemon.http.event_stream import sent_event
 from erllama_daemon.http.openai.asked import END_OF_STREAM
 from erllama_daemon.http.openai.completion_answer import Completion, CompletionChoice, CompletionLogprobs, end_reason
@@ -15,7 +16,6 @@ from erllama_daemon.http.openai.extension import ExtendedAnswer
 from erllama_daemon.http.openai.failure import OpenAiFailure, told
 from erllama_daemon.http.openai.logprobs import LogprobsInStream
 from erllama_daemon.http.openai.usage import Usage
-from erllama_daemon.http.several import Several
 from erllama_daemon.messages import Done, Event, Failure, Stats, Token, TokenLogprobs
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from erllama_daemon.catalog.listing import Listing
-from erllama_daemon.http.asking import Asking
+from erllama_daemon.http.answering.asking import Asking
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.endpoint import Endpoint
 from erllama_daemon.http.openai.chat_endpoint import ChatEndpoint

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from erllama_daemon.errors import FieldRefused, ResponseNotKept, ResponseUnknown
-from erllama_daemon.http.asking import Asking
+from erllama_daemon.http.answering.asking import Asking
+from erllama_daemon.http.answering.several import Several
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.cache_header import header_of_whole
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
@@ -23,7 +24,6 @@ from erllama_daemon.http.openai.response_ids import KnownResponse, ResponseIds, 
 from erllama_daemon.http.openai.response_output import output_of
 from erllama_daemon.http.openai.response_request import ResponseRequest
 from erllama_daemon.http.openai.response_stream import sent_response
-from erllama_daemon.http.several import Several
 from erllama_daemon.messages import Stats
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from erllama_daemon.errors import FieldRefused
-from erllama_daemon.http.asking import TO_THE_END
+from erllama_daemon.http.answering.asking import TO_THE_END
 from erllama_daemon.http.openai.answer_format import AnyFormat, schema_text
 from erllama_daemon.http.openai.asked import sampling_of
 from erllama_daemon.http.openai.extension import Extension

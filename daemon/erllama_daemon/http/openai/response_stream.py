@@ -7,13 +7,13 @@ from contextlib import aclosing
 
 import msgspec
 
+from erllama_daemon.http.answering.several import Several
 from erllama_daemon.http.event_stream import sent_event
 from erllama_daemon.http.openai import response_events as events
 from erllama_daemon.http.openai.failure import ResponseError
 from erllama_daemon.http.openai.response_answer import OpenAiResponse
 from erllama_daemon.http.openai.response_events import ResponseEvent
 from erllama_daemon.http.openai.response_output import ComingOutput, Numbers
-from erllama_daemon.http.several import Several
 from erllama_daemon.messages import Done, Failure, Stats
 
 

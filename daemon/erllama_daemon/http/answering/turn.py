@@ -7,8 +7,8 @@ import asyncio
 import msgspec
 
 from erllama_daemon import frames
-from erllama_daemon.http.question import Question
-from erllama_daemon.http.summary import Summary
+from erllama_daemon.http.answering.question import Question
+from erllama_daemon.http.answering.summary import Summary
 from erllama_daemon.messages import Message, Stats
 from erllama_daemon.sessions.store import Sessions
 from erllama_daemon.sessions.tree import TurnRow, history_of

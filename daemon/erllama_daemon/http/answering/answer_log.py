@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 
-from erllama_daemon.http.question import Question
+from erllama_daemon.http.answering.question import Question
 from erllama_daemon.log_line import facts
 from erllama_daemon.messages import Failure, Stats
 

@@ -14,13 +14,13 @@ from erllama_cache.keys import TOKEN_BYTES
 from erllama_daemon import frames
 from erllama_daemon.errors import ContextExceeded
 from erllama_daemon.failures import failure_of
-from erllama_daemon.http.answer_log import log_answered, log_asked, log_failed, log_finished
-from erllama_daemon.http.heard import Said, event_of
-from erllama_daemon.http.progress import AnswerProgress
-from erllama_daemon.http.question import Question
-from erllama_daemon.http.summary import Summary, pasts, summary_tokens
-from erllama_daemon.http.turn import OpenTurn
-from erllama_daemon.http.waiting_events import WaitingEvents
+from erllama_daemon.http.answering.answer_log import log_answered, log_asked, log_failed, log_finished
+from erllama_daemon.http.answering.heard import Said, event_of
+from erllama_daemon.http.answering.progress import AnswerProgress
+from erllama_daemon.http.answering.question import Question
+from erllama_daemon.http.answering.summary import Summary, pasts, summary_tokens
+from erllama_daemon.http.answering.turn import OpenTurn
+from erllama_daemon.http.answering.waiting_events import WaitingEvents
 from erllama_daemon.messages import (
     Accepted,
     Done,

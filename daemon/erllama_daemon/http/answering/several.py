@@ -8,8 +8,8 @@ from contextlib import aclosing
 
 from erllama_daemon.errors import AnswerCutOff
 from erllama_daemon.failures import failure_of
-from erllama_daemon.http.answer import Answer
-from erllama_daemon.http.asking import Asking
+from erllama_daemon.http.answering.answer import Answer
+from erllama_daemon.http.answering.asking import Asking
 from erllama_daemon.http.cache_header import Reuse
 from erllama_daemon.messages import (
     Calling,

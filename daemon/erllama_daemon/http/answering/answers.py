@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from erllama_daemon.http.answer import Answer
+from erllama_daemon.http.answering.answer import Answer
+from erllama_daemon.http.answering.progress import AnswerProgress
+from erllama_daemon.http.answering.question import Question
 from erllama_daemon.http.conversations import Conversations
-from erllama_daemon.http.progress import AnswerProgress
-from erllama_daemon.http.question import Question
 from erllama_daemon.messages import DeletedSession
 from erllama_daemon.models.supervisor import Supervisor
 from erllama_daemon.sessions.removal import delete_with_blocks

@@ -6,12 +6,12 @@ import asyncio
 import secrets
 
 from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.http.answer import Answer
-from erllama_daemon.http.answers import Answers
+from erllama_daemon.http.answering.answer import Answer
+from erllama_daemon.http.answering.answers import Answers
+from erllama_daemon.http.answering.question import Question
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.door import ENTERED
 from erllama_daemon.http.model_file import check_adapter_files, model_file
-from erllama_daemon.http.question import Question
 from erllama_daemon.messages import CompleteRequest
 from erllama_daemon.messages.checks import INT_LIMIT, check_complete
 

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from erllama_daemon import frames
+from erllama_daemon.http.answering.question import Question
 from erllama_daemon.http.endpoint import Dialect
-from erllama_daemon.http.question import Question
 from erllama_daemon.http.visit import VISIT, Visit
 from erllama_daemon.messages import Failure, RequestState, RunningRequest, Stats
 from erllama_daemon.models.worker_process import WorkerProcess

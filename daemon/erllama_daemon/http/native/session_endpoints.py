@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from erllama_daemon.errors import RequestInvalid
-from erllama_daemon.http.answers import Answers
+from erllama_daemon.http.answering.answers import Answers
 from erllama_daemon.http.body import json_response, read_body
 from erllama_daemon.http.conversations import Conversations, is_private
 from erllama_daemon.http.endpoint import Endpoint

@@ -1,0 +1,1 @@
+"""Answers: from what is asked to what is heard and kept of it."""

@@ -1,0 +1,1 @@
+"""The endpoints of erllama's own API, which its command line asks."""
