@@ -17,6 +17,7 @@ from daemon.living import Living, living
 
 from erllama_daemon.api_key import ApiKey
 from erllama_daemon.config import Address, Config, DaemonConfig, Names
+from erllama_daemon.directories import user_directories
 from erllama_daemon.doors.tcp import open_tcp
 from erllama_daemon.errors import HttpAddressTaken, HttpAddressUnusable, HttpNeedsTls, TlsUnusable
 from erllama_daemon.life.reload import differences
@@ -170,3 +171,37 @@ def test_the_apis_for_clients_are_served_with_the_key_and_refuse_in_their_own_wo
             assert json.loads(answered.body)["choices"][0]["message"]["content"] == "Hum."
 
     asyncio.run(asyncio.wait_for(story(), 60))
+
+
+@pytest.mark.parametrize(
+    "owners", [{"session": "mine"}, {"options": {"fingerprint_mode": "fast_unsafe", "fingerprint": "ab" * 32}}]
+)
+def test_what_is_the_owners_cannot_be_had_on_tcp_as_a_field_of_an_api_for_clients(owners: dict[str, Any]) -> None:
+    async def story() -> None:
+        folder = Names(str(user_directories().runtime))
+        async with living(Config(daemon=DaemonConfig(http=ANY_PORT, http_model_folders=folder))) as alive:
+            url, key, model = (await alive.status())["url"], ApiKey(alive.directories).text(), alive.model()
+            await alive.ask("POST", "/v1/sessions", {"model": model, "name": "mine"})
+            asked = {"model": model, "messages": [{"role": "user", "content": "Hum."}], "erllama": owners}
+            found = await on_tcp(url, f"POST /v1/chat/completions HTTP/1.1\r\nx-api-key: {key}", asked)
+            assert (found.status, json.loads(found.body)["error"]["code"]) == (403, "owner_only")
+            assert alive.seen(model, "generate") == []
+            assert (await alive.ask("POST", "/v1/chat/completions", asked))[0] == 200
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_half_a_renewed_certificate_leaves_the_old_one_in_use(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem", "other_cert.pem"):
+        shutil.copy(TLS / name, tmp_path)
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    config = DaemonConfig(http=ANY_PORT, http_tls_cert=str(cert), http_tls_key=str(key))
+
+    async def story(hall: Hall) -> None:
+        trusting = ssl.create_default_context(cafile=CERT)
+        (tmp_path / "other_cert.pem").replace(cert)  # its key is still to come
+        hall.doors.configure(config)
+        raw = hall.head("Content-Length: 0", "Connection: close")
+        assert Answer.of(await hall.say("tcp", raw, trusting)).status == 200
+
+    tell(story, config)

@@ -39,9 +39,11 @@ class Tls:
         self.load()
 
     def load(self) -> None:
-        """Reads both files as they are now, for whoever connects from now on. Raises TlsUnusable."""
+        """Reads both files as they are now, for whoever connects from now on. Raises TlsUnusable: nothing has changed."""
         try:
-            self.context.load_cert_chain(self._cert, self._key, password=_no_password)
+            # A context is left without a key by a certificate that goes with another one.
+            for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
+                context.load_cert_chain(self._cert, self._key, password=_no_password)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reason = getattr(error, "strerror", None) or str(error)
             raise TlsUnusable(cert=self._cert, key=self._key, reason=reason.lower()) from error

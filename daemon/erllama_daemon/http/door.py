@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from erllama_daemon.errors import FileOutside
+from erllama_daemon.errors import FileOutside, OwnerOnly
 
 Door = Literal["unix", "tcp"]
 """Where a request came in: at the owner's own socket, or at a port that takes a key."""
@@ -27,6 +27,11 @@ class Entered:
     door: Door = "unix"
     folders: tuple[str, ...] | None = None
     client: int = 0
+
+    def check_owner(self, asked: str) -> None:
+        """Raises OwnerOnly at any door but the owner's own; `asked` is what is the owner's alone."""
+        if self.door != "unix":
+            raise OwnerOnly(path=asked)
 
     def check_file(self, path: str) -> None:
         """Raises FileOutside for a path outside the folders; one that names none of them is not even looked at."""

@@ -29,12 +29,13 @@ class Asking:
     async def start(self, request: CompleteRequest) -> Answer:
         """Starts the answer; who has its events must cancel it when nobody listens any more.
 
-        Raises what `check_complete` raises, SessionUnknown, FileOutside, and ModelUnknown and its like.
+        Raises what `check_complete` raises, OwnerOnly, SessionUnknown, FileOutside, and ModelUnknown and its like.
         """
         return self._answers.start(await self._question(request))
 
     async def _question(self, request: CompleteRequest) -> Question:
         check_complete(request)
+        _check_owners(request)
         client = ENTERED.get().client
         await check_adapter_files(request.adapters)
         if request.session is not None:
@@ -47,3 +48,11 @@ class Asking:
             raise RequestInvalid(reason="it names neither a model nor a session")
         scope = secrets.token_hex(16) if request.private else ""
         return Question(request, request.model, await model_file(request.model), None, scope, client)
+
+
+def _check_owners(request: CompleteRequest) -> None:
+    """Raises OwnerOnly for what an API for clients has fields for, too, and which is the owner's alone."""
+    if request.session is not None:
+        ENTERED.get().check_owner("A conversation")
+    if request.options.fingerprint_mode is not None:  # another model's would have its state mixed up with this one's
+        ENTERED.get().check_owner("The option fingerprint_mode")
