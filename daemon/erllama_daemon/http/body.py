@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from erllama_daemon.errors import EXIT_CONTEXT, EXIT_MODEL, EXIT_USAGE, EndpointUnknown, RequestInvalid
 from erllama_daemon.failures import failure_of
+from erllama_daemon.http.json_values import check_values
 from erllama_daemon.messages import Event, Failure, LoadEvent, RecomputeEvent
 from erllama_daemon.messages.checks import check_carriable
 
@@ -55,8 +56,10 @@ _StreamEvent = Event | LoadEvent | RecomputeEvent
 
 async def read_body(request: Request, kind: type[_Body]) -> _Body:
     """The request's body as a struct that a worker could be sent. Raises RequestInvalid."""
+    text = await request.body()
+    check_values(text)
     try:
-        body = msgspec.json.decode(await request.body(), type=kind)
+        body = msgspec.json.decode(text, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise RequestInvalid(reason=error) from error
     check_carriable(body)
