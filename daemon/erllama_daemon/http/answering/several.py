@@ -27,6 +27,9 @@ from erllama_daemon.messages import (
 Said = tuple[int, Event]
 """The index of an answer, and what is heard of it."""
 
+_HEARD_AHEAD = 64
+"""So many events wait here; all others where each answer joins its own, for a client that takes them slowly."""
+
 
 class Several:
     """Any number of answers under one cancel, which are told apart by their index.
@@ -41,6 +44,7 @@ class Several:
         self._answers: list[Answer] = []
         self._following: set[asyncio.Task[None]] = set()
         self._queue: asyncio.Queue[Said] = asyncio.Queue()
+        self._taken = asyncio.Event()
         self._held: list[Said] = []
         self._is_cancelled = False
 
@@ -103,11 +107,19 @@ class Several:
     def cancel(self) -> None:
         """Ends them all at the next tick. Idempotent."""
         self._is_cancelled = True
+        self._taken.set()
         for answer in self._answers:
             answer.cancel()
 
     async def _next(self) -> Said:
-        return await self._queue.get()
+        said = await self._queue.get()
+        self._taken.set()
+        return said
+
+    async def _until_wanted(self) -> None:
+        while self._queue.qsize() >= _HEARD_AHEAD and not self._is_cancelled:
+            self._taken.clear()
+            await self._taken.wait()
 
     async def _start(self, index: int, request: CompleteRequest, rest: Sequence[CompleteRequest] = ()) -> None:
         answer = await self._asking.start(request)
@@ -125,6 +137,7 @@ class Several:
                 for following, request in enumerate(rest, index + 1):
                     await self._start_following(following, request)
                 rest = ()
+            await self._until_wanted()
         if rest:
             self._queue.put_nowait((index + 1, Failure.of(AnswerCutOff())))
 
