@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 from cli.conftest import Run
@@ -120,6 +121,20 @@ def test_ctrl_c_and_a_daemon_that_goes_leave_the_terminal_as_it_was(
         assert (ended, screen.modes) == (code, screen.modes_at_first)
         assert said.rindex("\x1b[?1049l") > said.rindex("\x1b[?1049h")
         fake.listen_again() if not ending else None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_it_leaves_the_terminal_as_it_was(
+    fake: FakeDaemon, terminals: list[Terminal], number: signal.Signals
+) -> None:
+    fake.activity = ACTIVITY
+    screen = Screen("top")
+    terminals.append(screen)
+    screen.await_lines(lambda lines: any("prefilling" in line for line in lines), "a request")
+    screen.signal(number)
+    ended, said = screen.rest()
+    assert (ended, screen.modes) == (-number, screen.modes_at_first)
+    assert said.rindex("\x1b[?1049l") > said.rindex("\x1b[?1049h")
 
 
 @pytest.mark.parametrize("options", [(), ("--once",)])

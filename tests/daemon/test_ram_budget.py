@@ -10,7 +10,7 @@ from daemon.house import House, Tell, until
 from erllama_daemon import memory
 from erllama_daemon.config import ByteSize, CacheConfig, Config
 from erllama_daemon.messages import Quotas
-from erllama_daemon.models import supervisor
+from erllama_daemon.models import status_row
 
 MIB = 1 << 20
 LOW = memory.low_bytes()
@@ -96,7 +96,7 @@ def test_a_model_is_unloaded_if_the_ram_tiers_were_not_enough(tell: Tell) -> Non
 
 def test_a_worker_that_does_not_answer_is_not_waited_for(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(house: House) -> None:
-        monkeypatch.setattr(supervisor, "STATUS_TIMEOUT_S", 0.01)
+        monkeypatch.setattr(status_row, "STATUS_TIMEOUT_S", 0.01)
         a, b = house.model("a"), house.model("b")
         lease = await house.acquire(a)
         os.kill(lease.worker.pid, signal.SIGSTOP)

@@ -39,7 +39,7 @@ class Tls:
         self.load()
 
     def load(self) -> None:
-        """Reads both files as they are now, for whoever connects from now on. Raises TlsUnusable: nothing has changed."""
+        """Reads both files as they are now, for who connects from now on. Raises TlsUnusable, and nothing changed."""
         try:
             # A context is left without a key by a certificate that goes with another one.
             for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):

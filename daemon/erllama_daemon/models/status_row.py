@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,6 +12,8 @@ from erllama_daemon.messages import ModelStatus
 from erllama_daemon.models.keeper import Keeper
 from erllama_daemon.models.worker_process import WorkerProcess
 
+STATUS_TIMEOUT_S = 2.0
+
 
 class ObservedModel(NamedTuple):
     """A model that is loaded from `file`, and how far its requests are; none if its worker has not said so in time."""
@@ -17,6 +21,27 @@ class ObservedModel(NamedTuple):
     file: Path
     row: ModelStatus
     requests: list[frames.Progress]
+
+
+async def observed(
+    keeper: Keeper, worker: WorkerProcess, ask: Callable[[WorkerProcess], Awaitable[frames.Status | None]]
+) -> ObservedModel:
+    """A model at this moment; its worker is asked only while it can answer."""
+    ready = worker.ready.result() if worker.is_ready else None
+    status = await ask(worker) if ready is not None and not worker.is_stopping else None
+    row = status_row(keeper, worker, ready, status)
+    return ObservedModel(keeper.path.resolve(), row, status.requests if status else [])
+
+
+async def asked_status(worker: WorkerProcess, number: int) -> frames.Status | None:
+    """What a worker answers to a request of this number; None if it does not within `STATUS_TIMEOUT_S`."""
+    try:
+        answer = await asyncio.wait_for(worker.ask(frames.AskStatus(number)).get(), STATUS_TIMEOUT_S)
+    except TimeoutError:
+        return None
+    finally:
+        worker.forget(number)
+    return answer if isinstance(answer, frames.Status) else None
 
 
 def status_row(

@@ -20,11 +20,10 @@ from erllama_daemon.models.deaths import Deaths
 from erllama_daemon.models.free_memory import free_bytes
 from erllama_daemon.models.keeper import Keeper, Lease, Start
 from erllama_daemon.models.ram_budget import WATCH_PERIOD_S, RamBudget
-from erllama_daemon.models.status_row import ObservedModel, status_row
+from erllama_daemon.models.status_row import ObservedModel, asked_status, observed
 from erllama_daemon.models.worker_answer import answer_to, unless_failed
 from erllama_daemon.models.worker_process import OnLoading, Request, WorkerProcess
 
-STATUS_TIMEOUT_S = 2.0
 DEFAULTS = Config()
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "erllama_daemon.worker")
@@ -281,10 +280,7 @@ class Supervisor:
         return free_bytes(self._available_bytes(), self._workers())
 
     async def _observed(self, keeper: Keeper, worker: WorkerProcess) -> ObservedModel:
-        ready = worker.ready.result() if worker.is_ready else None
-        status = await self._ask_status(worker) if ready is not None and not worker.is_stopping else None
-        row = status_row(keeper, worker, ready, status)
-        return ObservedModel(keeper.path.resolve(), row, status.requests if status else [])
+        return await observed(keeper, worker, self._ask_status)
 
     async def _forget_scope(self, worker: WorkerProcess, scope: str) -> None:
         if not worker.is_ready or worker.is_stopping:
@@ -296,11 +292,4 @@ class Supervisor:
             worker.forget(call.id)
 
     async def _ask_status(self, worker: WorkerProcess) -> frames.Status | None:
-        request = frames.AskStatus(self.next_id())
-        try:
-            answer = await asyncio.wait_for(worker.ask(request).get(), STATUS_TIMEOUT_S)
-        except TimeoutError:
-            return None
-        finally:
-            worker.forget(request.id)
-        return answer if isinstance(answer, frames.Status) else None
+        return await asked_status(worker, self.next_id())
