@@ -71,6 +71,9 @@ class Report:
     start_mib: float = 0.0
     peak_mib: float = 0.0
     end_mib: float = 0.0
+    mib: list[float] = field(default_factory=list)
+    """What it took after each fifth."""
+
     start_descriptors: int = 0
     end_descriptors: int = 0
     slowest_status_s: float = 0.0
@@ -83,11 +86,12 @@ class Report:
 
     def __str__(self) -> str:
         told = ", ".join(f"{name} {count}" for name, count in sorted(self.outcomes.items()))
+        after = f" ({', '.join(f'{mib:.1f}' for mib in self.mib)} after each fifth)" if self.mib else ""
         return (
             f"{self.name}: {self.cases} cases: {told}\n"
             f"  resident {self.start_mib:.1f} MiB at the start, {self.peak_mib:.1f} at the most, {self.end_mib:.1f} at "
-            f"the end; descriptors {self.start_descriptors} and {self.end_descriptors}; the slowest status came after "
-            f"{1000 * self.slowest_status_s:.0f} ms; {len(self.failures)} failures"
+            f"the end{after}; descriptors {self.start_descriptors} and {self.end_descriptors}; the slowest status came "
+            f"after {1000 * self.slowest_status_s:.0f} ms; {len(self.failures)} failures"
         )
 
 
@@ -248,9 +252,15 @@ async def mutate_requests(home: Path, count: int, seed: int, settings: list[str]
     await requests.run(0, warm_up)
     watch.start()
     async with watch.looking():
-        await requests.run(warm_up, count)
+        for fifth in range(5):
+            await requests.run(_part(warm_up, count, fifth), _part(warm_up, count, fifth + 1))
+            report.mib.append(daemon.figures.mebibytes)
     daemon.stop()
     return report
+
+
+def _part(first: int, last: int, fifth: int) -> int:
+    return first + (last - first) * fifth // 5
 
 
 async def mutate_frames(home: Path, way: Any, count: int, seed: int, rate: float) -> Report:
