@@ -16,8 +16,11 @@ from typing import Any
 
 import h11
 
-LONGEST_S = 300.0
+LONGEST_S = 1_200.0
 """Who has no answer after this has lost it."""
+
+BUSY = "rate_limit_exceeded"
+"""What OpenAI's clients are told when the queue is full; of several answers, some may have begun."""
 
 SIPS = 256
 """So many bytes a slow reader takes at a time."""
@@ -88,7 +91,7 @@ class Client:
         try:
             if self.kind is Kind.HANG_UP:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._exchange(own, count, is_stream=True), self._random.uniform(0, 2))
+                    await asyncio.wait_for(self._exchange(own, count, is_stream=True), self._random.uniform(0, 6))
                 self.tally.hung_up += 1
                 self.close()
                 return
@@ -114,8 +117,8 @@ class Client:
         self._reader = self._writer = None
 
     def _judge(self, own: str, count: int, status: int, body: bytes, *, is_stream: bool) -> None:
-        if status != 200:
-            self.tally.refused[f"{status} {_code(body)}"] += 1
+        if status != 200 or (is_stream and BUSY.encode() in body):
+            self.tally.refused[f"{status} {_code(body)}" if status != 200 else f"{BUSY} in a stream"] += 1
             return
         try:
             texts = (

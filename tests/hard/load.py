@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from hard.client_under_load import Client, Kind, Tally
+from hard.client_under_load import BUSY, Client, Kind, Tally
 from hard.own_daemon import OwnDaemon, end_in_order, figures_of, own_daemon
 
 SHARES = {Kind.WELL: 0.5, Kind.SLOW: 0.2, Kind.HANG_UP: 0.15, Kind.FLOOD: 0.15}
-PAUSES_S = {Kind.WELL: 5.0, Kind.SLOW: 1.0, Kind.HANG_UP: 0.5, Kind.FLOOD: 0.0}
+PAUSES_S = {Kind.WELL: 5.0, Kind.SLOW: 1.0, Kind.HANG_UP: 3.0, Kind.FLOOD: 0.0}
 """How long each kind waits between two requests, on average."""
 
 ROUNDS = 1.5
@@ -48,14 +48,13 @@ class Outcome:
     @property
     def bound_s(self) -> float:
         """What a first token may take: a round is as long as the clients and the machine make it."""
-        served = self.tally.answers.total() + self.tally.hung_up
-        return ROUNDS * self.connections * self.seconds / max(1, served) + SLACK_S
+        return ROUNDS * self.connections * self.seconds / max(1, self.tally.answers.total()) + SLACK_S
 
     @property
     def failures(self) -> list[str]:
         """What should not have been."""
         told = [*self.tally.lost[:10], *self.tally.mixed[:10]]
-        strange = [name for name in self.tally.refused if name not in ("503 busy", "503 too_many_connections")]
+        strange = [name for name in self.tally.refused if BUSY not in name]
         told += [f"refused with {name}" for name in strange]
         told += [f"{self.deaths} workers died"] if self.deaths else []
         start, _, end = self.daemon_mib
