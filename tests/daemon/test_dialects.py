@@ -176,6 +176,31 @@ def test_a_client_that_hangs_up_is_waited_for_by_no_vectors(tell: Tell, tmp_path
     tell(story)
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_a_client_that_hangs_up_before_its_answer_is_refused_nothing(
+    tell: Tell, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        asked = {"messages": [{"role": "user", "content": "hang"}], "max_tokens": 9}
+        response = daemon.start("POST", path, {"model": model, **asked})
+        await daemon.until_seen(model, "Generate")
+        await response.hang_up()
+        counted = (await daemon.get("/metrics")).body.decode()
+        assert f'code="none",dialect="{DIALECT_OF[path]}",endpoint="{path}"' in counted and 'code="500"' not in counted
+
+    tell(story)
+    assert not [record for record in caplog.records if "refused" in record.getMessage()]
+
+
+DIALECT_OF = {
+    "/v1/chat/completions": "openai",
+    "/v1/messages": "anthropic",
+}
+
+
 def test_an_answer_is_cancelled_once_however_many_say_so(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
         model = daemon.model()

@@ -99,7 +99,7 @@ def test_every_field_means_what_openai_says(tell: Tell) -> None:
         frame = await asked(
             daemon,
             **sampler,
-            seed=-2,
+            seed=2 * SEEDS - 2,
             stop="\n",
             max_completion_tokens=7,
             max_tokens=9,
@@ -223,6 +223,17 @@ def test_errors_have_the_statuses_that_clients_know(tell: Tell, stream: bool) ->
         words = chat(daemon.model("b", counts_words=True, context_size=2), {"role": "user", "content": "a b c"})
         too_long = await daemon.post(PATH, {**words, "stream": stream})
         assert (too_long.status, too_long.json["error"]["code"]) == (400, "context_length_exceeded")
+
+    tell(story)
+
+
+def test_a_seed_below_zero_is_drawn(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        for seed in (-1, 7):
+            await daemon.post(PATH, chat(model, seed=seed))
+        drawn, given = (frame["sampling"]["seed"] for frame in daemon.seen(model, "Generate"))
+        assert drawn != SEEDS - 1 and given == 7
 
     tell(story)
 

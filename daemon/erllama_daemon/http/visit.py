@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from erllama_daemon.http.endpoint import Endpoint
+from erllama_daemon.http.endpoint import GONE, Endpoint
 from erllama_daemon.log_line import facts
 from erllama_daemon.request_id import REQUEST_ID, REQUEST_ID_HEADER, request_id_of
 
@@ -57,7 +57,7 @@ def around(app: ASGIApp, on_response: OnResponse) -> ASGIApp:
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = int(message["status"])
+                status = None if message["status"] == GONE else int(message["status"])
                 message = {**message, "headers": [*message.get("headers", ()), (_HEADER, visit.id.encode())]}
             await send(message)
 

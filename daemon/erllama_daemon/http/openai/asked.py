@@ -43,14 +43,14 @@ def sampling_of(
 ) -> Sampling:
     """The sampler that is asked for; what is not is as erllama has it everywhere.
 
-    Of seeds that erllama does not know, and those are 64-bit numbers that may be negative, each means one that it does.
+    A negative seed is any, as many clients mean it. One that is too large for erllama means another, always the same.
     """
     given = {
         "temperature": temperature,
         "top_p": top_p,
         "frequency_penalty": frequency_penalty,
         "presence_penalty": presence_penalty,
-        "seed": None if seed is None else seed % _SEEDS,
+        "seed": None if seed is None or seed < 0 else seed % _SEEDS,
         "logit_bias": logit_bias,
         "json_schema": json_schema,
     }
