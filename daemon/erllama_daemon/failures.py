@@ -6,9 +6,16 @@ import logging
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.errors import InternalError
-from erllama_daemon.messages import Failure
+from erllama_daemon.messages import Failure, RemoteError
 
 log = logging.getLogger(__name__)
+
+
+def code_of(error: Exception) -> str:
+    """The code of what the client is told of an error."""
+    if isinstance(error, RemoteError):
+        return error.failure.code
+    return error.code if isinstance(error, ErllamaError) else InternalError.code
 
 
 def failure_of(error: Exception) -> Failure:

@@ -25,9 +25,10 @@ from erllama_daemon.config import Address, DaemonConfig
 from erllama_daemon.directories import user_directories
 from erllama_daemon.doors.doors import Doors
 from erllama_daemon.doors.tcp import TcpListener, open_tcp
-from erllama_daemon.http.body import json_response, unknown_endpoint
+from erllama_daemon.http.body import json_response
 from erllama_daemon.http.door import Door
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint, Refusals
+from erllama_daemon.http.unknown_endpoint import UnknownEndpoint
 from erllama_daemon.http.visit import around
 
 ANY_PORT = Address("127.0.0.1:0")
@@ -146,8 +147,10 @@ async def hall(config: DaemonConfig | None = None) -> AsyncIterator[Hall]:
         Endpoint(method="GET", path="/much", handler=much, doors=EVERYBODY),
         Endpoint(method="GET", path="/some", handler=some, doors=EVERYBODY),
         Endpoint(method="GET", path="/own", handler=echo),
+        Endpoint(method="GET", path="/health", handler=echo, doors=EVERYBODY),
     ]
-    app = Starlette(routes=[each.route for each in endpoints], exception_handlers={HTTPException: unknown_endpoint})
+    nowhere = UnknownEndpoint(endpoints).response
+    app = Starlette(routes=[each.route for each in endpoints], exception_handlers={HTTPException: nowhere})
     statuses: list[int | None] = []
     visited = partial(around, on_response=lambda _, status: statuses.append(status))
     doors = Doors(app, Refusals(endpoints), config, unix=unix, tcp=tcp, key=key, visited=visited)

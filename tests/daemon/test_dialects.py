@@ -18,7 +18,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from erllama_cache.errors import ErllamaError
-from erllama_daemon.errors import DaemonStopping, NotCached, RequestInvalid, TemplateFailed
+from erllama_daemon.errors import (
+    ContextExceeded,
+    DaemonStopping,
+    ModelUnknown,
+    NotCached,
+    PromptEmpty,
+    RequestInvalid,
+    TemplateFailed,
+)
 from erllama_daemon.http.anthropic.failure import failed as anthropic_failed
 from erllama_daemon.http.anthropic.reply import stop_reason
 from erllama_daemon.http.app import create_app
@@ -73,9 +81,18 @@ def test_an_error_has_one_status_in_every_api(error: ErllamaError, status: int) 
 
 @pytest.mark.parametrize("failed", DIALECTS[1:])
 def test_a_program_is_not_told_of_options_of_the_command_line(failed: Failed) -> None:
-    assert b"--help" not in bytes(asked_of(RequestInvalid(reason="x"), failed).body)
+    for error in (RequestInvalid(reason="x"), ContextExceeded(tokens=2, limit=1), PromptEmpty()):
+        assert msgspec.json.decode(asked_of(error, failed).body)["error"].get("hint") is None
+        assert b'"hint":null' in bytes(asked_of(error, failed).body)
     hint = str(TemplateFailed.hint)[:20].encode()
     assert hint in bytes(asked_of(TemplateFailed(reason="x"), failed).body)
+
+
+@pytest.mark.parametrize("failed", DIALECTS[1:3])
+def test_a_model_that_is_not_there_is_told_with_what_can_be_done(failed: Failed) -> None:
+    error = ModelUnknown(model="m", stores=["hub"], near=["max"])
+    message = msgspec.json.decode(asked_of(error, failed).body)["error"]["message"]
+    assert "Did you mean max?" in message and "erllama models alias NAME MODEL" in message
 
 
 @pytest.mark.parametrize("failed", DIALECTS)
@@ -199,6 +216,37 @@ DIALECT_OF = {
     "/v1/chat/completions": "openai",
     "/v1/messages": "anthropic",
 }
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "shape", "message"),
+    [
+        ("/chat/completions", {}, "openai", "Did you mean /v1/chat/completions?"),
+        ("/v1/v1/chat/completions", {}, "openai", "Did you mean /v1/chat/completions?"),
+        ("/v1/completion", {}, "openai", "Did you mean /completion?"),
+        ("/v1/images/generations", {}, "openai", "docs/http.md"),
+        ("/v1/models", {}, "openai", "nothing at POST"),
+        ("/messages", {}, "anthropic", "Did you mean /v1/messages?"),
+        ("/v1/messages/batches", {}, "anthropic", "docs/http.md"),
+        ("/v1/files", {"anthropic-version": "2023-06-01"}, "anthropic", "docs/http.md"),
+        ("/v1/sessions/a/b/c", {}, "erllama", "nothing at POST"),
+    ],
+)
+def test_a_path_of_nobody_is_told_so_in_the_words_of_the_api_that_was_meant(
+    tell: Tell, path: str, headers: dict[str, str], shape: str, message: str
+) -> None:
+    async def story(daemon: Daemon) -> None:
+        response = daemon.start("POST", path, {}, headers)
+        await response.task
+        body = response.json
+        assert response.status == 404
+        if shape == "erllama":
+            assert (body["code"], message in body["message"]) == ("endpoint_unknown", True)
+            return
+        code = body["error"]["code"] if shape == "openai" else body["error"]["details"]["error_code"]
+        assert (code, message in body["error"]["message"]) == ("endpoint_unknown", True)
+
+    tell(story)
 
 
 def test_an_answer_is_cancelled_once_however_many_say_so(tell: Tell) -> None:

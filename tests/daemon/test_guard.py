@@ -64,6 +64,17 @@ def test_what_is_the_owners_alone_is_refused_on_tcp_with_the_key_too() -> None:
     tell(story)
 
 
+def test_whether_the_daemon_lives_is_told_without_a_key_but_not_to_foreign_pages_or_hosts() -> None:
+    async def story(hall: Hall) -> None:
+        assert (await hall.ask("x-api-key: no", path="/health")).status == 200
+        assert (await hall.ask("x-api-key: no", path="/health", method="POST")).status == 401
+        assert (await hall.ask("x-api-key: no", path="/health/x")).status == 401
+        assert (await hall.ask("Host: evil.example.org", path="/health")).status == 403
+        assert (await hall.ask("Origin: https://evil.example.org", path="/health")).status == 403
+
+    tell(story)
+
+
 def test_another_user_at_the_unix_socket_is_cut_off_before_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(hall: Hall) -> None:
         assert b" 200 " in await hall.say("unix", hall.head("Connection: close", "Content-Length: 0"))

@@ -14,6 +14,8 @@ from daemon.fake_worker import stats
 from erllama_daemon.directories import create_private, user_directories
 from erllama_daemon.errors import ContextExceeded, FieldRefused, RequestInvalid, SlotsBusy
 from erllama_daemon.http.answering.asking import TO_THE_END
+from erllama_daemon.http.door import ENTERED, Entered
+from erllama_daemon.http.llama_server import state_endpoints
 from erllama_daemon.http.llama_server.completion_answer import completion_of
 from erllama_daemon.http.llama_server.completion_request import ServerCompletionRequest
 from erllama_daemon.http.llama_server.failure import failed
@@ -290,6 +292,20 @@ def test_what_the_server_is_and_how_many_slots_are_taken(tell: Tell) -> None:
         other = daemon.model("other")
         assert (await daemon.get(f"/slots?model={other}")).json == []
         await hanging.hang_up()
+
+    tell(story)
+
+
+def test_where_a_model_lies_is_told_to_its_owner_alone(tell: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_endpoints, "template_source", lambda _path: "")
+
+    async def story(daemon: Daemon) -> None:
+        model = daemon.model()
+        assert (await daemon.get(f"/props?model={model}")).json["model_path"] == model
+        ENTERED.set(Entered("tcp"))
+        properties = (await daemon.get("/props")).json
+        assert (properties["model_path"], properties["model_alias"]) == ("a.gguf", "a.gguf")
+        assert {slot["model"] for slot in (await daemon.get("/slots")).json} == {"a.gguf"}
 
     tell(story)
 

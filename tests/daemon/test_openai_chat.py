@@ -227,6 +227,36 @@ def test_errors_have_the_statuses_that_clients_know(tell: Tell, stream: bool) ->
     tell(story)
 
 
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"temperature": -1}, "temperature"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{}]}, "messages[0].role"),
+        ({"messages": 1}, "messages"),
+        ({"n": "two"}, "n"),
+        ({"model": None}, "model"),
+    ],
+    ids=str,
+)
+def test_a_field_that_makes_no_sense_is_named(tell: Tell, more: dict[str, Any], param: str) -> None:
+    async def story(daemon: Daemon) -> None:
+        response = await daemon.post(PATH, {**chat(daemon.model()), **more})
+        assert (response.status, response.json["error"]["param"]) == (400, param)
+
+    tell(story)
+
+
+def test_a_field_that_is_missing_is_named_and_so_is_a_length_as_its_request_calls_it(tell: Tell) -> None:
+    async def story(daemon: Daemon) -> None:
+        assert (await daemon.post(PATH, {"messages": []})).json["error"]["param"] == "model"
+        response = await daemon.post("/v1/responses", {"model": daemon.model(), "input": "x", "max_output_tokens": -1})
+        assert response.json["error"]["param"] == "max_output_tokens"
+
+    tell(story)
+
+
 def test_a_seed_below_zero_is_drawn(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
         model = daemon.model()

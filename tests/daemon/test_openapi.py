@@ -57,7 +57,7 @@ def test_every_endpoint_says_what_it_is_for_and_no_two_are_asked_alike(tell: Tel
 
 def test_what_no_endpoint_is_asked_for_is_a_named_error(tell: Tell) -> None:
     async def story(daemon: Daemon) -> None:
-        for response in (await daemon.get("/v1/nothing"), await daemon.delete("/v1/status")):
+        for response in (await daemon.get("/v1/sessions/a/b/c"), await daemon.delete("/v1/status")):
             assert (response.status, response.json["code"]) == (404, "endpoint_unknown")
 
     tell(story)

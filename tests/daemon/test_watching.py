@@ -199,7 +199,7 @@ def test_every_line_of_a_request_has_its_id_and_no_line_of_another(
         await first.task
         second = daemon.start("POST", "/v1/complete", ask(model, "busy"), {"x-request-id": "two"})
         await second.task
-        third = daemon.start("GET", "/v1/secret-name", None, {"x-request-id": "three"})
+        third = daemon.start("GET", "/v1/no%0Athing?secret", None, {"x-request-id": "three"})
         await third.task
         await daemon.post("/v1/models/unload", {"model": model})
 
@@ -212,7 +212,8 @@ def test_every_line_of_a_request_has_its_id_and_no_line_of_another(
     by = {event: next(line for line in lines if event in line).rpartition(" request=")[2] for event in EVENTS}
     assert by["worker started"] == by["model loaded"] == by["answer finished"] == "one"
     assert (by["answer failed"], by["request refused"]) == ("two", "three")
-    assert not [line for line in lines if "secret-name" in line]
+    (refused,) = [line for line in lines if "request refused" in line]
+    assert "GET endpoint=none path=/v1/no?thing status=404 code=endpoint_unknown" in refused
     assert not [line for line in lines if " request=" in line and ("native words" in line or "model unloaded" in line)]
 
 

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 _OWN_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _ANY = "*"
+_KEYLESS = ("/health", "/v1/health")
+"""Where anybody may ask whether the daemon lives, as load balancers and editors do, who have no key."""
 _METHODS = ("GET", "POST", "DELETE")
 _BEARER = "bearer "
 _CHALLENGE = "Bearer"
@@ -89,7 +91,8 @@ class Guard:
 
     async def _with_key(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            self._check_key(scope)
+            if not (scope["method"] == "GET" and scope["path"] in _KEYLESS):
+                self._check_key(scope)
         except ErllamaError as error:
             await self._refuse(error, scope, receive, send)
         else:

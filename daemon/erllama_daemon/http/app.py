@@ -20,7 +20,7 @@ from erllama_daemon.errors import DaemonInUse, RequestInvalid
 from erllama_daemon.http.answering.answers import Answers
 from erllama_daemon.http.answering.asking import Asking
 from erllama_daemon.http.anthropic.endpoints import AnthropicEndpoints
-from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body, unknown_endpoint
+from erllama_daemon.http.body import LinesResponse, error_response, json_response, read_body
 from erllama_daemon.http.calls import Calls
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
@@ -34,6 +34,7 @@ from erllama_daemon.http.native.session_endpoints import SessionEndpoints
 from erllama_daemon.http.openai.endpoints import OpenAiEndpoints
 from erllama_daemon.http.openai.response_ids import ResponseIds
 from erllama_daemon.http.openapi import openapi_document
+from erllama_daemon.http.unknown_endpoint import UnknownEndpoint
 from erllama_daemon.http.visit import around
 from erllama_daemon.http.watching import Watching
 from erllama_daemon.messages import CompleteRequest, DaemonSettings, DaemonStatus, Event, Reloaded
@@ -172,7 +173,8 @@ def visited(asgi: ASGIApp, app: App) -> ASGIApp:
 
 def create_app(app: App) -> Starlette:
     """The ASGI application around the endpoints."""
+    endpoints = app.endpoints()
     return Starlette(
-        routes=[endpoint.route for endpoint in app.endpoints()],
-        exception_handlers={HTTPException: unknown_endpoint, Exception: error_response},
+        routes=[endpoint.route for endpoint in endpoints],
+        exception_handlers={HTTPException: UnknownEndpoint(endpoints).response, Exception: error_response},
     )

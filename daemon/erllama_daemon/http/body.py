@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TypeVar
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from erllama_daemon.errors import EXIT_CONTEXT, EXIT_MODEL, EXIT_USAGE, EndpointUnknown, RequestInvalid
+from erllama_daemon.errors import EXIT_CONTEXT, EXIT_MODEL, EXIT_USAGE, RequestInvalid
 from erllama_daemon.failures import failure_of
 from erllama_daemon.http.json_values import check_values
 from erllama_daemon.messages import Event, Failure, LoadEvent, RecomputeEvent
@@ -50,6 +51,11 @@ _STATUS_OF_CODE = {
     "not_cached": 412,
 }
 _STATUS_OF_EXIT = {EXIT_USAGE: 400, EXIT_MODEL: 404, EXIT_CONTEXT: 413}
+_OPTION = re.compile(r"(?<![\w-])--[a-z]")
+_TYPED = ("request_invalid", "prompt_empty")
+_MODELS_UNKNOWN = ("model_missing", "model_unknown")
+_TOLD_WITH_HINT = (*_MODELS_UNKNOWN, "model_ambiguous", "model_not_named", "demo_model_missing", "endpoint_unknown")
+_ALIAS = " A name that a program insists on can stand for any: erllama models alias NAME MODEL"
 _Body = TypeVar("_Body")
 _StreamEvent = Event | LoadEvent | RecomputeEvent
 
@@ -98,11 +104,6 @@ async def error_response(_request: Request, error: Exception) -> Response:
     return failure_response(error)
 
 
-async def unknown_endpoint(request: Request, _error: Exception) -> Response:
-    """The response where the router found nobody to ask."""
-    return failure_response(EndpointUnknown(method=request.method, path=request.scope["path"][:100]))
-
-
 def failure_response(error: Exception) -> Response:
     """The response that tells of an error."""
     failure = failure_of(error)
@@ -117,9 +118,19 @@ def status_of(failure: Failure) -> int:
 def hint_of(failure: Failure) -> str | None:
     """What programs are told that can be done about it.
 
-    The hint of a request that makes no sense is for who typed it into a terminal.
+    Hints that name options and pipes are for who typed the request into a terminal.
     """
-    return None if failure.code == "request_invalid" else failure.hint
+    hint = failure.hint
+    return None if hint is None or failure.code in _TYPED or _OPTION.search(hint) else hint
+
+
+def message_of(failure: Failure) -> str:
+    """What went wrong, with what can be done about a name that leads nowhere: most programs show no more than this."""
+    hint = hint_of(failure)
+    if hint is None or failure.code not in _TOLD_WITH_HINT:
+        return failure.message
+    alias = _ALIAS if failure.code in _MODELS_UNKNOWN else ""
+    return f"{failure.message} {hint}{alias}"
 
 
 async def _lines(events: AsyncGenerator[_StreamEvent, None]) -> AsyncIterator[bytes]:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from erllama_daemon.errors import OwnerOnly
+from erllama_daemon.failures import code_of
 from erllama_daemon.http.body import failure_response
 from erllama_daemon.http.door import ENTERED, Door
 from erllama_daemon.messages import Failure
@@ -22,6 +23,9 @@ EVERYBODY: frozenset[Door] = frozenset({"unix", "tcp"})
 
 GONE = 499
 """The status that is told to nobody: the client has hung up before it was answered."""
+
+REFUSED_CODE = "erllama.refused"
+"""Where the scope of a request that was refused or failed has the code of its error."""
 
 Dialect = Literal["erllama", "openai", "anthropic", "llama.cpp"]
 """Whose API it belongs to."""
@@ -75,6 +79,7 @@ class Endpoint:
         except ClientDisconnect:
             return Response(status_code=GONE)
         except Exception as error:
+            request.scope[REFUSED_CODE] = code_of(error)
             return self.failed(error)
 
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from erllama_daemon.errors import DaemonStopping
 from erllama_daemon.http.endpoint import Refusals
 
-ALWAYS_OPEN = ("/v1/status", "/v1/stop", "/v1/cancel/", "/v1/requests", "/metrics")
+ALWAYS_OPEN = ("/v1/status", "/v1/stop", "/v1/cancel/", "/v1/requests", "/metrics", "/health", "/v1/health")
 """What is neither refused nor a use of the daemon: to look at it, to end it, and to end an answer."""
 
 

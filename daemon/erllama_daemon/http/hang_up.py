@@ -16,7 +16,8 @@ _Found = TypeVar("_Found")
 async def cancelled_if_gone(request: Request, cancel: Callable[[], None]) -> AsyncIterator[None]:
     """Calls `cancel`, which is idempotent, if the client goes away meanwhile or what is done meanwhile fails.
 
-    Raises ClientDisconnect, which nobody hears, for what fails because the client is gone. The request's body has been read. A stream listens for itself: what is done for it before it begins is done in here.
+    Raises ClientDisconnect, which nobody hears, for what fails because the client is gone. The request's body
+    has been read. A stream listens for itself: what is done for it before it begins is done in here.
     """
     watching = asyncio.create_task(_until_gone(request, cancel))
     try:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from erllama_daemon.http.endpoint import GONE, Endpoint
+from erllama_daemon.http.endpoint import GONE, REFUSED_CODE, Endpoint
+from erllama_daemon.http.unknown_endpoint import shown_path
 from erllama_daemon.log_line import facts
 from erllama_daemon.request_id import REQUEST_ID, REQUEST_ID_HEADER, request_id_of
 
 log = logging.getLogger(__name__)
 
+_METHOD_SHOWN = 20
 _HEADER = REQUEST_ID_HEADER.encode()
 
 
@@ -85,7 +87,8 @@ def _is_to_be_told(visit: Visit, status: int) -> bool:
 
 
 def _log_refused(visit: Visit, status: int, ms: float) -> None:
-    """Where it was led and no more: what stands in a path or a query may be anything."""
-    endpoint = visit.endpoint
-    where = {"method": endpoint.method, "endpoint": endpoint.path} if endpoint else {"endpoint": "none"}
-    log.info("request refused: %s", facts(**where, status=status, ms=ms))
+    """Where it was led and why; of what stands in a path no more unless it led nowhere, for it may be anything."""
+    endpoint, scope = visit.endpoint, visit.scope
+    where = {"endpoint": endpoint.path} if endpoint else {"endpoint": "none", "path": shown_path(scope["path"])}
+    method, code = scope["method"][:_METHOD_SHOWN], scope.get(REFUSED_CODE)
+    log.info("request refused: %s", facts(method=method, **where, status=status, code=code, ms=ms))

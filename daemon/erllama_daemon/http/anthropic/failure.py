@@ -6,7 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from erllama_daemon.failures import failure_of
-from erllama_daemon.http.body import hint_of, json_response, status_of
+from erllama_daemon.http.body import hint_of, json_response, message_of, status_of
 from erllama_daemon.messages import Failure
 from erllama_daemon.request_id import current_request_id
 
@@ -68,7 +68,7 @@ def failure_body(failure: Failure) -> AnthropicFailure:
     """A failure as these clients are told of it."""
     told = AnthropicError(
         type=_TYPE_OF_STATUS.get(_status(failure), "api_error"),
-        message=(_TOO_LONG if failure.code == "context_exceeded" else "") + failure.message,
+        message=(_TOO_LONG if failure.code == "context_exceeded" else "") + message_of(failure),
         details=AnthropicErrorDetails(error_code=failure.code, hint=hint_of(failure)),
     )
     return AnthropicFailure(error=told, request_id=current_request_id())

@@ -15,6 +15,7 @@ from erllama_daemon import __version__
 from erllama_daemon.catalog.template_source import template_source
 from erllama_daemon.errors import SlotsBusy
 from erllama_daemon.http.body import json_response
+from erllama_daemon.http.door import ENTERED
 from erllama_daemon.http.endpoint import EVERYBODY, Endpoint
 from erllama_daemon.http.llama_server.completion_answer import GenerationSettings
 from erllama_daemon.http.llama_server.failure import ServerFailure, failed
@@ -49,7 +50,7 @@ class Modalities(msgspec.Struct, frozen=True):
 
 
 class Properties(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's properties. A slot is a request that is answered; `total_slots` are answered together."""
+    """A model's properties; on TCP a path is the file's name alone. A slot is a request that is answered; `total_slots` are answered together."""
 
     default_generation_settings: DefaultSettings
     total_slots: int
@@ -107,8 +108,8 @@ class StateEndpoints:
             Properties(
                 default_generation_settings=DefaultSettings(status.context_size, GenerationSettings()),
                 total_slots=status.parallel,
-                model_alias=model,
-                model_path=status.path,
+                model_alias=_shown(model),
+                model_path=_shown(status.path),
                 chat_template=await asyncio.to_thread(template_source, path),
             )
         )
@@ -141,8 +142,13 @@ def _endpoint(
     )
 
 
+def _shown(name: str) -> str:
+    """A path, or another name of a model, as it is told at this door: where files lie is their owner's business."""
+    return Path(name).name if name.startswith("/") and ENTERED.get().door == "tcp" else name
+
+
 def _slots(status: ModelStatus) -> list[Slot]:
     return [
-        Slot(id=number, model=status.id, n_ctx=status.context_size, is_processing=number < status.running)
+        Slot(id=number, model=_shown(status.id), n_ctx=status.context_size, is_processing=number < status.running)
         for number in range(status.parallel)
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -42,7 +43,7 @@ class ChatEndpoint:
                 stream="sse",
                 dialect="openai",
                 doors=EVERYBODY,
-                failed=failed,
+                failed=partial(failed, prompt="messages"),
                 error=OpenAiFailure,
             )
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+from functools import partial
 
 import msgspec
 from starlette.requests import Request
@@ -47,7 +48,7 @@ class CompletionEndpoint:
                 stream="sse",
                 dialect="openai",
                 doors=EVERYBODY,
-                failed=failed,
+                failed=partial(failed, prompt="prompt"),
                 error=OpenAiFailure,
             )
         ]

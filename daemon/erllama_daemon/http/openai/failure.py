@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from erllama_daemon.errors import FieldRefused
 from erllama_daemon.failures import failure_of
-from erllama_daemon.http.body import hint_of, json_response, status_of
+from erllama_daemon.http.body import hint_of, json_response, message_of, status_of
 from erllama_daemon.messages import Failure
 
 _STATUS_OF_CODE = {
@@ -35,8 +35,16 @@ _CODE_OF_CODE = {
     "response_unknown": "previous_response_not_found",
 }
 _TYPE_OF_STATUS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_PARAM_OF_CODE = {"model_not_found": "model", "previous_response_not_found": "previous_response_id"}
+_PARAM_OF_CODE = {
+    "model_not_found": "model",
+    "previous_response_not_found": "previous_response_id",
+    "model_not_named": "model",
+}
 _PLACE = re.compile(r"at `\$\.?([^`]+)`")
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+_LIMIT = re.compile(
+    r"not valid: (max_tokens|temperature|top_p|frequency_penalty|presence_penalty|logit_bias|seed) (?:must|has) "
+)
 _RETRY_AFTER_S = "1"
 
 
@@ -77,11 +85,13 @@ class OpenAiFailure(msgspec.Struct, frozen=True):
     error: OpenAiError
 
 
-def failed(error: Exception) -> Response:
-    """The response for whatever an endpoint raised."""
+def failed(error: Exception, *, prompt: str | None = None, length: str = "max_tokens") -> Response:
+    """The response for whatever an endpoint raised. In its requests `prompt` is what is asked, `length` how much."""
     failure = failure_of(error)
     status = _status(failure)
-    response = json_response(OpenAiFailure(told(failure, param_of(error))), status)
+    param = param_of(error) or (prompt if failure.code == "prompt_empty" else None)
+    param = length if param == "max_tokens" else param
+    response = json_response(OpenAiFailure(told(failure, param)), status)
     if status in (429, 503):
         response.headers["retry-after"] = _RETRY_AFTER_S
     return response
@@ -93,7 +103,7 @@ def told(failure: Failure, param: str | None = None) -> OpenAiError:
     code = _CODE_OF_CODE.get(failure.code, failure.code)
     kind = "server_error" if status >= 500 else _TYPE_OF_STATUS.get(status, "invalid_request_error")
     return OpenAiError(
-        message=failure.message,
+        message=message_of(failure),
         type=kind,
         param=param or _PARAM_OF_CODE.get(code),
         code=code,
@@ -105,8 +115,11 @@ def param_of(error: Exception) -> str | None:
     """The field that an error is about, as far as it says so."""
     if isinstance(error, FieldRefused):
         return str(error.details["field"])
-    place = _PLACE.search(str(error))
-    return place[1] if place else None
+    told = str(error)
+    found = [place[1] for pattern in (_PLACE, _MISSING) if (place := pattern.search(told))]
+    if not found and (limit := _LIMIT.search(told)):
+        found = [limit[1]]
+    return ".".join(found) or None
 
 
 def _status(failure: Failure) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import msgspec
 from starlette.requests import Request
@@ -47,7 +48,7 @@ class ResponseEndpoints:
                 stream="sse",
                 dialect="openai",
                 doors=EVERYBODY,
-                failed=failed,
+                failed=partial(failed, prompt="input", length="max_output_tokens"),
                 error=OpenAiFailure,
             ),
             Endpoint(
