@@ -50,7 +50,10 @@ class Modalities(msgspec.Struct, frozen=True):
 
 
 class Properties(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's properties; on TCP a path is the file's name alone. A slot is a request that is answered; `total_slots` are answered together."""
+    """A model's properties; on TCP a path is the file's name alone.
+
+    A slot is a request that is answered; `total_slots` are answered together.
+    """
 
     default_generation_settings: DefaultSettings
     total_slots: int
