@@ -178,6 +178,16 @@ def test_what_is_set_is_what_get_prints(run: Run, key: str, value: str) -> None:
     assert run("config", "get", key, "--origin").stdout.partition("\t")[2] in ("", "default\n")
 
 
+def test_a_list_is_set_as_an_array_of_toml_or_with_commas(run: Run) -> None:
+    key, file = "daemon.http_cors_origins", user_directories().config_file
+    assert run("config", "set", key, '["https://my.page", "http://b:1"]').exit_code == 0
+    assert file.read_text() == '[daemon]\nhttp_cors_origins = ["https://my.page", "http://b:1"]\n'
+    assert run("config", "get", key).stdout == "https://my.page,http://b:1\n"
+    assert run("config", "set", key, "https://my.page").exit_code == 0
+    assert run("config", "set", key, "garbage xx").exit_code == EXIT_USAGE
+    assert run("config", "get", key).stdout == "https://my.page\n"
+
+
 def test_a_new_file_is_its_owners_alone(run: Run) -> None:
     done = run("config", "set", "run.model", "demo")
     assert done.stdout == f"run.model is demo, in {user_directories().config_file}\n"

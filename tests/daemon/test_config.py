@@ -180,6 +180,20 @@ def test_a_key_that_is_near_none_is_merely_named(file: Path) -> None:
         ("models.'./a.gguf'.policy = {}", 'models."./a.gguf": the path of a model must be absolute.'),
         ("models.'a/b.gguf'.policy = {}", 'models."a/b.gguf": the path of a model must be absolute.'),
         ("models.' '.policy = {}", 'models." ": the name is empty.'),
+        (
+            """daemon.http_hosts = ["llama", "http://foo:80/"]""",
+            'daemon.http_hosts takes a list of hosts, such as "llama.example.org", not "http://foo:80/".',
+        ),
+        (
+            """daemon.http_cors_origins = '["https://my.page"]'""",
+            'daemon.http_cors_origins takes a list of origins without a path, such as "https://chat.example.org", '
+            r'not "[\"https://my.page\"]".',
+        ),
+        (
+            """daemon.http_model_folders = "/a, relative/x" """,
+            'daemon.http_model_folders takes a list of folders, absolute or from ~ on, such as "/home/me/models", '
+            'not "relative/x".',
+        ),
         ("aliases = {a = 'b', b = 'c'}", "aliases.a: b is an alias itself; name what it stands for."),
     ],
 )

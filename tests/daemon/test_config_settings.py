@@ -59,6 +59,11 @@ def test_an_empty_variable_sets_nothing(file: Path) -> None:
         ('aliases."a=b"=demo', "demo"),
         ("aliases.qwen3:4b=demo", "demo"),
         ("models./home/me/a.gguf.load.ctx=512", 512),
+        ('daemon.http_cors_origins=["https://My.page:443/", "http://b:3000"]', "https://my.page,http://b:3000"),
+        ("daemon.http_cors_origins=https://my.page/, *,null, app://x-y", "https://my.page,*,null,app://x-y"),
+        ("daemon.http_hosts=[::1]:80,Llama:8080", "[::1],llama"),
+        ("daemon.http_hosts=['llama']", "llama"),
+        ("daemon.http_model_folders=['/a b', '~/m']", "/a b,~/m"),
         ("models.'/home/me/a=b.gguf'.policy.min_tokens=2", 2),
     ],
 )
@@ -77,6 +82,18 @@ def test_an_option_is_written_without_quotes(file: Path, option: str, value: obj
         ),
         ({"ERLLAMA_LOAD_MMAP": "yes"}, (), 'ERLLAMA_LOAD_MMAP takes true or false, not "yes"'),
         ({}, ("cache.ram_bytes=lots",), '--set cache.ram_bytes takes a size, such as 2 GiB or 4096, not "lots"'),
+        (
+            {"ERLLAMA_DAEMON_HTTP_CORS_ORIGINS": '["https://a", "https://b/c"]'},
+            (),
+            "ERLLAMA_DAEMON_HTTP_CORS_ORIGINS takes a list of origins without a path, such as "
+            'https://chat.example.org, not "https://b/c"',
+        ),
+        (
+            {},
+            ("daemon.http_hosts=[1]",),
+            "--set daemon.http_hosts takes a list of hosts, such as llama.example.org, not 1",
+        ),
+        ({}, ("daemon.http_model_folders=m",), "--set daemon.http_model_folders takes a list of folders"),
         ({}, ("cahce.ram=1",), "--set cahce.ram: there is no such key; the nearest is cache.ram_bytes"),
         ({}, ("cache=1",), '--set cache: it is a table, not "1"'),
         ({}, ("cache.ram_bytes",), "--set takes KEY=VALUE, not cache.ram_bytes"),

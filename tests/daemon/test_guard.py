@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from daemon.hall import ANY_PORT, Hall, tell
 
-from erllama_daemon.config import DaemonConfig, Names
+from erllama_daemon.config import DaemonConfig, Hosts, Origins
 from erllama_daemon.doors import unix
 
 PAGE = "https://chat.example.org"
@@ -30,7 +30,7 @@ def test_on_tcp_only_this_machine_is_asked_for_whatever_leads_to_it() -> None:
         assert (await hall.ask("Host: evil.example.org", path="http://localhost/echo")).status == 403
         assert (await hall.ask("Host: evil.example.org", door="unix")).status == 200
 
-    tell(story, DaemonConfig(http=ANY_PORT, http_hosts=Names("llama.example.org")))
+    tell(story, DaemonConfig(http=ANY_PORT, http_hosts=Hosts("llama.example.org")))
 
 
 def test_a_web_page_is_refused_and_told_nothing_unless_its_origin_is_configured() -> None:
@@ -41,7 +41,7 @@ def test_a_web_page_is_refused_and_told_nothing_unless_its_origin_is_configured(
             assert (found.status, found.code) == (403, "origin_refused"), origin
             assert not [name for name in found.headers if name.startswith("access-control")]
         assert (await hall.ask("Origin: https://evil.example.org", door="unix")).status == 200
-        hall.doors.configure(DaemonConfig(http=ANY_PORT, http_cors_origins=Names(PAGE)))
+        hall.doors.configure(DaemonConfig(http=ANY_PORT, http_cors_origins=Origins(PAGE)))
         assert (await hall.ask(f"Origin: {PAGE}")).headers["access-control-allow-origin"] == PAGE
         refused = await hall.ask(f"Origin: {PAGE}", "x-api-key: no")
         assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, PAGE)

@@ -16,7 +16,7 @@ from daemon.hall import ANY_PORT, TLS, Answer, Hall, tell
 from daemon.living import Living, living
 
 from erllama_daemon.api_key import ApiKey
-from erllama_daemon.config import Address, Config, DaemonConfig, Names
+from erllama_daemon.config import Address, Config, DaemonConfig, Folders, Hosts, Origins
 from erllama_daemon.directories import user_directories
 from erllama_daemon.doors.tcp import open_tcp
 from erllama_daemon.errors import HttpAddressTaken, HttpAddressUnusable, HttpNeedsTls, TlsUnusable
@@ -114,7 +114,7 @@ def test_a_daemon_tells_its_url_serves_no_endpoint_of_its_owner_there_and_takes_
                 found = await on_tcp(url, f"{head} {let_in}", body)
                 assert (found.status, found.code) == (403, "owner_only"), head
             assert (await on_tcp(url, f"GET /v1/status {let_in}\r\nOrigin: http://page")).code == "origin_refused"
-            alive.config = Config(daemon=DaemonConfig(http=ANY_PORT, http_cors_origins=Names("http://page")))
+            alive.config = Config(daemon=DaemonConfig(http=ANY_PORT, http_cors_origins=Origins("http://page")))
             assert (await alive.ask("POST", "/v1/reload"))[1]["changed"] == ["daemon.http_cors_origins"]
             assert (await on_tcp(url, f"GET /v1/status {let_in}\r\nOrigin: http://page")).code == "owner_only"
             await _ends_with_its_door(alive, url)
@@ -146,7 +146,7 @@ async def _ends_with_its_door(alive: Living, url: str) -> None:
 
 
 def test_where_it_listens_takes_a_restart_and_who_may_ask_does_not() -> None:
-    changed = DaemonConfig(http=ANY_PORT, http_tls_cert="/c", http_tls_key="/k", http_hosts=Names("a"), connections=3)
+    changed = DaemonConfig(http=ANY_PORT, http_tls_cert="/c", http_tls_key="/k", http_hosts=Hosts("a"), connections=3)
     found = differences(Config(), Config(daemon=changed))
     assert found == Reloaded(
         ["daemon.connections", "daemon.http_hosts"], ["daemon.http", "daemon.http_tls_cert", "daemon.http_tls_key"]
@@ -165,7 +165,7 @@ def test_the_apis_for_clients_are_served_with_the_key_and_refuse_in_their_own_wo
             outside = await on_tcp(url, f"POST /v1/chat/completions {let_in}", asked)
             assert (outside.status, json.loads(outside.body)["error"]["code"]) == (403, "file_outside")
             folder = str(alive.directories.runtime)
-            alive.config = Config(daemon=DaemonConfig(http=ANY_PORT, http_model_folders=Names(folder)))
+            alive.config = Config(daemon=DaemonConfig(http=ANY_PORT, http_model_folders=Folders(folder)))
             await alive.ask("POST", "/v1/reload")
             answered = await on_tcp(url, f"POST /v1/chat/completions {let_in}", asked)
             assert json.loads(answered.body)["choices"][0]["message"]["content"] == "Hum."

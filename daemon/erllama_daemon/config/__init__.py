@@ -4,6 +4,7 @@
 """
 
 from erllama_daemon.config.daemon_table import DaemonConfig
+from erllama_daemon.config.names import Folders, Hosts, Origins
 from erllama_daemon.config.settings import Settings, effective, read_config
 from erllama_daemon.config.tables import (
     KEEP_ALIVE_S,
@@ -14,7 +15,7 @@ from erllama_daemon.config.tables import (
     RunConfig,
     SessionsConfig,
 )
-from erllama_daemon.config.values import Address, ByteSize, Duration, Names, Span
+from erllama_daemon.config.values import Address, ByteSize, Duration, Span
 
 __all__ = [
     "KEEP_ALIVE_S",
@@ -24,9 +25,11 @@ __all__ = [
     "Config",
     "DaemonConfig",
     "Duration",
+    "Folders",
+    "Hosts",
     "LoadConfig",
     "ModelConfig",
-    "Names",
+    "Origins",
     "RunConfig",
     "SessionsConfig",
     "Settings",

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from erllama_daemon.config.values import Address, ByteSize, Duration, Names, Span
+from erllama_daemon.config.names import Folders, Hosts, Origins
+from erllama_daemon.config.values import Address, ByteSize, Duration, Span
 
 
 class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,7 +59,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ),
     ] = None
     http_hosts: Annotated[
-        Names | None,
+        Hosts | None,
         Meta(
             description="Names by which this machine may be asked on TCP, besides localhost.",
             examples=["llama.example.org"],
@@ -66,7 +67,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ),
     ] = None
     http_cors_origins: Annotated[
-        Names | None,
+        Origins | None,
         Meta(
             description="Web pages that may ask on TCP, by their origins.",
             examples=["https://chat.example.org"],
@@ -74,7 +75,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ),
     ] = None
     http_model_folders: Annotated[
-        Names | None,
+        Folders | None,
         Meta(
             description="Folders whose models and adapters a request on TCP may name by path.",
             examples=["/home/me/models"],

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from erllama_daemon.config.key import Key, Path, dotted, find, nearest
 from erllama_daemon.config.kind import Value
 from erllama_daemon.config.literal import as_toml
+from erllama_daemon.config.names import NameRefused
 from erllama_daemon.messages import Origin
 
 
@@ -56,9 +57,10 @@ class Gathered:
         self.take_name(path, place)
         try:
             value = node.kind.of(written)
-        except ValueError:
+        except ValueError as error:
             takes = node.takes(bare=place.origin != "file")
-            self.problems.append(place.tell(path, f" {takes}, not {as_toml(written)}"))
+            wrong = error.name if isinstance(error, NameRefused) else written
+            self.problems.append(place.tell(path, f" {takes}, not {as_toml(wrong)}"))
         else:
             self.given.append(Given(path, node, written, value, place.origin, place.line))
 

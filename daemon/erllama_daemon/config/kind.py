@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from msgspec import Meta
 
-from erllama_daemon.config.values import Address, ByteSize, Duration, Names, Span
+from erllama_daemon.config.names import Folders, Hosts, Names, Origins, array_of
+from erllama_daemon.config.values import Address, ByteSize, Duration, Span
 
 Value = bool | int | float | str
 """What a key can be set to, once it is checked: sizes in bytes, times in seconds."""
@@ -19,14 +20,18 @@ _WITH_UNIT: Mapping[type, Callable[[object], Value]] = {
     ByteSize: ByteSize.of,
     Span: Span.of,
     Duration: Duration.of,
-    Names: Names.of,
+    Hosts: Hosts.of,
+    Origins: Origins.of,
+    Folders: Folders.of,
     Address: Address.of,
 }
 _UNITS: Mapping[type, tuple[str, tuple[object, ...]]] = {
     ByteSize: ("a size", ("2 GiB", 4096)),
     Span: ("a time", ("90d", "36h", "30m")),
     Duration: ("a duration", ("30s", "2h", "forever")),
-    Names: ("a list of texts", ()),
+    Hosts: ("a list of hosts", ()),
+    Origins: ("a list of origins without a path", ()),
+    Folders: ("a list of folders, absolute or from ~ on", ()),
     Address: ("an address and a port", ()),
 }
 _WHOLE = re.compile(r"[+-]?\d{1,400}", re.ASCII)
@@ -45,7 +50,7 @@ class Kind:
     is_above_low: bool = False
 
     def of(self, written: object) -> Value:
-        """The value of what is written in TOML. Raises ValueError, without saying why."""
+        """The value of what is written in TOML. Raises ValueError, which may be NameRefused, without saying why."""
         if (read := _WITH_UNIT.get(self.type)) is not None:
             value = read(written)
         elif self.type is float and isinstance(written, int) and not isinstance(written, bool):
@@ -70,7 +75,7 @@ class Kind:
             return int(text)
         if self.type in (float, Duration) and _NUMBER.fullmatch(text):
             return float(text)
-        return text
+        return array_of(text) if issubclass(self.type, Names) else text
 
     @property
     def expects(self) -> str:

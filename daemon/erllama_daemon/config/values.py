@@ -1,4 +1,4 @@
-"""Values that are written in a way of their own: sizes, times, addresses, and several names at once."""
+"""Values that are written in a way of their own: sizes, times and addresses."""
 
 from __future__ import annotations
 
@@ -63,30 +63,6 @@ class Duration(float):
         if math.isinf(seconds):
             raise ValueError(f"{written!r} is no duration; write 30s, 10m, 2h, 0 or forever")
         return cls(seconds)
-
-
-class Names(str):
-    """Several texts, written as an array or as one text with commas between."""
-
-    __slots__ = ()
-
-    @classmethod
-    def of(cls, written: object) -> Names:
-        """What was written, none twice. Raises ValueError."""
-        given = written.split(",") if isinstance(written, str) else written
-        if not isinstance(given, list):
-            raise ValueError(f"{written!r} are no names; write an array, or commas between them")
-        names = []
-        for name in given:
-            if not isinstance(name, str) or "," in name:
-                raise ValueError(f"{name!r} is no name without a comma")
-            names.append(name.strip())
-        return cls(",".join(dict.fromkeys(filter(None, names))))
-
-    @property
-    def each(self) -> tuple[str, ...]:
-        """One after the other."""
-        return tuple(self.split(",")) if self else ()
 
 
 class Address(str):

@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 
 from erllama_cache.errors import ErllamaError
 from erllama_daemon.api_key import ApiKey
-from erllama_daemon.config import DaemonConfig, Names
+from erllama_daemon.config import DaemonConfig, Folders, Hosts, Origins
 from erllama_daemon.doors.connection import Connection
 from erllama_daemon.doors.door import DoorWay
 from erllama_daemon.doors.guard import Guard, Visitors
@@ -84,7 +84,7 @@ class Doors:
         return DoorWay(tcp.socket, app, Limits.of("tcp", self._config), tls=tls)
 
     def _entered_by_tcp(self) -> Entered:
-        folders = (self._config.http_model_folders or Names()).each
+        folders = (self._config.http_model_folders or Folders()).each
         return Entered("tcp", tuple(os.path.normpath(os.path.expanduser(folder)) for folder in folders))  # noqa: PTH111
 
     async def _open(self, door: DoorWay, state: ServerState) -> asyncio.Server:
@@ -102,5 +102,5 @@ class Doors:
 
 
 def _visitors(tcp: TcpListener, config: DaemonConfig) -> Visitors:
-    hosts, origins = (config.http_hosts or Names()).each, (config.http_cors_origins or Names()).each
+    hosts, origins = (config.http_hosts or Hosts()).each, (config.http_cors_origins or Origins()).each
     return Visitors.of(tcp.host, hosts, origins)
