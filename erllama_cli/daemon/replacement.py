@@ -8,6 +8,7 @@ from pathlib import Path
 
 from erllama_cli.client import Client
 from erllama_cli.daemon.ending import end_daemon, end_if_idle
+from erllama_cli.daemon.inheritance import inheritance
 from erllama_cli.versions import Age, age_of
 from erllama_daemon import __version__
 from erllama_daemon.directories import Directories
@@ -49,9 +50,10 @@ def replace_older(directories: Directories, *, quiet: bool = False) -> None:
             status = _older(client)
             if status is None:
                 return
+            kept = inheritance(client, directories, status).kept
             replaced = end_if_idle(client, directories, status)
             if replaced:
-                _begin_again(directories, status)
+                _begin_again(directories, status, kept)
     if not quiet and sys.stderr is not None and sys.stderr.isatty():
         print(f"[{_notice(status, replaced=replaced)}]", file=sys.stderr)
 

@@ -31,7 +31,8 @@ class Restarted(msgspec.Struct, frozen=True, kw_only=True):
     """What `daemon restart` prints: the process that was stopped, None if none ran, and the daemon that runs now.
 
     `url` is where it serves on TCP, None if it does not. `unloaded` are the models that the old one held. They were
-    saved, and the next request loads them.
+    saved, and the next request loads them. `kept` are the options of the old one, each KEY=VALUE, that the new one has
+    too; `left` are those that the file or the environment now sets, and so has it otherwise.
     """
 
     stopped_pid: int | None
@@ -40,6 +41,8 @@ class Restarted(msgspec.Struct, frozen=True, kw_only=True):
     socket: str
     url: str | None = None
     unloaded: list[str] = []
+    kept: list[str] = []
+    left: list[str] = []
 
 
 class ShownKey(msgspec.Struct, frozen=True):

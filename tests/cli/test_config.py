@@ -123,6 +123,8 @@ def test_start_and_restart_hand_on_what_is_set(erllama: Erllama) -> None:
     assert context() == (7, "option")
     assert erllama("daemon", "restart", "--set", "load.ctx=8").returncode == 0
     assert context() == (8, "option")
+    assert "as before: load.ctx=8\n" in erllama("daemon", "restart").stdout
+    assert context() == (8, "option")
 
 
 def test_a_daemon_of_systemd_cannot_be_started_with_options() -> None:

@@ -12,9 +12,10 @@ from cli.fake_daemon import FakeDaemon, model_status
 from erllama_cli import launcher
 from erllama_cli.results.daemon import Restarted, ShownKey, Started
 from erllama_daemon import __version__
+from erllama_daemon.config import effective
 from erllama_daemon.directories import user_directories
 from erllama_daemon.errors import EXIT_UNREACHABLE, EXIT_USAGE, DaemonUnreachable
-from erllama_daemon.messages import Adapter, DaemonStatus, Reloaded
+from erllama_daemon.messages import Adapter, DaemonSettings, DaemonStatus, Reloaded
 
 
 def test_status_of_no_daemon_starts_none_and_creates_nothing(run: Run, user_home: Path) -> None:
@@ -192,6 +193,33 @@ def test_a_daemon_is_started_where_it_is_told_and_says_where_it_is(
     assert f"http     {url}\n" in run("daemon", "status").stdout
     refused = run("daemon", "start", "--http", "127.0.0.1:0", "--json")
     assert msgspec.json.decode(refused.stdout)["error"]["code"] == "daemon_already_runs"
+
+
+def test_a_restart_keeps_the_options_but_those_that_are_given_anew_or_configured(
+    run: Run, fake: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+
+    def start(_client: object, _directories: object, settings: list[str]) -> None:
+        started.append(settings)
+        fake.status = DaemonStatus(running=True, socket=str(fake.socket), pid=GONE + 1)
+        fake.listen_again()
+
+    monkeypatch.setattr(launcher, "_start", start)
+    had = ("daemon.http=127.0.0.1:8080", "load.ctx=9", "load.threads=2", 'models."/a.gguf".load.ctx=7')
+    file = user_directories().config_file
+    fake.settings = DaemonSettings(str(file), effective(file, {}, had).rows())
+    fake.status = DaemonStatus(running=True, socket=str(fake.socket), pid=GONE)
+    monkeypatch.setenv("ERLLAMA_LOAD_THREADS", "3")
+    done = run("daemon", "restart", "--set", "load.ctx=8")
+    assert started == [["daemon.http=127.0.0.1:8080", 'models."/a.gguf".load.ctx=7', "load.ctx=8"]]
+    assert done.stdout.splitlines()[2:] == [
+        'as before: daemon.http=127.0.0.1:8080, models."/a.gguf".load.ctx=7',
+        "no longer, for the configuration says otherwise: load.threads=2",
+    ]
+    fake.status = DaemonStatus(running=True, socket=str(fake.socket), pid=GONE)
+    restarted = msgspec.json.decode(run("daemon", "restart", "--json").stdout, type=Restarted)
+    assert (restarted.kept, restarted.left) == ([had[0], had[1], had[3]], [had[2]])
 
 
 @pytest.mark.parametrize("command", ["start", "restart"])
