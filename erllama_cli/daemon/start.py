@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from erllama_cli import options
 from erllama_cli.failures import reported_failures
-from erllama_cli.options.settings import Http, LogPrompts, Set, with_named
+from erllama_cli.options.settings import Http, LogPrompts, Set, as_options, with_named
 
 EXAMPLES = """\b
 Examples:
@@ -27,6 +27,8 @@ def start(
     --http or --log-prompts, one that runs already is an error.
     """
     with reported_failures(as_json=as_json, debug=debug):
+        import shlex
+
         from erllama_cli.client import Client
         from erllama_cli.daemon.found import on_tcp, running_status
         from erllama_cli.output import print_json
@@ -38,7 +40,8 @@ def start(
         given = with_named(settings, http=http, log_prompts=log_prompts)
         before = Client(directories).status()
         if given and before is not None:
-            raise DaemonAlreadyRuns(socket=before.socket)
+            again = shlex.join(["erllama", "daemon", "restart", *as_options(given)])
+            raise DaemonAlreadyRuns(socket=before.socket).with_hint("To have it with these: {again}", again=again)
         found = running_status(directories, given)
         started = Started(
             started=before is None or before.pid != found.pid,

@@ -66,7 +66,7 @@ def _print_status(status: DaemonStatus, elsewhere: str | None) -> None:
 
 
 _ORIGINS = {
-    "command": "a command that needed it",
+    "command": "an erllama command",
     "systemd": "systemd",
     "foreground": "somebody who keeps it in the foreground",
 }

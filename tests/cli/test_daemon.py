@@ -158,7 +158,7 @@ def test_status_says_who_began_the_daemon_and_where_it_logs(run: Run, fake: Fake
     fake.status = msgspec.structs.replace(status, idle_exit_s=3600.0, draining=True)
     shown = run("daemon", "status").stdout
     assert "process  7, which saves what it holds and ends\n" in shown
-    assert "begun by a command that needed it\n" in shown
+    assert "begun by an erllama command\n" in shown
     assert "ends     when it has been idle for 1 h 0 min\n" in shown
     assert "log      /the/log\n" in shown
     fake.status = msgspec.structs.replace(status, started_by="systemd", log=None)
@@ -191,8 +191,10 @@ def test_a_daemon_is_started_where_it_is_told_and_says_where_it_is(
     assert given == [["load.ctx=9", "daemon.http=127.0.0.1:0", "daemon.log_prompts=true"]]
     assert done.stdout.splitlines()[1] == f"and at {url}, for who has the key: erllama daemon key"
     assert f"http     {url}\n" in run("daemon", "status").stdout
-    refused = run("daemon", "start", "--http", "127.0.0.1:0", "--json")
-    assert msgspec.json.decode(refused.stdout)["error"]["code"] == "daemon_already_runs"
+    refused = run("daemon", "start", "--http", "127.0.0.1:0", "--log-prompts", "--set", "run.system=a b", "--json")
+    error = msgspec.json.decode(refused.stdout)["error"]
+    again = "erllama daemon restart --set 'run.system=a b' --http 127.0.0.1:0 --log-prompts"
+    assert (error["code"], error["hint"]) == ("daemon_already_runs", f"To have it with these: {again}")
 
 
 def test_a_restart_keeps_the_options_but_those_that_are_given_anew_or_configured(

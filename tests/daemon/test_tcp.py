@@ -178,7 +178,7 @@ def test_the_apis_for_clients_are_served_with_the_key_and_refuse_in_their_own_wo
 )
 def test_what_is_the_owners_cannot_be_had_on_tcp_as_a_field_of_an_api_for_clients(owners: dict[str, Any]) -> None:
     async def story() -> None:
-        folder = Names(str(user_directories().runtime))
+        folder = Folders(str(user_directories().runtime))
         async with living(Config(daemon=DaemonConfig(http=ANY_PORT, http_model_folders=folder))) as alive:
             url, key, model = (await alive.status())["url"], ApiKey(alive.directories).text(), alive.model()
             await alive.ask("POST", "/v1/sessions", {"model": model, "name": "mine"})

@@ -41,7 +41,9 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Quotas(msgspec.Struct, frozen=True, kw_only=True):
     """What the cache may take now, in bytes. `ram_bytes` is for all workers together, less while memory is short.
 
-    None takes the default of `disk_bytes`, and for `write_bytes_per_day` any number.
+    A `disk_bytes` of None is not configured: it is a part of the free disk, reckoned anew each time. What that comes
+    to is the `quota_bytes` of `disk` in `erllama cache stats --json` and `GET /v1/requests`. A `write_bytes_per_day`
+    of None is any number.
     """
 
     ram_bytes: int
