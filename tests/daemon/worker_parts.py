@@ -75,6 +75,7 @@ class WorkerParts:
 
     def hold_after(self, decodes: int) -> None:
         """The engine stops after so many more decodes, until `go_on`."""
+        self.backend.resumed.clear()
         self.backend.pause_after_decodes = len(self.backend.decodes) + decodes
 
     def wait_until_held(self) -> None:
