@@ -243,8 +243,8 @@ def test_who_looks_on_neither_keeps_a_daemon_from_ending_nor_is_refused_while_it
     now, gate.is_shut = 60.0, True
 
     async def look() -> None:
-        for path in ("/metrics", "/v1/requests"):
+        for path in ("/metrics", "/v1/requests", "/health"):
             await gate.around(respond, Refusals([]))({"type": "http", "path": path}, nobody, nobody)
 
     asyncio.run(look())
-    assert served == [60.0, 60.0]
+    assert served == [60.0] * 3
