@@ -37,12 +37,6 @@ def test_a_daemon_whose_worker_sends_mutated_frames_goes_on(user_home: Path) -> 
     assert report.outcomes["answered"] > 0
 
 
-def test_a_worker_that_is_sent_mutated_frames_answers_or_ends(user_home: Path) -> None:
-    report = asyncio.run(mutate_frames(user_home, "to_worker", 2, 3, 0.2))
-    assert report.failures == [], report
-    assert report.outcomes["answered"] > 0
-
-
 def test_a_seed_makes_the_same_mutations_again() -> None:
     raw = b'POST /v1/tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n\r\n{"text": "x"}'
     frame = b"\x0a\0\0\0\x81\xa4text\xa4hums"
@@ -57,9 +51,10 @@ def test_no_answer_is_lost_or_given_to_another_while_others_behave_badly() -> No
     with own_daemon(http="127.0.0.1:0") as daemon:
         daemon.command("load", "demo", "--quiet")
         outcome = asyncio.run(load(daemon, seconds=1, connections=10, seed=1, alone=2))
-    assert outcome.failures == [], outcome
-    assert outcome.tally.answers.total() > 0
-    assert outcome.tally.hung_up > 0
+    tally = outcome.tally
+    assert (tally.lost, tally.mixed, outcome.deaths) == ([], [], 0), outcome
+    assert tally.answers.total() > 0
+    assert tally.hung_up > 0
 
 
 def test_a_coding_agent_that_resends_everything_has_it_reused_across_a_restart_and_up_to_an_edit() -> None:
