@@ -12,10 +12,12 @@ import typer
 
 from erllama_cli.commands import ERLLAMA
 from erllama_cli.lazy_group import lazy_app
-from erllama_cli.main import COMPLETED_LINE
 from erllama_cli.signals import Ended, tidy_up_at_signals
 from erllama_cli.standard_output import tell_lost_output
 from erllama_daemon import __version__
+
+COMPLETED_LINE = "_ERLLAMA_COMPLETE_LINE"
+"""Where a shell puts the command line that it wants completed."""
 
 _COMPLETION_OPTIONS = {"--install-completion", "--show-completion"}
 

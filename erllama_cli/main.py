@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import sys
 
-COMPLETED_LINE = "_ERLLAMA_COMPLETE_LINE"
-"""Where a shell puts the command line that it wants completed."""
-
 _GARBAGE_THRESHOLD = 200_000
 """So many objects are made before garbage is looked for: importing makes many, and none of them is any."""
 

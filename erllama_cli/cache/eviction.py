@@ -15,7 +15,7 @@ from erllama_daemon.errors import RequestInvalid
 from erllama_daemon.sessions.chats import find_chat, read_chats
 
 if TYPE_CHECKING:
-    from erllama_cli.cache.evict import DiskOptions
+    from erllama_cli.cache.disk_options import DiskOptions
     from erllama_cli.results.cache import RemovalReport
     from erllama_daemon.directories import Directories
 
