@@ -1,7 +1,8 @@
-"""The package `anthropic` as it comes, over the Unix socket, on the real model; and curl."""
+"""The package `anthropic` as it comes, over the Unix socket and TCP, on the real model; and curl."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import anthropic
@@ -28,12 +29,16 @@ GREEDY = {"temperature": 0}
 LOOK: ToolParam = {"name": "look", "description": "Looks at a place.", "input_schema": {"type": "object"}}
 
 
-@pytest.fixture
-def client(erllama: Erllama) -> Iterator[anthropic.Anthropic]:
+@pytest.fixture(params=["unix", "tcp"])
+def client(request: pytest.FixtureRequest, erllama: Erllama) -> Iterator[anthropic.Anthropic]:
+    assert erllama("daemon", "start", "--http", "127.0.0.1:0").returncode == 0
     assert erllama("load", "demo").returncode == 0
-    transport = httpx2.HTTPTransport(uds=str(user_directories().socket))
+    url, key, transport = "http://erllama", "none", httpx2.HTTPTransport(uds=str(user_directories().socket))
+    if request.param == "tcp":
+        url = json.loads(erllama("daemon", "status", "--json").stdout)["url"]
+        key, transport = erllama("daemon", "key").stdout.strip(), httpx2.HTTPTransport()
     with anthropic.Anthropic(
-        base_url="http://erllama", api_key="none", max_retries=0, http_client=httpx2.Client(transport=transport)
+        base_url=url, api_key=key, max_retries=0, http_client=httpx2.Client(transport=transport)
     ) as found:
         yield found
 

@@ -1,4 +1,4 @@
-"""OpenAI's own Python package, unmodified, against a daemon on its Unix socket."""
+"""OpenAI's own Python package, unmodified, against a daemon on its Unix socket and on TCP."""
 
 from __future__ import annotations
 
@@ -40,11 +40,18 @@ def home() -> Iterator[Path]:
         environment[name] = str(folder / name[4:-5].lower())
         Path(environment[name]).mkdir(mode=0o700)
     environment |= {"HOME": str(folder), "OLLAMA_MODELS": str(folder / "ollama"), "OMP_WAIT_POLICY": "passive"}
-    erllama = [sys.executable, "-m", "erllama_cli"]
+    environment |= {"ERLLAMA_DAEMON_HTTP_MODEL_FOLDERS": str(folder / "models")}
+
+    def erllama(*words: str) -> str:
+        command = [sys.executable, "-m", "erllama_cli", *words]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
+
     try:
-        subprocess.run([*erllama, "daemon", "start"], env=environment, check=True, capture_output=True, timeout=60)
+        erllama("daemon", "start", "--http", "127.0.0.1:0")
+        (folder / "url").write_text(json.loads(erllama("daemon", "status", "--json"))["url"])
+        (folder / "key").write_text(erllama("daemon", "key").strip())
         yield folder
-        subprocess.run([*erllama, "daemon", "stop"], env=environment, check=True, capture_output=True, timeout=60)
+        erllama("daemon", "stop")
     finally:
         kill_processes(folder)
         shutil.rmtree(folder, ignore_errors=True)
@@ -55,18 +62,20 @@ def socket(home: Path) -> str:
     return str(next(home.glob("*/erllama/daemon.sock")))
 
 
-@pytest.fixture
-def client(socket: str) -> Iterator[Any]:
+@pytest.fixture(params=["unix", "tcp"])
+def client(request: pytest.FixtureRequest, home: Path, socket: str) -> Iterator[Any]:
     """OpenAI's own; its types are narrower than what a test asks."""
-    transport = httpx2.HTTPTransport(uds=socket)
+    url, key, transport = URL, "none", httpx2.HTTPTransport(uds=socket)
+    if request.param == "tcp":
+        url, key, transport = f"{(home / 'url').read_text()}/v1", (home / "key").read_text(), httpx2.HTTPTransport()
     with OpenAI(
-        base_url=URL, api_key="none", max_retries=0, http_client=httpx2.Client(transport=transport, timeout=100)
+        base_url=url, api_key=key, max_retries=0, http_client=httpx2.Client(transport=transport, timeout=100)
     ) as opened:
         yield opened
 
 
 def test_a_conversation_that_is_sent_again_is_found_in_the_cache(client: Any) -> None:
-    messages: list[Any] = [SYSTEM, QUESTION]
+    messages: list[Any] = [SYSTEM, {"role": "user", "content": f"{client.base_url} What do llamas eat?"}]
     first = client.chat.completions.create(messages=messages, **SHORT)
     said = first.choices[0].message
     messages += [{"role": "assistant", "content": said.content}, {"role": "user", "content": "And drink?"}]
@@ -148,7 +157,8 @@ def test_what_comes_can_be_bent_and_measured(client: Any) -> None:
 
 def tokenized(client: Any, text: str) -> list[int]:
     """What no endpoint of OpenAI's tells."""
-    answer = client.post("/tokenize", body={"model": "demo", "text": text}, cast_to=httpx2.Response)
+    url = str(client.base_url).replace("/v1/", "/tokenize")  # llama.cpp's
+    answer = client.post(url, body={"model": "demo", "content": text}, cast_to=httpx2.Response)
     tokens: list[int] = answer.json()["tokens"]
     return tokens
 
@@ -169,8 +179,9 @@ def test_texts_go_on(client: Any) -> None:
     assert "".join(piece.choices[0].text for piece in pieces) == whole.choices[0].text
 
 
-def test_texts_are_embedded(client: Any, tmp_path: Path) -> None:
-    model = str(write_tiny_embedder(tmp_path / "embedder.gguf"))
+def test_texts_are_embedded(client: Any, home: Path) -> None:
+    (home / "models").mkdir(exist_ok=True)
+    model = str(write_tiny_embedder(home / "models" / "embedder.gguf"))
     default = client.embeddings.create(model=model, input=["a llama hums", "tax law"])
     plain = client.embeddings.create(model=model, input="a llama hums", encoding_format="float")
     assert default.data[0].embedding == pytest.approx(plain.data[0].embedding)
