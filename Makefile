@@ -13,7 +13,7 @@ demo: $(READY)  ## answer with the real model, and ask twice about one text, whi
 	$(BIN)/erllama daemon stop
 
 test: $(READY)  ## every test, the real model's included
-	$(BIN)/pytest -n 2 --maxschedchunk 8
+	$(BIN)/pytest -n 2 --dist worksteal
 
 hard: export PYTHONPATH := $(CURDIR):$(CURDIR)/daemon:$(CURDIR)/cache:$(CURDIR)/tests
 hard: $(READY)  ## the long proofs: an agent, schemathesis, mutations and a load; about half an hour

@@ -15,6 +15,10 @@ class DeadlineExceeded(BaseException):
     """
 
 
+_AGAIN_S = 0.5
+"""How soon it is raised again: one that comes while garbage is collected goes nowhere."""
+
+
 @contextmanager
 def deadline(seconds: float) -> Iterator[None]:
     """Raises DeadlineExceeded in this thread once `seconds` have passed, if the body still runs then.
@@ -22,17 +26,19 @@ def deadline(seconds: float) -> Iterator[None]:
     It comes between two instructions of Python: a call into native code ends first.
     """
     thread = ctypes.c_ulong(threading.get_ident())
-    lock, is_over = threading.Lock(), False
+    lock, is_over, ended = threading.Lock(), False, threading.Event()
 
     def interrupt() -> None:
-        with lock:
-            if not is_over:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(DeadlineExceeded))
+        wait_s = seconds
+        while not ended.wait(wait_s):
+            wait_s = _AGAIN_S
+            with lock:
+                if not is_over:
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(DeadlineExceeded))
 
-    timer = threading.Timer(seconds, interrupt)
-    timer.daemon = True
-    timer.start()
+    watch = threading.Thread(target=interrupt, daemon=True)
     try:
+        watch.start()
         yield
     finally:
         try:
@@ -42,4 +48,4 @@ def deadline(seconds: float) -> Iterator[None]:
             # What was raised before the lock was taken may be delivered only now: it is taken back.
             is_over = True
             ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
-            timer.cancel()
+            ended.set()

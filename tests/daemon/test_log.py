@@ -230,7 +230,7 @@ async def _talk(config: Config) -> None:
         calls: dict[str, object] = {
             "/v1/tokenize": {"model": model, "text": WORDS},
             "/v1/embed": {"model": model, "texts": [WORDS]},
-            f"/v1/{WORDS}": {},
+            f"/v1/nowhere?text={WORDS}": {},  # of what leads nowhere, the path is in the log, and no query
         }
         for path, call in calls.items():
             await alive.ask("POST", path, call)

@@ -109,7 +109,10 @@ def test_what_was_generated_together_or_belongs_to_others_is_counted_and_left(st
     other.run(TEXT)
     others = len(keys_of(other))
     worker = start(parallel=2)
+    worker.hold_after(1)
     numbers = [worker.ask(f"{TEXT} {number}", max_tokens=40) for number in range(2)]
+    worker.wait_until_prepared()
+    worker.go_on()
     for number in numbers:
         worker.finished(number)
     worker.store.flush()
