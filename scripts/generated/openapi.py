@@ -6,40 +6,15 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
-from erllama_daemon.config import Settings
 from erllama_daemon.directories import Directories, user_directories
-from erllama_daemon.http.app import App
+from erllama_daemon.http.app import App, Life
 from erllama_daemon.http.conversations import Conversations
 from erllama_daemon.http.openapi import openapi_document
-from erllama_daemon.messages import DaemonStatus, Reloaded
 from erllama_daemon.models.supervisor import Supervisor
 
 PAGE = Path("docs") / "openapi.json"
-
-
-class _Unborn:
-    """The life of a daemon that is never started."""
-
-    def stop(self) -> None:
-        raise NotImplementedError
-
-    def why_in_use(self) -> str | None:
-        raise NotImplementedError
-
-    def reload(self) -> Reloaded:
-        raise NotImplementedError
-
-    @property
-    def settings(self) -> Settings:
-        raise NotImplementedError
-
-    @property
-    def connections(self) -> int:
-        raise NotImplementedError
-
-    def told(self, status: DaemonStatus) -> DaemonStatus:
-        raise NotImplementedError
 
 
 def files() -> Iterator[tuple[Path, str]]:
@@ -51,4 +26,5 @@ def files() -> Iterator[tuple[Path, str]]:
 
 def _app(directories: Directories, folder: Path) -> App:
     supervisor = Supervisor(folder / "cache", log=folder / "log")
-    return App(directories, supervisor, Conversations(folder / "sessions"), _Unborn())
+    # Its endpoints are told of and never asked: it has no life.
+    return App(directories, supervisor, Conversations(folder / "sessions"), cast(Life, None))
